@@ -1,0 +1,56 @@
+# Harmonia. Every target works from a clean checkout, twice in a row, offline the second time.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v) 2>/dev/null)) python3)
+PROTOS = $(shell find proto/harmonia -name '*.proto' | LC_ALL=C sort)
+PACKAGES = proto/gen/python chassis $(wildcard services/*) local sdk/python
+# A set is installed once per content of its lock and of our own package files.
+stamp = .venv/.$(1)-$(shell cat requirements/$(1).lock requirements/bootstrap.lock $(PACKAGES:%=%/pyproject.toml) | cksum | tr ' ' -)
+
+.PHONY: help song test check up proto bench chaos sound-report lyrics-report rest studio clean
+help:
+	@echo 'make song PROMPT="…" [OUT=DIR] [ARGS="--seed 7"]   make a song'
+	@echo 'make up        run the mesh in the foreground'
+	@echo 'make test      the whole test suite'
+	@echo 'make check     lint, types, imports, contracts, generated code'
+	@echo 'make bench     benchmarks, as tables'
+	@echo 'make chaos     the kill suite: ALL=1, or SONGS=100 KILLS=30 SEED=1'
+	@echo 'make proto     regenerate code from the contracts'
+	@echo 'make clean     remove what make made'
+
+song: $(call stamp,embedded)
+	@$(BIN)/harmonia compose $(if $(OUT),--out "$(OUT)",--out-base out) $(ARGS) -- "$$PROMPT"
+export PROMPT
+
+up: $(call stamp,embedded)
+	@exec $(BIN)/harmonia up
+
+test: $(call stamp,test)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(call stamp,dev)
+	@PATH="$$PWD/$(BIN):$$PATH" ./tests/check.sh
+
+proto: $(call stamp,dev)
+	@PATH="$$PWD/$(BIN):$$PATH" ./proto/generate.sh
+
+bench: $(call stamp,test)
+	@$(BIN)/python -m bench $(ARGS)
+
+chaos: $(call stamp,test)
+	@$(BIN)/python -m tests.chaos $(if $(ALL),--all) $(if $(SONGS),--songs $(SONGS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+clean:
+	rm -rf .venv out dist build .pytest_cache .mypy_cache .ruff_cache
+
+.venv/bin/uv: requirements/bootstrap.lock
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { echo "harmonia needs Python 3.11, 3.12 or 3.13 and found none: install one, or name it with make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -m venv .venv || { echo "harmonia needs Python's venv module: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
+	@touch $@
+
+.venv/.%: .venv/bin/uv
+	@$(BIN)/uv pip install --quiet --python .venv --require-hashes -r requirements/$(firstword $(subst -, ,$*)).lock
+	@$(BIN)/uv pip install --quiet --python .venv --offline --no-deps --no-build-isolation $(PACKAGES:%=-e ./%)
+	@touch $@
