@@ -215,6 +215,7 @@ def _deadline_passed(job: pb.Job, stage: pb.Stage, _outcome: DeadlinePassed, now
 def _retry(job: pb.Job, stage: pb.Stage, outcome: Retry, now: datetime) -> None:
     _queue(job, stage, now)
     job.drive += 1
+    job.drive_epoch = job.epoch
     job.deadline.FromDatetime(outcome.deadline)
     job.grant = outcome.grant
     job.ClearField("error")

@@ -132,6 +132,7 @@ class Job(_message.Message):
     BATCH_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     PALETTE_FIELD_NUMBER: _builtins.int
+    DRIVE_EPOCH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """32 hex digits, made by the server."""
     kind: _builtins.str
@@ -159,6 +160,8 @@ class Job(_message.Message):
     delete_requested: _builtins.bool
     """Deleted while running: the sweeper writes it once it has stopped."""
     batch: _builtins.bool
+    drive_epoch: _builtins.int
+    """The epoch at which the present drive began: until the next claim the song waits."""
     @_builtins.property
     def spec(self) -> _spec_pb2.SongSpec:
         """As asked, long texts replaced by references."""
@@ -217,10 +220,11 @@ class Job(_message.Message):
         batch: _builtins.bool = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         palette: Global___Palette | None = ...,
+        drive_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline", "delete_time", b"delete_time", "error", b"error", "palette", b"palette", "resolved", b"resolved", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "create_time", b"create_time", "deadline", b"deadline", "delete_requested", b"delete_requested", "delete_time", b"delete_time", "drive", b"drive", "epoch", b"epoch", "error", b"error", "grant", b"grant", "id", b"id", "item_seq", b"item_seq", "kind", b"kind", "owner", b"owner", "palette", b"palette", "request_id", b"request_id", "resolved", b"resolved", "spec", b"spec", "spec_digest", b"spec_digest", "stages", b"stages", "state", b"state", "state_before_delete", b"state_before_delete", "tenant", b"tenant", "traceparent", b"traceparent", "tx", b"tx", "update_time", b"update_time", "warnings", b"warnings", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "create_time", b"create_time", "deadline", b"deadline", "delete_requested", b"delete_requested", "delete_time", b"delete_time", "drive", b"drive", "drive_epoch", b"drive_epoch", "epoch", b"epoch", "error", b"error", "grant", b"grant", "id", b"id", "item_seq", b"item_seq", "kind", b"kind", "owner", b"owner", "palette", b"palette", "request_id", b"request_id", "resolved", b"resolved", "spec", b"spec", "spec_digest", b"spec_digest", "stages", b"stages", "state", b"state", "state_before_delete", b"state_before_delete", "tenant", b"tenant", "traceparent", b"traceparent", "tx", b"tx", "update_time", b"update_time", "warnings", b"warnings", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
