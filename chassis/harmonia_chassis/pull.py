@@ -1,6 +1,5 @@
 """Pulls work items of one lane. A request never outlives its answer, so no more is handed out than was asked for."""
 
-import asyncio
 import itertools
 import json
 import time
@@ -60,6 +59,6 @@ class Pull:
     async def _message(self, until: float) -> Msg | None:
         try:
             return await self._subscription.next_msg(timeout=max(until - time.monotonic(), 0.001))
-        except (nats.errors.TimeoutError, asyncio.TimeoutError):
+        except (TimeoutError, nats.errors.TimeoutError):
             self._jobs.connection.raise_if_refused()
             return None

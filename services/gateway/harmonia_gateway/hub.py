@@ -38,7 +38,7 @@ class Token:
 
     @classmethod
     def parse(cls, text: str) -> "Token":
-        """"" is the beginning. Raises InvalidInput."""
+        """ "" is the beginning. Raises InvalidInput."""
         if not text:
             return cls()
         try:

@@ -1,0 +1,19 @@
+#!/bin/sh
+# What `make check` runs; needs the tools of requirements/dev.lock on PATH.
+set -eu
+cd "$(dirname "$0")/.."
+ruff check .
+ruff format --check .
+mypy $(find chassis services local sdk tests bench -name '*.py' -not -path '*/node_modules/*')
+lint-imports
+buf lint
+buf breaking --against proto/released.binpb
+
+fresh=$(mktemp -d)
+trap 'rm -rf "$fresh"' EXIT
+cp -R proto/gen "$fresh/committed"
+./proto/generate.sh >/dev/null 2>&1
+diff -r -x __pycache__ -x pyproject.toml "$fresh/committed" proto/gen || {
+    echo "proto/gen is not what the contracts say: run make proto and commit" >&2
+    exit 1
+}
