@@ -30,7 +30,7 @@ from harmonia_chassis.progress import ProgressTeller
 from harmonia_chassis.pull import Pull
 from harmonia_chassis.slots import Slots
 from harmonia_chassis.status import to_problem
-from harmonia_chassis.testing import Failpoint, never
+from harmonia_chassis.testing import Failpoint, never, reach
 
 log = structlog.get_logger()
 
@@ -165,7 +165,7 @@ class Worker(Generic[Request]):
     async def _handle(self, jobs: JobStream, message: Msg) -> None:
         stage = message.subject.rsplit(".", 1)[1].split("-")[0]
         try:
-            self._failpoint("after_fetch", stage)
+            await reach(self._failpoint, "after_fetch", stage)
             if held := await self._claim(jobs, message):
                 await self._hold(held, stage)
         except Unreadable:
@@ -189,7 +189,7 @@ class Worker(Generic[Request]):
                 return None
             if not taken and (delay := _until(story.stage_of(job), now)):
                 await _later(message, delay)
-                self._failpoint("during_retry_delay", story.stage_of(job).name)
+                await reach(self._failpoint, "during_retry_delay", story.stage_of(job).name)
                 return None
             outcome = _verdict(job, now, claim=story.Claim(item, self._node.instance))
             claimed = story.advance(job, outcome, now)
@@ -212,7 +212,6 @@ class Worker(Generic[Request]):
         )
 
     async def _hold(self, held: "_Held", stage: str) -> None:
-        self._failpoint("after_claim", stage)
         self._held[held.job.id] = held
         _observe_wait(held.job)
         lease_s = self._node.settings.lease.total_seconds()
@@ -235,26 +234,28 @@ class Worker(Generic[Request]):
     async def _outcome(self, held: "_Held", stage: str) -> story.Outcome | None:
         with telemetry.span(f"job {stage}", parent=held.job.traceparent, attributes={"hm.job": held.job.id}):
             try:
+                await reach(self._failpoint, "after_claim", stage)
+                held.work.check()
                 result = await self._perform(self._request_from(held.job), held.work)
             except Stopped:
-                self._failpoint("during_cancel", stage)
+                await reach(self._failpoint, "during_cancel", stage)
                 return story.HandBack() if held.hand_back else None
             except HarmoniaError as error:
                 return _after(error, held.job, stage)
             except Exception:  # the bus consumer: one of the three places that may catch everything
                 log.exception("stage failed", job=held.job.id, stage=stage)
                 return _after(Internal(f"{stage} failed unexpectedly", reason=Reason.INTERNAL), held.job, stage)
-        self._failpoint("after_put", stage)
+        await reach(self._failpoint, "after_put", stage)
         return story.Done(result)
 
     async def _end(self, held: "_Held", outcome: story.Outcome | None, stage: str) -> None:
-        self._failpoint("before_commit", stage)
+        await reach(self._failpoint, "before_commit", stage)
         if not await held.commit(outcome):
             log.info("overtaken", job=held.job.id, epoch=held.epoch)
             return
-        self._failpoint("after_commit", stage)
+        await reach(self._failpoint, "after_commit", stage)
         await _acknowledge(held.message)
-        self._failpoint("after_ack", stage)
+        await reach(self._failpoint, "after_ack", stage)
 
 
 class _Held:
@@ -333,7 +334,7 @@ class _Held:
         except Refused:
             raise Stopped(self.job.id) from None  # why, commit finds out
         self.job = kept
-        self._failpoint("after_checkpoint", self._stage)
+        await reach(self._failpoint, "after_checkpoint", self._stage)
 
     async def commit(self, outcome: story.Outcome | None) -> bool:
         """Writes the outcome; None: the work was stopped and the record says why.
