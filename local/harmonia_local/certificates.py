@@ -110,9 +110,7 @@ def open_authority(pki: Path, now: datetime) -> Authority:
     return Authority(certificate, key)
 
 
-def issue_stale(
-    authority: Authority, pki: Path, *, trust_domain: str, now: datetime, keep_keys: bool
-) -> list[str]:
+def issue_stale(authority: Authority, pki: Path, *, trust_domain: str, now: datetime, keep_keys: bool) -> list[str]:
     """Writes `<name>.pem` and `<name>.key.pem` of every leaf missing or past half its life; returns the names."""
     issued = []
     for leaf in LEAVES:

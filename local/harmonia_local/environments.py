@@ -1,4 +1,4 @@
-"""What each service is told by its environment. Pure: no variable is read here, and none of the user's HARMONIA_* passes."""
+"""What each service is told by its environment. Pure: reads no variable; none of the user's HARMONIA_* passes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from harmonia_local.ports import LOOPBACK
 PREFIX = "HARMONIA_"
 WORKERS = ("lyricist", "composer", "mastering")
 
+# Workers drain while gateway and artifacts still answer; mesh.STOP_ORDER adds a little to each and ends under 20 s.
+DRAIN_GRACE_S: Mapping[str, float] = dict.fromkeys(WORKERS, 7.0) | dict.fromkeys(("gateway", "artifacts"), 4.0)
+
 # A service refuses settings it does not know, so a caller's setting that only some have goes to those alone.
 ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_TENANT_": ("gateway",),
     "HARMONIA_RATE_": ("gateway",),
     "HARMONIA_S3_": ("artifacts",),
-    "HARMONIA_LYRICIST_": ("lyricist",),
-    "HARMONIA_COMPOSER_": ("composer",),
-    "HARMONIA_MASTERING_": ("mastering",),
 }
 
 
@@ -75,8 +75,8 @@ def _settings(service: str, plan: Plan) -> dict[str, str]:
         "TLS_KEY": str(plan.home.pki / f"{service}.key.pem"),
         "TLS_CA": str(plan.home.pki / "ca.pem"),
         "LEASE_S": f"{plan.lease_s:g}",
+        "DRAIN_GRACE_S": f"{DRAIN_GRACE_S[service]:g}",
         "READY_FILE": str(plan.home.ready_file(service)),
-        "INSTANCE": f"{service}-local",
     }
     addresses = {f"{name.upper()}_ADDRESS": address(plan.doors[name].grpc) for name in SERVICES}
     return common | addresses | _own_settings(service, plan)

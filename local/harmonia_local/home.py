@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from harmonia_chassis.errors import FailedPrecondition, Reason
 
@@ -19,6 +20,10 @@ LOCK_WAIT_S = 5.0
 @dataclass(frozen=True, slots=True)
 class Home:
     root: Path
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        return cls(path.absolute())
 
     def make(self) -> None:
         make_private_folder(self.root)
@@ -89,7 +94,7 @@ class Home:
             if is_alive(holder) or asyncio.get_running_loop().time() > deadline:
                 raise FailedPrecondition(
                     f"process {holder} already runs a mesh in {self.root}; use that one, stop it, or name another home",
-                    reason=Reason.MESH_RUNNING,
+                    reason=Reason.HOME_IN_USE,
                     pid=str(holder),
                 )
             await asyncio.sleep(0.02)

