@@ -1,0 +1,105 @@
+"""What each service is told by its environment. Pure: reads no variable; none of the user's HARMONIA_* passes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harmonia_local.certificates import SERVICES
+from harmonia_local.home import Home
+from harmonia_local.ports import LOOPBACK
+
+PREFIX = "HARMONIA_"
+WORKERS = ("lyricist", "composer", "mastering")
+
+# Workers drain while gateway and artifacts still answer; mesh.STOP_ORDER adds a little to each and ends under 20 s.
+DRAIN_GRACE_S: Mapping[str, float] = dict.fromkeys(WORKERS, 7.0) | dict.fromkeys(("gateway", "artifacts"), 4.0)
+
+# A service refuses settings it does not know, so a caller's setting that only some have goes to those alone.
+ONLY_FOR: Mapping[str, tuple[str, ...]] = {
+    "HARMONIA_TENANT_": ("gateway",),
+    "HARMONIA_RATE_": ("gateway",),
+    "HARMONIA_S3_": ("artifacts",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The ports of one service on 127.0.0.1."""
+
+    grpc: int
+    health: int
+    metrics: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What all services of one mesh have in common."""
+
+    home: Home
+    nats_url: str
+    trust_domain: str
+    lease_s: float
+    public_port: int
+    doors: Mapping[str, Doors]
+
+
+def service_environment(
+    service: str, plan: Plan, *, inherited: Mapping[str, str], added: Mapping[str, str]
+) -> dict[str, str]:
+    ours = {PREFIX + name: value for name, value in _settings(service, plan).items()}
+    theirs = {name: value for name, value in added.items() if _concerns(service, name)}
+    return without_settings(inherited) | _python(plan.home) | ours | theirs
+
+
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith(PREFIX)}
+
+
+def address(port: int) -> str:
+    return f"{LOOPBACK}:{port}"
+
+
+def _concerns(service: str, variable: str) -> bool:
+    return all(service in services for prefix, services in ONLY_FOR.items() if variable.startswith(prefix))
+
+
+def _settings(service: str, plan: Plan) -> dict[str, str]:
+    doors = plan.doors[service]
+    common = {
+        "LISTEN": address(doors.grpc),
+        "HEALTH_LISTEN": address(doors.health),
+        "METRICS_LISTEN": address(doors.metrics),
+        "NATS_URL": plan.nats_url,
+        "TRUST_DOMAIN": plan.trust_domain,
+        "TLS_CERT": str(plan.home.pki / f"{service}.pem"),
+        "TLS_KEY": str(plan.home.pki / f"{service}.key.pem"),
+        "TLS_CA": str(plan.home.pki / "ca.pem"),
+        "LEASE_S": f"{plan.lease_s:g}",
+        "DRAIN_GRACE_S": f"{DRAIN_GRACE_S[service]:g}",
+        "READY_FILE": str(plan.home.ready_file(service)),
+    }
+    addresses = {f"{name.upper()}_ADDRESS": address(plan.doors[name].grpc) for name in SERVICES}
+    return common | addresses | _own_settings(service, plan)
+
+
+def _own_settings(service: str, plan: Plan) -> dict[str, str]:
+    if service == "gateway":
+        return {
+            "PUBLIC_LISTEN": address(plan.public_port),
+            "PUBLIC_TLS_CERT": str(plan.home.pki / "public.pem"),
+            "PUBLIC_TLS_KEY": str(plan.home.pki / "public.key.pem"),
+            "SIGNING_KEY": str(plan.home.signing_key),
+            "BOOTSTRAP_KEYS": str(plan.home.bootstrap_keys),
+            "STATE_DIR": str(plan.home.root / "gateway"),
+            "TENANT_UNFINISHED": "200",
+            "RATE_CREATES": "600",
+            "RATE_READS": "6000",
+        }
+    if service == "artifacts":
+        return {"STATE_DIR": str(plan.home.root / "artifacts")}
+    return {"SCRATCH_DIR": str(plan.home.root / "cache" / "scratch")}
+
+
+def _python(home: Home) -> dict[str, str]:
+    cache: Path = home.root / "cache"
+    return {"NUMBA_CACHE_DIR": str(cache / "numba"), "PYTHONUNBUFFERED": "1"}
