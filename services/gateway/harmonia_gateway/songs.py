@@ -198,9 +198,7 @@ def _refuse_unoffered(
     )
 
 
-def _offers(
-    engine: capability_pb2.Engine, path: str, value: str, capabilities: capability_pb2.Capabilities
-) -> bool:
+def _offers(engine: capability_pb2.Engine, path: str, value: str, capabilities: capability_pb2.Capabilities) -> bool:
     offered = choices(path, engine, capabilities)
     if not offered and path not in _ALWAYS_OFFERED:
         return support_of(engine, path) in (Support.EXACT, Support.HINT)

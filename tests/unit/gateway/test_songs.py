@@ -309,7 +309,7 @@ specs = st.builds(
 )
 
 
-@given(specs)
+@given(spec=specs)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the fixtures are only read
 def test_a_resolved_spec_is_valid_and_resolves_to_itself(spec, capabilities, now):
     songs.validate(spec, capabilities, now)
