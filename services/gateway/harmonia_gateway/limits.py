@@ -21,8 +21,6 @@ LONGEST_LIFE = timedelta(days=7)
 LONGEST_WAIT = timedelta(seconds=60)
 KEPT_WHEN_DELETED = timedelta(days=30)
 INLINE_LYRICS_BYTES = 2048
-# Of a record in HM_JOBS as it is created; stage results come on top.
-RECORD_BYTES = 32 * 1024
 UPLOAD_BYTES = 200 * 1024 * 1024
 UPLOAD_SECONDS = 20 * 60.0
 CHUNK_BYTES = 256 * 1024

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import json_format
 from harmonia.song.v1 import spec_pb2
 from harmonia_chassis.errors import InvalidInput
-from harmonia_gateway import limits, rules, songs
+from harmonia_gateway import rules, songs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -350,21 +350,6 @@ def test_a_batch_song_goes_by_the_background_lanes(capabilities, now):
 
     assert [s.lane for s in job.stages] == ["write-batch", "compose-arranger-batch", "master-batch"]
     assert job.batch
-
-
-def test_the_largest_spec_is_a_record_of_at_most_32_kib(capabilities, now):
-    emoji = "\N{CAT FACE}"
-    spec = spec_pb2.SongSpec(
-        prompt=emoji * 2000,
-        negative_prompt=emoji * 2000,
-        title=emoji * 120,
-        variations=8,
-        moods=["calm", "dark", "warm"],
-        labels={f"{n:02}" + "k" * 62: emoji * 32 for n in range(20)},
-    )
-    songs.validate(spec, capabilities, now)
-
-    assert planned(spec, capabilities, now).ByteSize() <= limits.RECORD_BYTES
 
 
 def test_prose_is_kept_once(capabilities, now):
