@@ -16,9 +16,9 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
+
 from harmonia.type.v1 import type_pb2
 from harmonia_chassis.errors import InvalidInput, Reason
-
 from harmonia_gateway import limits
 
 FORMATS = ("wav", "flac", "mp3", "opus", "ogg")

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from harmonia.capability.v1 import capability_pb2
 from harmonia.job.v1 import job_pb2
 from harmonia.song.v1 import song_pb2, spec_pb2
 from harmonia_chassis.errors import InvalidInput, Reason
-
 from harmonia_gateway import limits, rules
 from harmonia_gateway.rules import Planned, Setting
 

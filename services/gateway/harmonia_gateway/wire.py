@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from harmonia.composer.v1 import composer_pb2
 from harmonia.job.v1 import job_pb2
 from harmonia.lyricist.v1 import lyricist_pb2
@@ -12,7 +13,6 @@ from harmonia.mastering.v1 import mastering_pb2
 from harmonia.song.v1 import song_pb2, spec_pb2
 from harmonia.type.v1 import type_pb2
 from harmonia_chassis.jobs import UNFINISHED
-
 from harmonia_gateway import limits
 from harmonia_gateway.states import has_ended, public_state
 

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from harmonia.capability.v1 import capability_pb2 as pb
 from harmonia_gateway import rules
 

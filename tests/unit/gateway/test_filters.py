@@ -4,10 +4,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
-from harmonia_chassis.errors import InvalidInput
-from harmonia_gateway import filters
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+from harmonia_chassis.errors import InvalidInput
+from harmonia_gateway import filters
 
 SONGS = [
     # id, state, create_time, title, genre, engine, batch, labels

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from harmonia.song.v1 import spec_pb2
 from harmonia_chassis.errors import InvalidInput
 from harmonia_gateway import rules, songs
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 SHA = "0123456789abcdef" * 4
 PATHS = sorted(rules.paths_of(spec_pb2.SongSpec.DESCRIPTOR))

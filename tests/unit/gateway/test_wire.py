@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
+
 from harmonia.composer.v1 import composer_pb2
 from harmonia.job.v1 import job_pb2
 from harmonia.lyricist.v1 import lyricist_pb2
