@@ -38,7 +38,8 @@ from harmonia_chassis.settings import ServiceSettings
 
 log = structlog.get_logger()
 
-RECORD_BYTES = 32 * 1024
+# The longest prompts and labels, eight takes and everything their stages made come to 51 KiB.
+RECORD_BYTES = 64 * 1024
 OLDEST_SERVER = (2, 11)
 
 _ANSWER_S = 2.0
