@@ -48,9 +48,9 @@ def files(root: Path) -> set[str]:
 
 
 def test_a_disk_that_fills_up_in_the_middle_is_named_and_keeps_nothing(root: Path) -> None:
-    with opened_store(root) as store, store.spool() as spool, room_for_files_of(1_000_000):
-        with pytest.raises(Overloaded, match="full") as caught:
-            spool.write(bytes(100_000) for _ in range(20))
+    small, full = room_for_files_of(1_000_000), pytest.raises(Overloaded, match="full")
+    with opened_store(root) as store, store.spool() as spool, small, full as caught:
+        spool.write(bytes(100_000) for _ in range(20))
 
     assert caught.value.reason is Reason.STORE_FULL
     assert caught.value.retry_after == timedelta(seconds=30)
