@@ -18,8 +18,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from harmonia_chassis.errors import FailedPrecondition, Reason
-
 from harmonia_artifacts.links import sign
 from harmonia_artifacts.store import (
     CHUNK_BYTES,
@@ -35,6 +33,7 @@ from harmonia_artifacts.store import (
     sidecar,
     verified,
 )
+from harmonia_chassis.errors import FailedPrecondition, Reason
 
 
 class FileStore:

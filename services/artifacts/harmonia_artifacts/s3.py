@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from harmonia_chassis.errors import HarmoniaError, Overloaded, Reason, Unavailable
 from minio import Minio
 from minio.commonconfig import CopySource
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
@@ -40,6 +39,7 @@ from harmonia_artifacts.store import (
     sidecar,
     verified,
 )
+from harmonia_chassis.errors import HarmoniaError, Overloaded, Reason, Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")

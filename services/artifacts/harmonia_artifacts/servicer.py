@@ -11,16 +11,16 @@ from itertools import islice
 from typing import Any, ParamSpec, TypeVar
 
 import grpc.aio
+
 from harmonia.store.v1 import store_pb2 as pb
 from harmonia.store.v1 import store_pb2_grpc as rpc
-from harmonia_chassis.access import current_grant
-from harmonia_chassis.errors import InvalidInput, Reason
-from harmonia_chassis.identity import Grant
-from harmonia_chassis.testing import Failpoint, never
-
 from harmonia_artifacts import wire
 from harmonia_artifacts.media import SNIFFED_BYTES, uploaded_type
 from harmonia_artifacts.store import Arrival, Artifact, Kept, Spool, Store, absent, stored_digest
+from harmonia_chassis.access import current_grant
+from harmonia_chassis.errors import InvalidInput, Reason
+from harmonia_chassis.identity import Grant
+from harmonia_chassis.testing import Failpoint, never, reach
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,9 +45,9 @@ class StoreServicer(rpc.StoreServiceServicer):
         with self._store.spool() as spool:
             await self._receive(requests, spool, announced.limit_bytes)
             arrival = await self._run(_checked, announced, spool, current_grant())
-            self._failpoint("before_put_commit", "")
+            await reach(self._failpoint, "before_put_commit", "")
             artifact = await self._run(self._store.keep, spool, arrival)
-        self._failpoint("after_put_commit", "")
+        await reach(self._failpoint, "after_put_commit", "")
         return pb.PutResponse(ref=wire.artifact_to_ref(artifact))
 
     async def Get(

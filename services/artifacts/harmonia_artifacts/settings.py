@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Self
 
-from harmonia_chassis.settings import ServiceSettings
 from pydantic import Field, model_validator
+
+from harmonia_chassis.settings import ServiceSettings
 
 
 class ArtifactsSettings(ServiceSettings):

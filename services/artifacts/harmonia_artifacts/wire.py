@@ -5,10 +5,9 @@ from datetime import timedelta
 
 from harmonia.store.v1 import store_pb2 as pb
 from harmonia.type.v1 import type_pb2
-from harmonia_chassis.errors import InvalidInput, Reason
-
 from harmonia_artifacts.media import allowed_type
 from harmonia_artifacts.store import CHUNK_BYTES, Artifact, Kept, Link
+from harmonia_chassis.errors import InvalidInput, Reason
 
 UPLOAD_BYTES = 200 << 20
 # 600 s of stereo float samples at 96 kHz are 440 MiB.

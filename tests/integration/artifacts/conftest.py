@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from harmonia_artifacts.s3 import connections
 from minio import Minio
 from urllib3.exceptions import HTTPError
+
+from harmonia_artifacts.s3 import connections
 
 
 @dataclass(frozen=True, slots=True)

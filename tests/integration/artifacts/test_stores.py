@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from minio import Minio
+
 from harmonia_artifacts.files import FileStore
 from harmonia_artifacts.s3 import S3Store
 from harmonia_artifacts.store import CHUNK_BYTES, Arrival, Artifact, Kept, Store, stored_digest
 from harmonia_chassis.errors import Internal, InvalidInput, NotFound, Reason
-from minio import Minio
 
 # FIPS 180-4, example of one block.
 ABC_SHA256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

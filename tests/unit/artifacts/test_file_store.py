@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from harmonia_artifacts.files import FileStore
 from harmonia_artifacts.links import opened
 from harmonia_artifacts.store import Arrival, Kept

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from harmonia_artifacts.links import Pointer, opened, sign
-from harmonia_chassis.errors import NotFound
 from hypothesis import given
 from hypothesis import strategies as st
+
+from harmonia_artifacts.links import Pointer, opened, sign
+from harmonia_chassis.errors import NotFound
 
 KEY = bytes(range(32))
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

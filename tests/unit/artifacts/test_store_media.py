@@ -6,9 +6,10 @@ import mido
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
+
 from harmonia_artifacts.media import allowed_type, sniffed, uploaded_type
 from harmonia_chassis.errors import InvalidInput
-from PIL import Image
 
 
 def encoded(container: str, subtype: str | None = None) -> bytes:
