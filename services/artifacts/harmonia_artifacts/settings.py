@@ -1,0 +1,33 @@
+"""What artifacts needs besides what every service needs: a folder, or an S3 bucket."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from harmonia_chassis.settings import ServiceSettings
+
+
+class ArtifactsSettings(ServiceSettings):
+    state_dir: Path | None = Field(None, description="folder of the objects; or else s3_endpoint")
+    s3_endpoint: str | None = Field(None, pattern=r"^https?://", description="https://host:port of an S3 server")
+    s3_public_endpoint: str | None = Field(
+        None, pattern=r"^https?://", description="where clients reach that server; default the same"
+    )
+    s3_region: str = Field("us-east-1", description="region that requests are signed for")
+    s3_bucket: str = Field("harmonia", description="made at start where there is none")
+    s3_access_key_file: Path | None = Field(None, description="file with the access key")
+    s3_secret_key_file: Path | None = Field(None, description="file with the secret key")
+    s3_ca: Path | None = Field(None, description="authority of the S3 server's certificate, PEM; default the system's")
+    scratch_dir: Path | None = Field(None, description="where arriving objects wait for S3")
+    link_base: str = Field(
+        "", pattern=r"^$|^https?://.*/$", description="address of the REST door's links, ending in /; absent: no links"
+    )
+
+    @model_validator(mode="after")
+    def _one_store(self) -> Self:
+        if (self.state_dir is None) == (self.s3_endpoint is None):
+            raise ValueError("set either HARMONIA_STATE_DIR or HARMONIA_S3_ENDPOINT")
+        if self.s3_endpoint and not (self.s3_access_key_file and self.s3_secret_key_file and self.scratch_dir):
+            raise ValueError("S3 needs HARMONIA_S3_ACCESS_KEY_FILE, HARMONIA_S3_SECRET_KEY_FILE, HARMONIA_SCRATCH_DIR")
+        return self

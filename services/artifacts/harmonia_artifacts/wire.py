@@ -1,0 +1,93 @@
+"""Store messages to and from the store's own types; everything that a message may say wrongly is found here."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from harmonia.store.v1 import store_pb2 as pb
+from harmonia.type.v1 import type_pb2
+from harmonia_artifacts.media import allowed_type
+from harmonia_artifacts.store import CHUNK_BYTES, Artifact, Kept, Link
+from harmonia_chassis.errors import InvalidInput, Reason
+
+UPLOAD_BYTES = 200 << 20
+# 600 s of stereo float samples at 96 kHz are 440 MiB.
+OBJECT_BYTES = 1 << 30
+PAGE = 100
+LONGEST_PAGE = 1000
+SHORTEST_LINK = timedelta(seconds=120)
+LONGEST_LINK = timedelta(seconds=300)
+
+_KEPT = {
+    pb.StorageClass.OUTPUT: Kept.OUTPUT,
+    pb.StorageClass.CHECKPOINT: Kept.CHECKPOINT,
+    pb.StorageClass.PREVIEW: Kept.PREVIEW,
+    pb.StorageClass.UPLOAD: Kept.UPLOAD,
+}
+_CLASS = {kept: number for number, kept in _KEPT.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What the header of a Put promises; an empty digest or a size of 0 promises nothing."""
+
+    sha256: str
+    size_bytes: int
+    media_type: str
+    kept: Kept
+    limit_bytes: int
+
+
+def announced_from_proto(request: pb.PutRequest) -> Announced:
+    if request.WhichOneof("part") != "header":
+        raise InvalidInput("the first message of a Put is its header", reason=Reason.MALFORMED, field="header")
+    header = request.header
+    kept = _KEPT.get(header.storage_class)
+    if kept is None:
+        raise InvalidInput("say how long to keep it", reason=Reason.MALFORMED, field="header.storage_class")
+    limit_bytes = UPLOAD_BYTES if kept is Kept.UPLOAD else OBJECT_BYTES
+    if not 0 <= header.size_bytes <= limit_bytes:
+        message = f"{header.size_bytes} bytes are outside 0 to {limit_bytes}"
+        raise InvalidInput(message, reason=Reason.TOO_LARGE, field="header.size_bytes")
+    # An upload's type is read from its bytes, once they are here.
+    media_type = header.media_type if kept is Kept.UPLOAD else allowed_type(header.media_type)
+    return Announced(header.sha256, header.size_bytes, media_type, kept, limit_bytes)
+
+
+def chunk_from_proto(request: pb.PutRequest) -> bytes:
+    if request.WhichOneof("part") != "chunk":
+        raise InvalidInput("a Put has one header, at its start", reason=Reason.MALFORMED, field="header")
+    if len(request.chunk) > CHUNK_BYTES:
+        message = f"a chunk of {len(request.chunk)} bytes is over {CHUNK_BYTES}"
+        raise InvalidInput(message, reason=Reason.TOO_LARGE, field="chunk")
+    return request.chunk
+
+
+def page_size_from_proto(request: pb.ListRequest) -> int:
+    if not 0 <= request.page_size <= LONGEST_PAGE:
+        message = f"a page of {request.page_size} is outside 1 to {LONGEST_PAGE}"
+        raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="page_size")
+    return request.page_size or PAGE
+
+
+def valid_for_from_proto(request: pb.LinkRequest) -> timedelta:
+    valid_for = request.valid_for.ToTimedelta() if request.HasField("valid_for") else SHORTEST_LINK
+    if not SHORTEST_LINK <= valid_for <= LONGEST_LINK:
+        message = f"a link is valid for 120 to 300 s, not {valid_for.total_seconds():g} s"
+        raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="valid_for")
+    return valid_for
+
+
+def artifact_to_ref(artifact: Artifact) -> type_pb2.ArtifactRef:
+    return type_pb2.ArtifactRef(sha256=artifact.sha256, media_type=artifact.media_type, size_bytes=artifact.size_bytes)
+
+
+def artifact_to_proto(artifact: Artifact) -> pb.Object:
+    message = pb.Object(ref=artifact_to_ref(artifact), storage_class=_CLASS[artifact.kept])
+    message.create_time.FromDatetime(artifact.created)
+    return message
+
+
+def link_to_proto(link: Link) -> pb.LinkResponse:
+    response = pb.LinkResponse(url=link.url)
+    response.expire_time.FromDatetime(link.expires)
+    return response

@@ -1,0 +1,337 @@
+"""One suite over every store: what holds on files holds on a real S3 server."""
+
+import hashlib
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from minio import Minio
+
+from harmonia_artifacts.files import FileStore
+from harmonia_artifacts.s3 import S3Store
+from harmonia_artifacts.store import CHUNK_BYTES, Arrival, Artifact, Kept, Store, stored_digest
+from harmonia_chassis.errors import Internal, InvalidInput, NotFound, Reason
+
+# FIPS 180-4, example of one block.
+ABC_SHA256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Behind(Protocol):
+    """The bytes as they lie there, reached past the store."""
+
+    def read(self, key: str) -> bytes: ...
+    def write(self, key: str, body: bytes) -> None: ...
+    def keys(self) -> set[str]: ...
+
+
+@dataclass
+class BehindFiles:
+    root: Path
+
+    def read(self, key: str) -> bytes:
+        return (self.root / key).read_bytes()
+
+    def write(self, key: str, body: bytes) -> None:
+        with (self.root / key).open("r+b") as file:  # in place, as a disk rots
+            file.write(body)
+            file.truncate()
+
+    def keys(self) -> set[str]:
+        files = (path for path in self.root.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.root)) for path in files} - {".lock", ".link-key"}
+
+
+@dataclass
+class BehindS3:
+    client: Minio
+    bucket: str
+
+    def read(self, key: str) -> bytes:
+        with self.client.get_object(self.bucket, key) as response:
+            return response.read()
+
+    def write(self, key: str, body: bytes) -> None:
+        self.client._execute("PUT", self.bucket, key, body=body)
+
+    def keys(self) -> set[str]:
+        return {item.object_name or "" for item in self.client.list_objects(self.bucket, recursive=True)}
+
+
+@dataclass
+class Bench:
+    store: Store
+    behind: Behind
+    spools: Path
+
+    def put(
+        self,
+        body: bytes,
+        *,
+        tenant: str = "acme",
+        owner: str = "ann",
+        media_type: str = "audio/flac",
+        kept: Kept = Kept.OUTPUT,
+    ) -> Artifact:
+        with self.store.spool() as spool:
+            spool.write(body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES))
+            return self.store.keep(spool, Arrival(tenant, owner, media_type, kept))
+
+    def get(self, artifact: Artifact, offset: int = 0) -> bytes:
+        return b"".join(self.store.read(artifact, offset))
+
+
+buckets = itertools.count()
+
+
+def ticking() -> Callable[[], datetime]:
+    seconds = itertools.count()
+    return lambda: START + timedelta(seconds=next(seconds))
+
+
+@pytest.fixture(params=["files", "s3"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    if request.param == "files":
+        root = tmp_path / "objects"
+        files = FileStore(root, now=ticking(), link_base="http://127.0.0.1:7480/v1/links/")
+        yield Bench(files, BehindFiles(root), root / ".incoming")
+        files.close()
+        return
+    client, bucket = request.getfixturevalue("s3_server").client(), f"suite-{os.getpid()}-{next(buckets)}"
+    s3 = S3Store(client, bucket, scratch=tmp_path / "scratch", now=ticking())
+    s3.prepare()
+    yield Bench(s3, BehindS3(client, bucket), tmp_path / "scratch")
+
+
+def song(size_bytes: int) -> bytes:
+    return hashlib.shake_128(b"song").digest(size_bytes)
+
+
+def key_of(artifact: Artifact) -> str:
+    return f"{artifact.tenant}/{artifact.sha256[:2]}/{artifact.sha256}"
+
+
+def flipped(body: bytes, at: int) -> bytes:
+    return body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
+
+
+def test_an_object_lies_under_its_tenant_and_the_digest_of_its_bytes(bench: Bench) -> None:
+    artifact = bench.put(b"abc")
+
+    assert artifact.sha256 == ABC_SHA256
+    assert bench.behind.read(f"acme/ba/{ABC_SHA256}") == b"abc"
+    assert bench.behind.keys() == {f"acme/ba/{ABC_SHA256}", f"acme/ba/{ABC_SHA256}.json"}
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5_000_000])
+def test_bytes_come_back_as_they_went_in(bench: Bench, size_bytes: int) -> None:
+    artifact = bench.put(song(size_bytes))
+
+    assert artifact.size_bytes == size_bytes
+    assert bench.get(artifact) == song(size_bytes)
+
+
+def test_an_object_in_several_parts_comes_back_whole(bench: Bench) -> None:
+    body = song(40 << 20)
+
+    assert bench.get(bench.put(body)) == body
+
+
+@pytest.mark.parametrize("offset", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, 700_000, 999_999, 1_000_000])
+def test_a_read_from_an_offset_is_the_rest(bench: Bench, offset: int) -> None:
+    artifact = bench.put(song(1_000_000))
+
+    assert bench.get(artifact, offset) == song(1_000_000)[offset:]
+
+
+@pytest.mark.parametrize("offset", [-1, 4])
+def test_an_offset_outside_the_object_is_refused(bench: Bench, offset: int) -> None:
+    artifact = bench.put(b"abc")
+
+    with pytest.raises(InvalidInput, match="outside the 3 bytes"):
+        bench.get(artifact, offset)
+
+
+def test_the_sidecar_is_what_find_answers(bench: Bench) -> None:
+    artifact = bench.put(b"abc", owner="ann", media_type="audio/midi", kept=Kept.PREVIEW)
+
+    assert bench.store.find("acme", ABC_SHA256) == artifact
+    assert (artifact.media_type, artifact.kept) == ("audio/midi", Kept.PREVIEW)
+    assert artifact.owners == {"ann"}
+
+
+def test_an_object_of_another_tenant_does_not_exist(bench: Bench) -> None:
+    bench.put(b"abc", tenant="acme")
+
+    with pytest.raises(NotFound, match=ABC_SHA256):
+        bench.store.find("emca", ABC_SHA256)
+    assert list(bench.store.artifacts("emca")) == []
+
+
+def test_the_same_bytes_of_two_tenants_are_two_objects(bench: Bench) -> None:
+    ours, theirs = bench.put(b"abc", tenant="acme"), bench.put(b"abc", tenant="emca")
+
+    bench.behind.write(key_of(theirs), b"abd")
+
+    assert bench.get(ours) == b"abc"
+
+
+@pytest.mark.parametrize("tenant", ["", ".", "..", "../acme", "a/b", ".quarantine", "Acme", "a" * 64])
+def test_a_tenant_that_could_be_another_path_is_refused(bench: Bench, tenant: str) -> None:
+    with pytest.raises(InvalidInput, match="no tenant is called"):
+        bench.put(b"abc", tenant=tenant)
+    with pytest.raises(InvalidInput, match="no tenant is called"):
+        bench.store.find(tenant, ABC_SHA256)
+
+
+@pytest.mark.parametrize("sha256", ["", "ba", "../../../etc/passwd", ABC_SHA256.upper(), ABC_SHA256 + "\n"])
+def test_a_digest_that_could_be_another_path_is_refused(bench: Bench, sha256: str) -> None:
+    with pytest.raises(InvalidInput, match="64 lower-case hex digits"):
+        bench.store.find("acme", sha256)
+
+
+def test_a_second_put_adds_its_owner_and_refreshes_the_age(bench: Bench) -> None:
+    first = bench.put(b"abc", owner="ann")
+
+    second = bench.put(b"abc", owner="bob")
+
+    assert second.owners == {"ann", "bob"}
+    assert second.created == first.created
+    assert second.refreshed > first.refreshed
+    assert bench.store.find("acme", ABC_SHA256) == second
+
+
+def test_a_second_put_never_shortens_a_life(bench: Bench) -> None:
+    bench.put(b"abc", kept=Kept.CHECKPOINT)
+    assert bench.put(b"abc", kept=Kept.OUTPUT).kept is Kept.OUTPUT
+    assert bench.put(b"abc", kept=Kept.PREVIEW).kept is Kept.OUTPUT
+
+
+def test_eight_puts_of_one_object_at_once_are_one_object_of_eight_owners(bench: Bench) -> None:
+    body, owners = song(2_000_000), [f"owner-{n}" for n in range(8)]
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda owner: bench.put(body, owner=owner), owners))
+
+    [artifact] = bench.store.artifacts("acme")
+    assert artifact.owners == set(owners)
+    assert bench.get(artifact) == body
+    assert len(bench.behind.keys()) == 2
+
+
+@pytest.mark.parametrize("at", [0, 1_500_000, 2_999_999])
+def test_a_flipped_byte_is_found_quarantined_and_never_served_again(bench: Bench, at: int) -> None:
+    artifact = bench.put(song(3_000_000))
+    rotten = flipped(song(3_000_000), at)
+    bench.behind.write(key_of(artifact), rotten)
+
+    served: list[bytes] = []
+    with pytest.raises(Internal, match="quarantined") as caught:
+        served.extend(bench.store.read(artifact))
+
+    assert caught.value.reason is Reason.DIGEST_MISMATCH
+    assert caught.value.metadata["stored_sha256"] == hashlib.sha256(rotten).hexdigest()
+    assert len(b"".join(served)) < artifact.size_bytes
+    with pytest.raises(NotFound):
+        bench.store.find("acme", artifact.sha256)
+    assert list(bench.store.artifacts("acme")) == []
+    [aside] = [key for key in sorted(bench.behind.keys()) if ".quarantine" in key and not key.endswith(".json")]
+    assert bench.behind.read(aside) == rotten
+
+
+@pytest.mark.parametrize("body", [b"", song(2_999_999), song(3_000_000) + b"\0"], ids=["empty", "shorter", "longer"])
+def test_an_object_of_another_length_is_found_and_quarantined(bench: Bench, body: bytes) -> None:
+    artifact = bench.put(song(3_000_000))
+    bench.behind.write(key_of(artifact), body)
+
+    with pytest.raises(Internal, match="quarantined"):
+        bench.get(artifact)
+    with pytest.raises(NotFound):
+        bench.store.find("acme", artifact.sha256)
+
+
+def test_a_read_from_an_offset_notices_a_byte_flipped_before_it(bench: Bench) -> None:
+    artifact = bench.put(song(1_000_000))
+    bench.behind.write(key_of(artifact), flipped(song(1_000_000), 10))
+
+    with pytest.raises(Internal, match="quarantined"):
+        bench.get(artifact, 900_000)
+
+
+def test_verify_tells_the_digest_that_is_really_there(bench: Bench) -> None:
+    artifact = bench.put(b"abd")
+    assert stored_digest(bench.store, artifact) == artifact.sha256
+
+    bench.behind.write(key_of(artifact), b"abc")
+
+    assert stored_digest(bench.store, artifact) == ABC_SHA256
+
+
+def test_a_new_put_heals_what_was_quarantined(bench: Bench) -> None:
+    artifact = bench.put(b"abc")
+    bench.behind.write(key_of(artifact), b"abd")
+    with pytest.raises(Internal, match="quarantined"):
+        bench.get(artifact)
+
+    healed = bench.put(b"abc", owner="bob")
+
+    assert bench.get(healed) == b"abc"
+    assert healed.owners == {"bob"}
+
+
+def test_a_put_in_the_middle_of_a_read_of_rotten_bytes_is_not_quarantined(bench: Bench) -> None:
+    artifact = bench.put(song(1_000_000))
+    bench.behind.write(key_of(artifact), flipped(song(1_000_000), 10))
+    reading = bench.store.read(artifact)
+    next(reading)
+
+    bench.put(song(1_000_000))
+    with pytest.raises(Internal, match="not what was put"):
+        list(reading)
+
+    assert bench.get(bench.store.find("acme", artifact.sha256)) == song(1_000_000)
+
+
+def test_objects_without_a_sidecar_and_sidecars_without_an_object_do_not_exist(bench: Bench) -> None:
+    half = hashlib.sha256(b"half").hexdigest()
+    artifact = bench.put(b"abc")
+    bench.put(b"half")
+    if isinstance(bench.behind, BehindFiles):
+        (bench.behind.root / f"acme/{half[:2]}/{half}.json").unlink()
+    else:
+        assert isinstance(bench.behind, BehindS3)
+        bench.behind.client.remove_object(bench.behind.bucket, f"acme/{half[:2]}/{half}.json")
+
+    with pytest.raises(NotFound):
+        bench.store.find("acme", half)
+    assert list(bench.store.artifacts("acme")) == [artifact]
+
+
+def test_a_list_goes_on_behind_its_token_in_the_order_of_digests(bench: Bench) -> None:
+    digests = sorted(bench.put(bytes([n])).sha256 for n in range(30))
+
+    listed = [artifact.sha256 for artifact in bench.store.artifacts("acme")]
+    rest = [artifact.sha256 for artifact in bench.store.artifacts("acme", after=digests[11])]
+
+    assert listed == digests
+    assert rest == digests[12:]
+
+
+def test_an_abandoned_spool_leaves_nothing(bench: Bench) -> None:
+    with bench.store.spool() as spool:
+        spool.write([b"abc"])
+
+    assert list(bench.spools.iterdir()) == []
+    assert bench.behind.keys() == set()
+
+
+def test_a_finished_put_leaves_no_spool(bench: Bench) -> None:
+    bench.put(b"abc")
+
+    assert list(bench.spools.iterdir()) == []
