@@ -14,9 +14,9 @@ from functools import lru_cache
 import jwt
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pool import Default
-from harmonia.access.v1 import access_pb2
 from jwt.exceptions import InvalidTokenError
 
+from harmonia.access.v1 import access_pb2
 from harmonia_chassis.errors import PermissionDenied, Reason, Unauthenticated
 from harmonia_chassis.identity import LONGEST_TOKEN, Grant, Peer, Principal, TokenVerifier, peer_of
 

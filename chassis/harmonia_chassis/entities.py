@@ -1,5 +1,7 @@
 """HM_ENTITIES: everything that must last and is not a job (keys, capabilities, revocations)."""
 
+from functools import partial
+
 from nats.js.errors import BadRequestError, NotFoundError
 
 from harmonia_chassis import lanes
@@ -45,7 +47,7 @@ class Entities:
         while True:
             try:
                 raw = await self._jobs.until_answered(
-                    lambda after=seq: self._jobs.js.get_msg(lanes.ENTITIES, seq=after + 1, subject=subjects, next=True)
+                    partial(self._jobs.js.get_msg, lanes.ENTITIES, seq=seq + 1, subject=subjects, next=True)
                 )
             except NotFoundError:
                 return list(newest.values())

@@ -18,7 +18,6 @@ HarmoniaError
 * retryable: the same request may succeed when it is sent again.
 """
 
-# ruff: noqa: N818  the names say what the caller can do; that they are errors is said by their base
 from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar

@@ -49,6 +49,8 @@ async def _follow_once(
     try:
         config = ConsumerConfig(
             deliver_subject=inbox,
+            deliver_policy=_deliver_policy(after, last_per_subject),
+            opt_start_seq=after + 1 if after else None,
             filter_subject=subjects,
             ack_policy=AckPolicy.NONE,
             replay_policy=ReplayPolicy.INSTANT,
@@ -57,7 +59,6 @@ async def _follow_once(
             inactive_threshold=30,
             mem_storage=True,
             num_replicas=1,
-            **_start(after, last_per_subject),
         )
         info = await jobs.js.add_consumer(stream, config)
         if not info.num_pending:
@@ -86,11 +87,11 @@ async def _next(subscription: Subscription) -> Msg:
     return await subscription.next_msg(timeout=_SILENCE_S)
 
 
-def _start(after: int, last_per_subject: bool) -> dict[str, object]:
+def _deliver_policy(after: int, last_per_subject: bool) -> DeliverPolicy:
     if after:
-        return {"deliver_policy": DeliverPolicy.BY_START_SEQUENCE, "opt_start_seq": after + 1}
-    return {"deliver_policy": DeliverPolicy.LAST_PER_SUBJECT if last_per_subject else DeliverPolicy.ALL}
+        return DeliverPolicy.BY_START_SEQUENCE
+    return DeliverPolicy.LAST_PER_SUBJECT if last_per_subject else DeliverPolicy.ALL
 
 
 def _is_control(message: Msg) -> bool:
-    return not message.data and bool(message.headers) and message.headers.get("Status") == "100"
+    return not message.data and (message.headers or {}).get("Status") == "100"

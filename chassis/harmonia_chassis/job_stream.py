@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import nats.errors
@@ -153,7 +154,7 @@ class JobStream:
     async def fullness(self) -> float:
         """Share of the stream's bytes in use, 0 to 1."""
         info = await self.until_answered(lambda: self.js.stream_info(lanes.JOBS))
-        return float(info.state.bytes / info.config.max_bytes)
+        return info.state.bytes / (info.config.max_bytes or 1)
 
     async def delivered(self, lane: str) -> int:
         """Stream sequence up to which the lane has handed out its items."""
@@ -176,7 +177,7 @@ class JobStream:
         """Brings streams and lane consumers to what jobs.md says. Raises Unavailable below nats-server 2.11."""
         self._refuse_old_server()
         for config in _streams(lease, max_bytes, replicas):
-            await self.until_answered(lambda config=config: self._declare_stream(config))
+            await self.until_answered(partial(self._declare_stream, config))
         for lane in lanes.all_lanes():
             consumer = ConsumerConfig(
                 durable_name=lane,
@@ -187,7 +188,7 @@ class JobStream:
                 max_deliver=-1,
                 max_ack_pending=-1,
             )
-            await self.until_answered(lambda consumer=consumer: self.js.add_consumer(lanes.JOBS, consumer))
+            await self.until_answered(partial(self.js.add_consumer, lanes.JOBS, consumer))
 
     def _refuse_old_server(self) -> None:
         version = str(self.connection.nc.connected_server_version)

@@ -50,7 +50,7 @@ class Connection:
         while True:
             self._load_certificate()
             try:
-                await asyncio.wait_for(self.nc.connect(url, **self._options()), _CONNECT_S)
+                await asyncio.wait_for(self._connect(url), _CONNECT_S)
             except (TimeoutError, OSError, nats.errors.Error) as error:
                 log.info("nats not reachable yet", error=type(error).__name__)
                 self.nc = Client()
@@ -63,19 +63,20 @@ class Connection:
         # Not drain(): that raises during an outage.
         await self.nc.close()
 
-    def _options(self) -> dict[str, object]:
-        return {
-            "tls": self._context,
-            "name": self.service,
-            "inbox_prefix": inbox(self.service).encode(),
-            "max_reconnect_attempts": -1,
-            "reconnect_time_wait": 0.2,
-            "ping_interval": 10,
-            "connect_timeout": 2,
-            "error_cb": self._on_error,
-            "disconnected_cb": self._on_disconnect,
-            "reconnected_cb": self._on_reconnect,
-        }
+    async def _connect(self, url: str) -> None:
+        await self.nc.connect(
+            url,
+            tls=self._context,
+            name=self.service,
+            inbox_prefix=inbox(self.service).encode(),
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.2,
+            ping_interval=10,
+            connect_timeout=2,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_disconnect,
+            reconnected_cb=self._on_reconnect,
+        )
 
     def _load_certificate(self) -> None:
         self._context.load_cert_chain(self._credentials.certificate, self._credentials.key)

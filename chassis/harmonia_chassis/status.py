@@ -13,8 +13,8 @@ import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # ships no types
-from harmonia.type.v1 import type_pb2
 
+from harmonia.type.v1 import type_pb2
 from harmonia_chassis import errors
 from harmonia_chassis.errors import HarmoniaError, Internal, Overloaded, QuotaExceeded, Reason
 

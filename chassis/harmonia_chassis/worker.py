@@ -213,7 +213,7 @@ class Worker(Generic[Request]):
 
     async def _hold(self, held: "_Held", stage: str) -> None:
         self._held[held.job.id] = held
-        _observe_wait(held.job)
+        self._observe_wait(held.job)
         lease_s = self._node.settings.lease.total_seconds()
         started = time.monotonic()
         try:
@@ -229,10 +229,12 @@ class Worker(Generic[Request]):
                     task.cancel()
         finally:
             self._held.pop(held.job.id, None)
-        telemetry.STAGE_SECONDS.labels(stage=stage, outcome=type(outcome).__name__).observe(time.monotonic() - started)
+        lane = story.stage_of(held.job).lane
+        outcome_name = "Stopped" if outcome is None else type(outcome).__name__
+        self._node.metrics.run_seconds.labels(lane, outcome_name).observe(time.monotonic() - started)
 
     async def _outcome(self, held: "_Held", stage: str) -> story.Outcome | None:
-        with telemetry.span(f"job {stage}", parent=held.job.traceparent, attributes={"hm.job": held.job.id}):
+        with telemetry.span(telemetry.SPAN_STAGE, parent=held.job.traceparent, **_attributes(held.job)):
             try:
                 await reach(self._failpoint, "after_claim", stage)
                 held.work.check()
@@ -241,12 +243,28 @@ class Worker(Generic[Request]):
                 await reach(self._failpoint, "during_cancel", stage)
                 return story.HandBack() if held.hand_back else None
             except HarmoniaError as error:
-                return _after(error, held.job, stage)
+                return self._after(error, held.job)
             except Exception:  # the bus consumer: one of the three places that may catch everything
                 log.exception("stage failed", job=held.job.id, stage=stage)
-                return _after(Internal(f"{stage} failed unexpectedly", reason=Reason.INTERNAL), held.job, stage)
+                return self._after(Internal(f"{stage} failed unexpectedly", reason=Reason.INTERNAL), held.job)
         await reach(self._failpoint, "after_put", stage)
         return story.Done(result)
+
+    def _after(self, error: HarmoniaError, job: pb.Job) -> story.Outcome:
+        stage = story.stage_of(job)
+        problem = to_problem(error)
+        problem.metadata["stage"] = stage.name
+        if not error.retryable:
+            return story.Permanent(problem)
+        self._node.metrics.retries.labels(stage.lane).inc()
+        most_s = min(_RETRY_CAP_S, _RETRY_BASE_S * 2**stage.attempt)
+        delay = timedelta(seconds=random.uniform(0, most_s))  # noqa: S311 (jitter, not a secret)
+        return story.Retryable(problem, datetime.now(UTC) + delay)
+
+    def _observe_wait(self, job: pb.Job) -> None:
+        stage = story.stage_of(job)
+        waited = stage.start_time.ToDatetime() - stage.queue_time.ToDatetime()
+        self._node.metrics.queue_wait.labels(stage.lane).observe(max(waited.total_seconds(), 0.0))
 
     async def _end(self, held: "_Held", outcome: story.Outcome | None, stage: str) -> None:
         await reach(self._failpoint, "before_commit", stage)
@@ -392,26 +410,19 @@ def _exhausted(stage: pb.Stage) -> type_pb2.Problem:
     return problem
 
 
-def _after(error: HarmoniaError, job: pb.Job, stage: str) -> story.Outcome:
-    problem = to_problem(error)
-    problem.metadata["stage"] = stage
-    if not error.retryable:
-        return story.Permanent(problem)
-    telemetry.STAGE_RETRIES.labels(stage=stage, reason=problem.reason).inc()
-    most_s = min(_RETRY_CAP_S, _RETRY_BASE_S * 2 ** story.stage_of(job).attempt)
-    delay = timedelta(seconds=random.uniform(0, most_s))  # noqa: S311 (jitter, not a secret)
-    return story.Retryable(problem, datetime.now(UTC) + delay)
-
-
 def _until(stage: pb.Stage, now: datetime) -> timedelta | None:
     delay = stage.not_before.ToDatetime(UTC) - now
     return delay if delay > timedelta(0) else None
 
 
-def _observe_wait(job: pb.Job) -> None:
+def _attributes(job: pb.Job) -> dict[str, telemetry.Attribute]:
     stage = story.stage_of(job)
-    waited = stage.start_time.ToDatetime() - stage.queue_time.ToDatetime()
-    telemetry.QUEUE_WAIT_SECONDS.labels(lane=stage.lane).observe(max(waited.total_seconds(), 0.0))
+    return {
+        telemetry.SONG: job.id,
+        telemetry.STAGE: stage.name,
+        telemetry.LANE: stage.lane,
+        telemetry.ATTEMPT: stage.attempt,
+    }
 
 
 async def _acknowledge(message: Msg) -> None:

@@ -18,10 +18,11 @@ from nats.aio.msg import Msg
 
 from harmonia.job.v1 import job_pb2
 from harmonia.song.v1 import song_pb2
-from harmonia_chassis import lanes, telemetry
+from harmonia_chassis import lanes
 from harmonia_chassis.follow import follow
 from harmonia_chassis.job_stream import JobStream, Stored, Unreadable, stored
 from harmonia_chassis.jobs import UNFINISHED, stage_of
+from harmonia_chassis.telemetry import Metrics
 from harmonia_gateway.states import public_state
 
 log = structlog.get_logger()
@@ -46,7 +47,7 @@ class _Known:
     """What is kept in memory of each job: enough to count."""
 
     seq: int
-    state: int
+    state: job_pb2.Job.State.ValueType
     lane: str
     tenant: str
     batch: bool
@@ -55,9 +56,10 @@ class _Known:
 class Projection:
     """Fed by one follower of HM_JOBS; `on_change` hears of every record once, in order."""
 
-    def __init__(self, folder: Path, jobs: JobStream, *, on_change: Callable[[Stored], None]) -> None:
+    def __init__(self, folder: Path, jobs: JobStream, *, on_change: Callable[[Stored], None], metrics: Metrics) -> None:
         self._jobs = jobs
         self._on_change = on_change
+        self._metrics = metrics
         self._path = folder / f"projection-{_SCHEMA_VERSION}.sqlite"
         self._db = _open(self._path)
         self._known: dict[str, _Known] = {}
@@ -173,7 +175,7 @@ class Projection:
     def _count(self, known: _Known | None, by: int) -> None:
         if known is None:
             return
-        telemetry.JOBS.labels(state=lanes.state_token(known.state), lane=known.lane).inc(by)
+        self._metrics.jobs.labels(lanes.state_token(known.state), known.lane).inc(by)
         if known.state in UNFINISHED:
             self._unfinished[known.tenant, known.batch] += by
 

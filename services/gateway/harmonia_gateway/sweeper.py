@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from harmonia.job.v1 import job_pb2
-from harmonia_chassis import telemetry
 from harmonia_chassis.errors import HarmoniaError
 from harmonia_chassis.job_stream import JobStream, Refused, Stored
 from harmonia_chassis.jobs import (
@@ -27,6 +26,7 @@ from harmonia_chassis.jobs import (
     advance,
     stage_of,
 )
+from harmonia_chassis.telemetry import Metrics
 from harmonia_gateway.projection import Projection
 
 log = structlog.get_logger()
@@ -42,6 +42,7 @@ class Sweeper:
         self,
         jobs: JobStream,
         projection: Projection,
+        metrics: Metrics,
         *,
         lease: timedelta,
         every: timedelta,
@@ -50,6 +51,7 @@ class Sweeper:
     ) -> None:
         self._jobs = jobs
         self._projection = projection
+        self._metrics = metrics
         self._silence_s = 3 * lease.total_seconds()
         self._every = every
         self._deleted_kept = deleted_kept
@@ -106,7 +108,7 @@ class Sweeper:
             await self._jobs.write(judged.seq, advance(judged.job, outcome, datetime.now(UTC)))
         except Refused:
             return  # somebody was faster; the next round judges what they wrote
-        telemetry.SWEPT.labels(outcome=type(outcome).__name__).inc()
+        self._metrics.swept.labels(type(outcome).__name__).inc()
         log.info("swept", job=judged.job.id, outcome=type(outcome).__name__)
 
     async def _reap(self) -> None:
