@@ -70,7 +70,7 @@ class Connection:
             name=self.service,
             inbox_prefix=inbox(self.service).encode(),
             max_reconnect_attempts=-1,
-            reconnect_time_wait=0.2,
+            reconnect_time_wait=0.2,  # type: ignore[arg-type]  # seconds; declared int, used as a float
             ping_interval=10,
             connect_timeout=2,
             error_cb=self._on_error,

@@ -47,7 +47,7 @@ class _Known:
     """What is kept in memory of each job: enough to count."""
 
     seq: int
-    state: job_pb2.Job.State.ValueType
+    state: "job_pb2.Job.State.ValueType"
     lane: str
     tenant: str
     batch: bool

@@ -1,0 +1,150 @@
+"""Who may say what to NATS, tried on a real server with every service's own certificate.
+
+The cells come from the table of lanes.py turned around: each service tries every other one's lines.
+"""
+
+import asyncio
+import ssl
+from itertools import product
+
+import nats as nats_client
+import nats.errors
+import pytest
+
+from harmonia_chassis import lanes
+from harmonia_chassis.job_stream import JobStream
+
+WORKERS = tuple(lanes.SERVES)
+OUTSIDERS = (*WORKERS, "observer")
+TOKENS = {"*": "x", ">": "x"}
+
+
+def concrete(subject: str) -> str:
+    """The subject with an example in place of each wildcard."""
+    return ".".join(TOKENS.get(token, token) for token in subject.split("."))
+
+
+def said_by(service: str) -> set[str]:
+    return {concrete(name).replace("$JS.API", lanes.IMPORTED_API) for name in lanes.permissions(service).publish}
+
+
+FORBIDDEN = {
+    "forge an end": "hm.v1.job.t.j.succeeded.compose-arranger",
+    "cancel": "hm.v1.job.t.j.cancelling.master",
+    "delete": "hm.v1.job.t.j.deleted.master",
+    "purge a record": "hm.v1.job.t.j.purged.master",
+    "write an entity": "hm.v1.entity.mesh.key.x",
+    "delete the stream": "$JS.API.STREAM.DELETE.HM_JOBS",
+    "purge the stream": "$JS.API.STREAM.PURGE.HM_JOBS",
+    "delete the stream by its imported name": "HM.API.STREAM.DELETE.HM_JOBS",
+    "create a consumer": "HM.API.CONSUMER.CREATE.HM_JOBS.mine",
+    "delete a message": "HM.API.STREAM.MSG.DELETE.HM_JOBS",
+    "another's inbox": "_INBOX_gateway.x.y",
+    "flow control": "$JS.FC.HM_JOBS.x",
+}
+
+
+async def refused(jobs: JobStream, subject: str, reply: str = "") -> bool:
+    """True when the server says it refuses; the error callback of the connection hears of it."""
+    jobs.connection._refused = None
+    await jobs.connection.nc.publish(subject, b"", reply=reply)
+    await jobs.connection.nc.flush()
+    await asyncio.sleep(0)
+    return jobs.connection._refused is not None
+
+
+@pytest.mark.parametrize("service", WORKERS)
+async def test_a_worker_is_refused_what_others_may_say(service: str, connect, gateway) -> None:
+    jobs = await connect(service)
+    own = said_by(service)
+    others = set().union(*(said_by(other) for other in OUTSIDERS if other != service)) - own
+    tries = others | {subject for subject in FORBIDDEN.values() if subject not in own}
+    # The last stage alone may write succeeded.
+    allowed = [subject for subject in tries if not await refused(jobs, subject)]
+
+    print(f"{service}: {len(tries)} subjects tried, {len(allowed)} let through")
+    assert allowed == []
+
+
+async def test_the_observer_says_nothing_but_reads(connect, gateway: JobStream, new_job) -> None:
+    stored = await gateway.create(new_job())
+    jobs = await connect("observer")
+    tries = set().union(*(said_by(worker) for worker in WORKERS)) - said_by("observer") | set(FORBIDDEN.values())
+
+    assert [subject for subject in tries if not await refused(jobs, subject)] == []
+    assert await jobs.read(stored.job.tenant, stored.job.id) == stored
+
+
+@pytest.mark.parametrize("service", OUTSIDERS)
+async def test_no_service_hears_what_is_not_for_it(service: str, connect, gateway) -> None:
+    jobs = await connect(service)
+    own = lanes.permissions(service).subscribe
+    tries = [
+        "hm.v1.job.>",
+        "hm.v1.entity.>",
+        "$JS.ACK.>",
+        "$KV.HM_WORKERS.>",
+        "_INBOX_gateway.>",
+        *(lanes.cancelling_subject(lane) for lane in lanes.all_lanes() if lanes.cancelling_subject(lane) not in own),
+    ]
+    for subject in tries:
+        jobs.connection._refused = None
+        await jobs.connection.nc.subscribe(subject)
+        await jobs.connection.nc.flush()
+        assert jobs.connection._refused, f"{service} may listen to {subject}"
+
+
+@pytest.mark.parametrize(
+    ("service", "reply"),
+    list(
+        product(
+            WORKERS,
+            [
+                "$JS.API.STREAM.DELETE.HM_JOBS",
+                "$JS.API.STREAM.PURGE.HM_JOBS",
+                "$JS.API.CONSUMER.DELETE.HM_JOBS.write",
+                "hm.v1.job.t.j.succeeded.master",
+                "hm.v1.entity.mesh.key.x",
+                "_INBOX_gateway.forged",
+            ],
+        )
+    ),
+)
+async def test_a_reply_subject_is_no_way_around(service: str, reply: str, connect, gateway: JobStream, new_job) -> None:
+    """The server answers to whatever reply a client names: from another account that leads nowhere."""
+    stored = await gateway.create(new_job())
+    heard: list[object] = []
+
+    async def hear(message: object) -> None:
+        heard.append(message)
+
+    if reply.startswith("_INBOX"):
+        await gateway.connection.nc.subscribe(reply, cb=hear)
+    jobs = await connect(service)
+    lane = lanes.SERVES[service][0]
+    for subject in (
+        f"{lanes.IMPORTED_API}.CONSUMER.MSG.NEXT.{lanes.JOBS}.{lane}",
+        f"{lanes.IMPORTED_API}.STREAM.MSG.GET.{lanes.JOBS}",
+    ):
+        await jobs.connection.nc.publish(subject, b"", reply=reply)
+        await jobs.connection.nc.publish(subject, b'{"last_by_subj": "hm.v1.job.>"}', reply=reply)
+    await jobs.connection.nc.flush()
+
+    info = await gateway.js.stream_info(lanes.JOBS)
+    assert info.state.messages == 1
+    assert info.state.consumer_count == len(lanes.all_lanes())
+    assert (await gateway.js.stream_info(lanes.ENTITIES)).state.messages == 0
+    assert await gateway.read(stored.job.tenant, stored.job.id) == stored
+    assert heard == []
+
+
+async def test_nobody_comes_in_without_a_certificate_of_the_table(nats, tmp_path) -> None:
+    context = ssl.create_default_context(cafile=str(tmp_path / "pki" / "ca.pem"))
+    for certificate in (None, "public"):
+        if certificate:
+            pki = tmp_path / "pki"
+            context.load_cert_chain(pki / f"{certificate}.pem", pki / f"{certificate}.key.pem")
+        with pytest.raises((nats_client.errors.Error, OSError, asyncio.TimeoutError)):
+            await asyncio.wait_for(
+                nats_client.connect(nats.server.url, tls=context, allow_reconnect=False, max_reconnect_attempts=0), 5
+            )
