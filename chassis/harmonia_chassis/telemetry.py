@@ -80,7 +80,7 @@ class Metrics:
             "harmonia_projection_lag_seconds", "age of the newest state folded in", registry=registry
         )
         self.store_errors = Counter(
-            "harmonia_store_errors", "failures of the object store", ["what"], registry=registry
+            "harmonia_store_errors", "failed calls of the object store", ["what"], registry=registry
         )
         self.certificate_expiry = Gauge(
             "harmonia_certificate_expiry_timestamp_seconds", "when this service's certificate ends", registry=registry
