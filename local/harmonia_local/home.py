@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Self
 
 from harmonia_chassis.errors import FailedPrecondition, Reason
-
 from harmonia_local.private_file import make_private_folder
 
 FOLDERS = ("pki", "nats", "artifacts", "gateway", "models", "cache", "logs", "run")

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from harmonia_chassis.errors import NotFound, Reason
 from harmonia_chassis.lanes import accounts, api_prefix, inbox
-
 from harmonia_local.certificates import (
     SERVICES,
     bootstrap_keys,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harmonia_chassis.errors import FailedPrecondition, Reason
-
 from harmonia_local.ports import LOOPBACK
 
 OLDEST = (2, 11)  # the first with Nats-Expected-Last-Subject-Sequence-Subject, on which every write of a job rests

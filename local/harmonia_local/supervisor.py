@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Protocol
 
 from harmonia_chassis.errors import FailedPrecondition, Reason
-
 from harmonia_local.task_owner import owned_tasks
 
 FIRST_BACKOFF_S = 0.2

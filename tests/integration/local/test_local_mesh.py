@@ -17,13 +17,14 @@ import nats
 import nats.errors
 import psutil
 import pytest
+from nats.aio.client import Client
+from nats.js.api import StreamConfig
+
 from harmonia_chassis.errors import FailedPrecondition
 from harmonia_local.certificates import SERVICES
 from harmonia_local.home import Home
 from harmonia_local.mesh import Mesh, find_mesh, make_keys, running_mesh
 from harmonia_local.mesh_info import MeshInfo, from_json
-from nats.aio.client import Client
-from nats.js.api import StreamConfig
 
 FAKE = (
     "import json, os, pathlib, signal;"

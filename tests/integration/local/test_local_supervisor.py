@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from harmonia_chassis.errors import FailedPrecondition
 from harmonia_local.supervisor import Child, Command, ReadyFile, supervised
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from harmonia_local.certificates import SERVICES
 from harmonia_local.environments import Doors, Plan, service_environment, without_settings
 from harmonia_local.home import Home

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from harmonia_chassis.errors import FailedPrecondition
 from harmonia_local.nats_server import version_from
 

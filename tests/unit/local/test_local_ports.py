@@ -4,6 +4,7 @@ import socket
 import sys
 
 import pytest
+
 from harmonia_local.ports import Ports
 
 
