@@ -65,6 +65,9 @@ class Reason(StrEnum):
     ATTEMPTS_EXHAUSTED = "ATTEMPTS_EXHAUSTED"
     ENGINE_FAILED = "ENGINE_FAILED"
     ENCODER_FAILED = "ENCODER_FAILED"
+    HOME_IN_USE = "HOME_IN_USE"
+    PROCESS_FAILED = "PROCESS_FAILED"
+    NATS_SERVER_UNFIT = "NATS_SERVER_UNFIT"
     INTERNAL = "INTERNAL"
 
 
@@ -108,6 +111,9 @@ MEANINGS: dict[Reason, str] = {
     Reason.ATTEMPTS_EXHAUSTED: "The stage failed as often as it may.",
     Reason.ENGINE_FAILED: "The engine could not make the song.",
     Reason.ENCODER_FAILED: "A file could not be written in the format asked for.",
+    Reason.HOME_IN_USE: "Another mesh runs in this home; the message names its process.",
+    Reason.PROCESS_FAILED: "A process of the local mesh does not start or stay; the message names its log.",
+    Reason.NATS_SERVER_UNFIT: "nats-server is missing or older than 2.11.",
     Reason.INTERNAL: "A defect of Harmonia; the request id leads to the log line.",
 }
 

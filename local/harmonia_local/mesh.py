@@ -46,6 +46,8 @@ STOP_ORDER: tuple[tuple[tuple[str, ...], float], ...] = (
     (("nats",), 3.0),
 )
 
+RESTART_GRACE_S = 10.0
+
 Say = Callable[[str], None]
 
 
@@ -90,7 +92,7 @@ class Mesh:
 
     async def restart(self, service: str) -> None:
         """Drains the process and returns when its successor is ready."""
-        await self._child(service).restart()
+        await self._child(service).restart(RESTART_GRACE_S)
 
     async def kill(self, service: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Returns when the process is dead (SIGKILL) or has the signal (others); the supervisor starts it again."""

@@ -66,6 +66,7 @@ class Child:
         self._inherited = inherited
         self._on_start = on_start
         self._process: asyncio.subprocess.Process | None = None
+        self._starting = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._restarting = False
         self.is_ready = asyncio.Event()
@@ -77,8 +78,7 @@ class Child:
 
     async def run(self, say: Callable[[str], None]) -> None:
         deaths = 0
-        while not self._stopping.is_set():
-            process = await self._start()
+        while process := await self._start():
             became_ready = await self._becomes_ready(process)
             exit_code = await process.wait()
             self.is_ready.clear()
@@ -89,48 +89,43 @@ class Child:
             self._check_deaths(deaths)
             await self._back_off(deaths, exit_code, say)
 
-    async def restart(self) -> None:
+    async def restart(self, grace_s: float) -> None:
         """Drained by SIGTERM and started again at once; returns when the new process is ready."""
         await self.is_ready.wait()
-        old, self._restarting = self._running(), True
+        self._restarting = True
         self.is_ready.clear()
-        with suppress(ProcessLookupError):
-            old.send_signal(signal.SIGTERM)
-        await old.wait()
+        await _end(self._running(), grace_s)
         await self.is_ready.wait()
 
     async def kill(self, number: signal.Signals) -> None:
         """Returns when the process has the signal; with SIGKILL, when it is gone."""
         process = self._running()
-        with suppress(ProcessLookupError):
-            process.send_signal(number)
+        _send(number, process)
         if number == signal.SIGKILL:
             await process.wait()
             self.is_ready.clear()
 
     async def stop(self, grace_s: float) -> None:
         self._stopping.set()
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        try:
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-                process.send_signal(signal.SIGCONT)  # a paused process would not see SIGTERM
-            async with asyncio.timeout(grace_s):
-                await process.wait()
-        except TimeoutError:
-            pass
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-        await process.wait()
+        async with self._starting:
+            process = self._process
+        if process is not None:
+            await _end(process, grace_s)
 
-    async def _start(self) -> asyncio.subprocess.Process:
+    async def _start(self) -> asyncio.subprocess.Process | None:
+        """None once the child is told to stop."""
+        async with self._starting:
+            if self._stopping.is_set():
+                return None
+            self._process = await self._spawn()
+        self._on_start()
+        return self._process
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
         self.command.readiness.forget()
         log = os.open(self.command.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            self._process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 *self.command.argv,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -142,8 +137,6 @@ class Child:
             )
         finally:
             os.close(log)
-        self._on_start()
-        return self._process
 
     async def _becomes_ready(self, process: asyncio.subprocess.Process) -> bool:
         deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
@@ -248,6 +241,23 @@ async def _release(guard: asyncio.subprocess.Process) -> None:
     if guard.stdin is not None:
         guard.stdin.close()
     await guard.wait()
+
+
+async def _end(process: asyncio.subprocess.Process, grace_s: float) -> None:
+    try:
+        _send(signal.SIGTERM, process)
+        _send(signal.SIGCONT, process)  # a paused process would not see SIGTERM
+        await _exits_within(grace_s, process)
+    finally:
+        _send(signal.SIGKILL, process)
+    await process.wait()
+
+
+def _send(number: signal.Signals, process: asyncio.subprocess.Process) -> None:
+    """Not process.send_signal(): that polls, and may collect the exit status for which asyncio's own watcher waits."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 async def _exits_within(seconds: float, process: asyncio.subprocess.Process) -> bool:

@@ -72,7 +72,7 @@ async def test_a_restart_drains_and_is_no_death(tmp_path: Path) -> None:
     said: list[str] = []
     async with running([command(tmp_path, "composer", SERVES)], said=said) as children:
         first = children["composer"].pid
-        await children["composer"].restart()
+        await children["composer"].restart(5)
 
         assert children["composer"].pid != first
         assert said == []
@@ -114,6 +114,13 @@ async def test_a_paused_process_hears_sigterm(tmp_path: Path) -> None:
         began = time.monotonic()
 
     assert time.monotonic() - began < 5
+
+
+async def test_a_supervisor_that_is_left_at_once_leaves_nothing(tmp_path: Path) -> None:
+    async with running([command(tmp_path, name, SERVES) for name in ("one", "two", "three")]):
+        pass
+
+    assert psutil.Process().children(recursive=True) == []
 
 
 async def test_children_of_children_end_with_the_supervisor(tmp_path: Path) -> None:
