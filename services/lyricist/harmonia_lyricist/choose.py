@@ -66,7 +66,9 @@ def nearest_instrument(name: str, offered: Sequence[str], usual: Sequence[str], 
     if known is None:
         return ""
     near = [other for other in known.near if other in offered]
-    kin = [other for other in offered if other in lexicon.instruments and lexicon.instruments[other].family == known.family]
+    kin = [
+        other for other in offered if other in lexicon.instruments and lexicon.instruments[other].family == known.family
+    ]
     return next(iter([*(n for n in near if n in usual), *near, *kin]), "")
 
 

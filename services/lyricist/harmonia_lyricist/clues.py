@@ -103,7 +103,12 @@ def _joins(text: Text, hyphen: Token) -> bool:
 
 _OWNERS = {"my", "your", "our", "his", "her", "their", "whose"}
 _PLACES = {"in", "through", "into", "of", "from", "at", "on", "by", "to", "across"}
-_PLACE_WORDS = {"house", "jungle", "rock", "country", "trap", "metal", "soul", "western", "march", "industrial", "swing", "dance", "drill", "dub", "score"}  # fmt: skip
+# fmt: off
+_PLACE_WORDS = {
+    "house", "jungle", "rock", "country", "trap", "metal", "soul", "western", "march", "industrial", "swing",
+    "dance", "drill", "dub", "score",
+}
+# fmt: on
 
 
 def _is_name(plain: Sequence[str], at: int, facts: tuple[Fact, ...]) -> bool:
@@ -118,9 +123,13 @@ _TITLE = re.compile(
     r"(?:\"(?P<q>[^\"\n]{1,120})\"|'(?P<a>[^\n]{1,120}?)'(?![a-z])|(?P<bare>[^\s,.;:!?\"'][^,.;:!?\"\n]{0,119}))"
 )
 _QUOTED = re.compile(
-    r"\b(?:song|track|tune|piece|ballad|anthem|lullaby|beat) (?:\"(?P<q>[^\"\n]{1,120})\"|'(?P<a>[^\n]{1,120}?)'(?![a-z]))"
+    r"\b(?:song|track|tune|piece|ballad|anthem|lullaby|beat) "
+    r"(?:\"(?P<q>[^\"\n]{1,120})\"|'(?P<a>[^\n]{1,120}?)'(?![a-z]))"
 )
-_BARE_END = re.compile(r" (?:in [a-g](?:#|b|m)?\b|in the style|in \d|at \d|with|about|for|by|that|which|and (?:it|make|use)|using|around \d|\d+ ?(?:bpm|sec|min))|-(?= )| -")  # noqa: E501
+_BARE_END = re.compile(
+    r" (?:in [a-g](?:#|b|m)?\b|in the style|in \d|at \d|with|about|for|by|that|which"
+    r"|and (?:it|make|use)|using|around \d|\d+ ?(?:bpm|sec|min))|-(?= )| -"
+)
 _NO_TITLE = {"it", "for", "and", "with", "me", "is"}
 
 
@@ -159,8 +168,8 @@ def _capitals_end(text: Text, start: int, end: int) -> int:
 
 
 _ABOUT = re.compile(
-    r"\b(?:about|on the subject of|(?:tells?|telling) (?:of|the (?:story|tale) of)|(?:a |the )?(?:story|tale) of|(?:an )?ode to"
-    r"|in memory of|dedicated to|themed around|on the theme of|uber|sobre|sur|handelt von) (?!\d)"
+    r"\b(?:about|on the subject of|(?:tells?|telling) (?:of|the (?:story|tale) of)|(?:a |the )?(?:story|tale) of"
+    r"|(?:an )?ode to|in memory of|dedicated to|themed around|on the theme of|uber|sobre|sur|handelt von) (?!\d)"
 )
 _ABOUT_ENDS = {".", ";", ":", "!", "?", "(", ")", "\n", '"', "but", "using", "featuring"}
 _MUSICAL = {"genre", "style", "akin", "instrument", "voice", "tempo", "italian", "metre", "kind", "complexity"}
@@ -230,9 +239,20 @@ def _inside(span: Quantity | Token, clue: Clue | None) -> bool:
     return clue is not None and clue.start <= span.start < clue.end
 
 
-_NEGATORS = {"no", "not", "without", "minus", "never", "avoid", "exclude", "excluding", "except", "zero", "non", "don't", "dont", "doesn't", "isn't", "shouldn't", "skip", "omit", "ohne", "sin", "sans", "senza", "sem", "kein", "keine", "less", "lacking", "nothing", "neither", "nor"}  # fmt: skip
+# fmt: off
+_NEGATORS = {
+    "no", "not", "without", "minus", "never", "avoid", "exclude", "excluding", "except", "zero", "non", "don't",
+    "dont", "doesn't", "isn't", "shouldn't", "skip", "omit", "ohne", "sin", "sans", "senza", "sem", "kein", "keine",
+    "less", "lacking", "nothing", "neither", "nor",
+}
+# fmt: on
 _NOT_NEGATED = {"one", "matter", "body", "problem", "more", "only", "just", "longer", "doubt", "idea", "way"}
-_ENDERS = {".", ";", "!", "?", "but", "just", "only", "with", "instead", "rather", "yet", ":", "although", "though", "featuring", "plus"}  # fmt: skip
+# fmt: off
+_ENDERS = {
+    ".", ";", "!", "?", "but", "just", "only", "with", "instead", "rather", "yet", ":", "although", "though",
+    "featuring", "plus",
+}
+# fmt: on
 _AFTERS = {"free", "less"}
 
 
@@ -254,7 +274,9 @@ def _phrases(
         negated = scope.match(match, after=tokens[following : following + 1]) and not about
         for fact in match.facts:
             if not about or fact.kind == "mood":
-                yield Clue(fact.kind, fact.value, token.start, end, fact.number, negated, scope.take() if negated else -1)
+                yield Clue(
+                    fact.kind, fact.value, token.start, end, fact.number, negated, scope.take() if negated else -1
+                )
         i = match.last
 
 
@@ -321,7 +343,10 @@ def _list_goes_on(tokens: Sequence[Token], comma: int, matches: dict[int, _Match
     return joined and comma + 1 in matches
 
 
-_LANGUAGE = re.compile(r"\b(?:in|auf|en|em) ([a-z]+)\b|\b([a-z]+)(?: |-)(?:lyrics|vocals?|words|language|singing|lyric|text|verses)\b|\bsung in ([a-z]+)")
+_LANGUAGE = re.compile(
+    r"\b(?:in|auf|en|em) ([a-z]+)\b|\b([a-z]+)(?: |-)(?:lyrics|vocals?|words|language|singing|lyric|text|verses)\b"
+    r"|\bsung in ([a-z]+)"
+)
 
 
 def _languages(text: Text, lexicon: Lexicon) -> Iterator[Clue]:
@@ -333,7 +358,12 @@ def _languages(text: Text, lexicon: Lexicon) -> Iterator[Clue]:
 
 
 _BEAT = re.compile(r"\bbeats?\b(?! (?:per|a) minute)")
-_BEAT_BEFORE = {"heavy", "driving", "steady", "strong", "drum", "the", "pounding", "four", "to", "every", "heart", "back", "up", "off", "off-", "slow", "hard", "big", "with", "danceable"}  # fmt: skip
+# fmt: off
+_BEAT_BEFORE = {
+    "heavy", "driving", "steady", "strong", "drum", "the", "pounding", "four", "to", "every", "heart", "back", "up",
+    "off", "off-", "slow", "hard", "big", "with", "danceable",
+}
+# fmt: on
 
 
 def _beats(text: Text, found: list[Clue]) -> Iterator[Clue]:
@@ -346,7 +376,10 @@ def _beats(text: Text, found: list[Clue]) -> Iterator[Clue]:
             yield Clue("kind", "beat", *match.span())
 
 
-_LIKE = re.compile(r"\b(?:like|in the style of|in the vein of|inspired by|a la|reminiscent of|similar to|sounding like) ([^,.;:!?\n]{2,60})")  # noqa: E501
+_LIKE = re.compile(
+    r"\b(?:like|in the style of|in the vein of|inspired by|a la|reminiscent of|similar to|sounding like) "
+    r"([^,.;:!?\n]{2,60})"
+)
 _STYLE_OF = re.compile(r"style|vein|similar|sounding|inspired")
 
 

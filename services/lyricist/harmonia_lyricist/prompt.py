@@ -118,7 +118,9 @@ class _Reader:
     def words(self, kind: Kind) -> str | None:
         """What the words are about; None when there are none to write."""
         says, asked = self.says, self.asked.words
-        wanted = [c for c in says.of("voice") if c.value == "wanted"] + [c for c in says.denied("voice") if c.value == "unwanted"]
+        wanted = [c for c in says.of("voice") if c.value == "wanted"] + [
+            c for c in says.denied("voice") if c.value == "unwanted"
+        ]
         unwanted = [c for c in says.of("voice") if c.value == "unwanted"]
         unwanted += [c for c in self.denied("voice") if c.value == "wanted"]
         if asked is Words.INSTRUMENTAL or asked is Words.TEXT:
@@ -189,7 +191,9 @@ class _Reader:
         if named is None:
             return None, self._habits(self._guessed_genre())
         genre, text = self._canonical(named), self.says.quote(named)
-        played = choose.nearest_genre(genre, self.palette.genres, self.lexicon) if genre in self.lexicon.genres else genre
+        played = (
+            choose.nearest_genre(genre, self.palette.genres, self.lexicon) if genre in self.lexicon.genres else genre
+        )
         if played != genre:
             self.warn(f"genre: the engine does not play {text}; {played} is the nearest it has")
         elif named.kind == "akin":
@@ -221,13 +225,17 @@ class _Reader:
         head = _head(self.says, strong)
         for clue in wanted:
             if self._canonical(clue) != self._canonical(head):
-                self.warn(f"genre: one at a time: {self._canonical(head)} is played, {self.says.quote(clue)} is left out")
+                self.warn(
+                    f"genre: one at a time: {self._canonical(head)} is played, {self.says.quote(clue)} is left out"
+                )
         return head
 
     def _guessed_genre(self) -> str:
         """From decade, occasion, moods and instruments; the default without any."""
         denied = {self._canonical(clue) for clue in self.denied("genre", "style", "akin")}
-        offered = [name for name in self.palette.genres or tuple(self.lexicon.genres) if name not in denied] or [_DEFAULT_GENRE]
+        offered = [name for name in self.palette.genres or tuple(self.lexicon.genres) if name not in denied] or [
+            _DEFAULT_GENRE
+        ]
         for clue, genre in self._hints():
             nearest = choose.nearest_genre(genre, offered, self.lexicon)
             self.note(self.says.quote(clue), "genre", nearest)
@@ -242,7 +250,9 @@ class _Reader:
         return genre
 
     def _hints(self) -> list[tuple[Clue, str]]:
-        eras = [(clue, self.lexicon.eras[clue.value]) for clue in self.says.of("era") if clue.value in self.lexicon.eras]
+        eras = [
+            (clue, self.lexicon.eras[clue.value]) for clue in self.says.of("era") if clue.value in self.lexicon.eras
+        ]
         return [*((clue, self.lexicon.scenes[clue.value][0]) for clue in self.says.of("scene")), *eras]
 
     def _affinity(self, genre: str, moods: Sequence[str], instruments: Sequence[str]) -> float:
@@ -342,8 +352,10 @@ class _Reader:
             self.warn(f"bpm: {clue.value} is outside 40 to 240; {bpm:g} is taken")
         for other in said[1:]:
             if other.number != clue.number:
-                self.warn(f"bpm: the tempo does not change within a song: {clue.value} is taken, {other.value} left out")
-        if level is not None and (level < 0.35 and bpm >= 140 or level > 0.65 and bpm <= 72):
+                self.warn(
+                    f"bpm: the tempo does not change within a song: {clue.value} is taken, {other.value} left out"
+                )
+        if level is not None and ((level < 0.35 and bpm >= 140) or (level > 0.65 and bpm <= 72)):
             self.warn(f"bpm: {word} and {bpm:g} bpm do not agree; the number is taken")
         self.note(self.says.quote(clue), "bpm", f"{bpm:g}")
         return bpm
@@ -352,7 +364,9 @@ class _Reader:
         said = sorted(self.says.of("tempo"), key=lambda clue: clue.value == "upbeat")
         if said:
             if max(c.number for c in said) > 0.6 and min(c.number for c in said) < 0.4:
-                self.warn(f"bpm: {' and '.join(self.says.quote(c) for c in said[:2])} do not agree; {said[0].value} is taken")
+                self.warn(
+                    f"bpm: {' and '.join(self.says.quote(c) for c in said[:2])} do not agree; {said[0].value} is taken"
+                )
             return said[0].number, self.says.quote(said[0])
         denied = self.denied("tempo")
         if denied:
@@ -436,7 +450,7 @@ class _Reader:
         wanted = self._wanted_instruments(genre, denied, quiet=False)
         if wanted and self._alone():
             others = [name for name in self.palette.instruments or ("drums", "bass") if name not in wanted]
-            denied.update({name: "" for name in others})
+            denied.update(dict.fromkeys(others, ""))
         return tuple(wanted)[:_MOST_INSTRUMENTS], tuple(denied)
 
     def _denied_instruments(self) -> dict[str, str]:
@@ -481,7 +495,9 @@ class _Reader:
         """ "solo piano", "just guitar and voice", "piano only"."""
         said = self.says.of("instrument")
         before, after = self.says.text.folded[: said[0].start].split(), self.says.text.folded[said[-1].end :].split()
-        return (bool(before) and before[-1] in ("solo", "just", "only")) or (bool(after) and after[0].strip(",.") in ("only", "alone"))
+        return (bool(before) and before[-1] in ("solo", "just", "only")) or (
+            bool(after) and after[0].strip(",.") in ("only", "alone")
+        )
 
     def complexity(self) -> float:
         said = self.says.of("complexity")
@@ -515,15 +531,15 @@ class _Reader:
             self.note(self.says.quote(said), "title", title)
             return title
         fallback = title_case(f"{moods[0] if moods else 'new'} {genre.name}".split())
-        title, text = made_up(self.says, fallback=fallback)
-        self.note("", "title", title or fallback)
-        return title or fallback
+        title = made_up(self.says, fallback=fallback)
+        self.note("", "title", title)
+        return title
 
     def strangers(self, prompt: str) -> None:
         """What could not be read is said, never an error."""
         if self.says.unlike:
             self.warn(f"no artist or work is imitated: {self.says.unlike} was left out")
-        if any(note.text for note in self.understood):
+        if any(note.text for note in self.understood) or self.says.found:
             return
         if not prompt.strip():
             self.warn("the prompt is empty: everything was chosen")
@@ -561,4 +577,3 @@ def _description(prompt: str, *, genre: str, bpm: float, key: str) -> str:
 
 def total_bars(seconds: float, bpm: float, metre: str) -> float:
     return seconds / _bar_seconds(bpm, metre)
-

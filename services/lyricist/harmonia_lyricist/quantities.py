@@ -9,14 +9,22 @@ from dataclasses import dataclass
 
 from harmonia_lyricist.tokens import Text
 
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()  # noqa: E501
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_NUMBER_WORDS = {word: n for n, word in enumerate(_ONES)} | {word: 20 + 10 * n for n, word in enumerate(_TENS)} | {"hundred": 100}  # noqa: E501  # fmt: skip
+# fmt: off
+_NUMBER_WORDS = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
+    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100,
+}
+# fmt: on
 
 _W = "(?:" + "|".join(sorted(_NUMBER_WORDS, key=len, reverse=True)) + ")"
 _SPOKEN = rf"(?:a[ -]hundred|{_W})(?:[ -](?:and[ -])?{_W}){{0,4}}"
 _N = rf"(?:\d{{1,4}}(?:[.,]\d{{1,3}})?|{_SPOKEN})"
-_NEARLY = r"(?:at |of |is |to |be |should |set |around |about |approx(?:imately|\.)? ?|roughly |circa |ca\.? ?|exactly |~ ?|: ?|= ?)"  # noqa: E501
+_NEARLY = (
+    r"(?:at |of |is |to |be |should |set |around |about |approx(?:imately|\.)? ?|roughly |circa |ca\.? ?|exactly "
+    r"|~ ?|: ?|= ?)"
+)
 _BPM = r"(?:bpm|b\.p\.m\.?|beats? (?:per|a) minute|beats-per-minute)(?![^\W_])"
 _MINUTES = r"(?:minutes?|minuten|minutos?|minuti|minuto|mins?\b\.?)"
 _SECONDS = r"(?:seconds?|sekunden|segundos?|secondi|secondes?|secs?\b\.?)"
@@ -62,14 +70,16 @@ def quantities(text: Text) -> list[Quantity]:
 
 
 _RANGE_BPM = re.compile(
-    rf"(?<![\w.])(?:(?P<a>{_N})(?: ?bpm)?(?: ?- ?| to | or )(?P<b>{_N})|between (?P<c>{_N})(?: ?bpm)? and (?P<d>{_N}))[ -]?{_BPM}"
+    rf"(?<![\w.])(?:(?P<a>{_N})(?: ?bpm)?(?: ?- ?| to | or )(?P<b>{_N})"
+    rf"|between (?P<c>{_N})(?: ?bpm)? and (?P<d>{_N}))[ -]?{_BPM}"
 )
 _N_BPM = re.compile(rf"(?<![\w.])({_N})[ -]{{0,2}}{_BPM}")
 _BPM_N = re.compile(rf"\b(?:bpm|tempo|speed) ?{_NEARLY}{{0,4}}({_N})(?![^\W_])(?! ?(?:{_MINUTES}|{_SECONDS}|%))")
 _EQUALS = re.compile(r"[♩♪] ?= ?(\d{2,3})(?![\w.])")
 _AT_N = re.compile(
     rf"\bat (?:around |about |roughly |~ ?)?(\d{{2,3}}(?:\.\d+)?|{_SPOKEN})(?![\w:/%'])(?!\.\d)"
-    r"(?! ?(?:%|percent|am\b|pm\b|a\.m|p\.m|hz|khz|db|km|kph|mph|miles|degrees|o'clock|minutes?|seconds?|secs?|years?|bars?|in the morning|at night))"
+    r"(?! ?(?:%|percent|am\b|pm\b|a\.m|p\.m|hz|khz|db|km|kph"
+    r"|mph|miles|degrees|o'clock|minutes?|seconds?|secs?|years?|bars?|in the morning|at night))"
 )
 _LONE_N = re.compile(r"(?:^|[,;\n]) *(\d{2,3}) *(?=[,;\n]|$)")
 
@@ -89,7 +99,9 @@ def _tempi(text: Text) -> Iterator[Quantity]:
                 yield Quantity("bpm", f"{value:g}", *match.span(1), value)
 
 
-_HALF = re.compile(rf"\b(?:(a|one|{_N}) minutes? and a half|({_N}) and a half {_MINUTES}|(half (?:a |an )?|half-)minute)")
+_HALF = re.compile(
+    rf"\b(?:(a|one|{_N}) minutes? and a half|({_N}) and a half {_MINUTES}|(half (?:a |an )?|half-)minute)"
+)
 _MINUTES_SECONDS = re.compile(
     rf"(?<![\w.])({_N}) ?-?(?:{_MINUTES}|m(?=\s?\d))(?:,? ?(?:and )?({_N}) ?-?(?:{_SECONDS}|s\b)?)?(?![^\W_])"
 )
@@ -97,12 +109,19 @@ _A_MINUTE = re.compile(r"\b(?:a|one) (?:full )?minute\b")
 _SECONDS_ONLY = re.compile(rf"(?<![\w.])({_N}) ?-?{_SECONDS}(?![^\W_])")
 _CLOCK = re.compile(r"(?<![\w:.])(\d{1,2}):([0-5]\d)(?![\w:])(?! ?(?:am\b|pm\b|a\.m|p\.m|in the|o'clock))")
 _HOURS = re.compile(rf"\b(an?|half an|{_N})[ -]hours?\b")
-_BARS = re.compile(rf"(?<![\w.])({_N})[ -]?(?:bars?|measures?)\b(?! (?:blues|intro|verse|chorus|bridge|outro|drop|phrase))")  # noqa: E501
+_BARS = re.compile(
+    rf"(?<![\w.])({_N})[ -]?(?:bars?|measures?)\b(?! (?:blues|intro|verse|chorus|bridge|outro|drop|phrase))"
+)
 _ERA = re.compile(r"(?:'|19|20)?\b(?<!\d)(\d0)'?s\b|(?:19|20)(\d0)'?s\b")
 # 808, 909 and 303 are machines.
 _PLAIN_SECONDS = re.compile(r"(?<![\w.])(?!808|909|303|707|606)(\d{1,3}) ?s\b")
 _ERA_WORDS = re.compile(r"\b(twenties|thirties|forties|fifties|sixties|seventies|eighties|nineties)\b")
-_ERA_NAMES = {word: f"{20 + 10 * n}s" for n, word in enumerate("twenties thirties forties fifties sixties seventies eighties nineties".split())}  # noqa: E501  # fmt: skip
+# fmt: off
+_ERA_NAMES = {
+    "twenties": "20s", "thirties": "30s", "forties": "40s", "fifties": "50s", "sixties": "60s", "seventies": "70s",
+    "eighties": "80s", "nineties": "90s",
+}
+# fmt: on
 
 
 def _lengths(text: Text) -> Iterator[Quantity]:
@@ -170,11 +189,14 @@ def _metres(text: Text) -> Iterator[Quantity]:
             yield Quantity("time_signature", f"{match[1]}/{match[2]}", *match.span())
 
 
+# fmt: off
 _MODES = {
-    "major": "major", "maj": "major", "dur": "major", "mayor": "major", "maggiore": "major", "majeur": "major", "ionian": "major",
-    "minor": "minor", "min": "minor", "moll": "minor", "menor": "minor", "minore": "minor", "mineur": "minor", "aeolian": "minor",
-    "maior": "major", "dorian": "dorian", "phrygian": "phrygian", "lydian": "lydian", "mixolydian": "mixolydian", "locrian": "locrian",
-}  # fmt: skip
+    "major": "major", "maj": "major", "dur": "major", "mayor": "major", "maggiore": "major", "majeur": "major",
+    "ionian": "major", "minor": "minor", "min": "minor", "moll": "minor", "menor": "minor", "minore": "minor",
+    "mineur": "minor", "aeolian": "minor", "maior": "major", "dorian": "dorian", "phrygian": "phrygian",
+    "lydian": "lydian", "mixolydian": "mixolydian", "locrian": "locrian",
+}
+# fmt: on
 _MODE = r"(?:(?:natural|harmonic|melodic)[ -])?(" + "|".join(sorted(_MODES, key=len, reverse=True)) + r")\b\.?"
 _SIGN = r"( ?#|b(?![a-z])| ?-?sharp| ?-?flat| ?-?bemolle?| ?-?diesis| ?-?sostenido| ?-?diese)?"
 _NOTE = r"(do|re|mi|fa|sol|la|si|[a-h]is|[adeg]e?s|[a-h])"
@@ -182,21 +204,35 @@ _KEYED = r"((?:in|key(?: of| is)?[ :=]*|scale of|tonality of|en|in the key of|au
 _KEY = re.compile(rf"(?<![\w#']){_KEYED}(?<![\w#']){_NOTE}{_SIGN}[ -]{{0,3}}{_MODE}")
 _SHORT_KEY = re.compile(r"(?<![\w#'])(?:[Kk]ey:? |[Ii]n |[Kk]ey of )?([A-G])(#|b|♯|♭)?(m(?:in|aj)?)(?![\w'#])")
 _TONIC = re.compile(
-    r"\b(?:[Ii]n|[Kk]ey of|[Kk]ey[:=]|[Ii]n the key of) ?([A-G])(#|b|♯|♭| sharp| flat|-sharp|-flat)?(?=\s*(?:$|[,.;:!?)\n]|and\b|at\b|with\b|for\b))"
+    r"\b(?:[Ii]n|[Kk]ey of|[Kk]ey[:=]|[Ii]n the key of) ?([A-G])(#|b|♯|♭| sharp| flat|-sharp|-flat)?"
+    r"(?=\s*(?:$|[,.;:!?)\n]|and\b|at\b|with\b|for\b))"
 )
-_MODE_ONLY = re.compile(r"\b(?:in a |in |a )?(major|minor|dorian|phrygian|lydian|mixolydian|locrian) (?:key|mode|scale|tonality|chords|feel)\b|\bin (?:a )?(minor|major)\b|\b(dorian|phrygian|lydian|mixolydian|locrian)\b")  # noqa: E501
+_MODE_ONLY = re.compile(
+    r"\b(?:in a |in |a )?(major|minor|dorian|phrygian|lydian|mixolydian|locrian)"
+    r" (?:key|mode|scale|tonality|chords|feel)\b"
+    r"|\bin (?:a )?(minor|major)\b"
+    r"|\b(dorian|phrygian|lydian|mixolydian|locrian)\b"
+)
 _SOLFEGE = {"do": "C", "re": "D", "mi": "E", "fa": "F", "sol": "G", "la": "A", "si": "B"}
 _GERMAN = {"as": "Ab", "es": "Eb", "aes": "Ab", "ees": "Eb", "des": "Db", "ges": "Gb"}
 # Spelled so that every key has a name in use.
 _RESPELLED = {"E#": "F", "B#": "C", "Cb": "B", "Fb": "E"}
 # "a minor detail" and "a major hit" speak of size, unless what follows ends the phrase.
-_ENDS_KEY = re.compile(r"\s*(?:$|[,.;:!?)\n/|-]|and\b|at\b|with\b|for\b|in\b|key\b|scale\b|chords?\b|mode\b|tonality\b|feel\b|tempo\b|\d)")  # noqa: E501
+_ENDS_KEY = re.compile(
+    r"\s*(?:$|[,.;:!?)\n/|-]|and\b|at\b|with\b|for\b|in\b|key\b|scale\b|chords?\b|mode\b|tonality\b|feel\b|tempo\b|\d)"
+)
 
 
 def _keys(text: Text) -> Iterator[Quantity]:
     for match in _KEY.finditer(text.folded):
         article = text.raw[match.start(2) : match.end(2)] == "a" or not text.folded[: match.start(2)].strip()
-        if match[2] == "a" and not match[1] and not match[3] and article and not _ENDS_KEY.match(text.folded, match.end()):
+        if (
+            match[2] == "a"
+            and not match[1]
+            and not match[3]
+            and article
+            and not _ENDS_KEY.match(text.folded, match.end())
+        ):
             continue
         tonic = _tonic(match[2], match[3] or "", german=match[4] in ("moll", "dur"))
         if tonic:

@@ -7,31 +7,40 @@ from harmonia_lyricist.clues import Clues
 
 LONGEST = 60
 _SMALL = {"a", "an", "the", "of", "in", "on", "to", "and", "or", "for", "at", "by", "from", "but", "with"}
-_IDLE = frozenset(
-    "a an and are as at be been but by can could did do does for from get give had has have i i'd i'm if in instead into is it it's its "
-    "just kind let let's like lot made make makes maybe me more most much my need of on only or other our out over please really should so "
-    "some something sort sound sounds soundtrack style such than that the their them then there these they thing this those to too track tracks up us use "
-    "used using very want wanna was way we what when where which while who will with without would you your u im sounding gonna create generate write "
-    "compose produce play song songs music musical tune tunes piece pieces beat beats vibe vibes vibey feel feels feeling feelings mood moody genre "
-    "tempo bpm key major minor mode scale instrumental instrument instruments lyrics vocals vocal words version minute minutes second seconds long short "
-    "about around approximately called titled named title featuring feat include includes including add good great nice cool awesome best perfect "
-    "beautiful new type theme themed inspired based background foreground medium any every no not never quality high low bar bars meter metre "
-    "minutes time eg etc ok okay hi hello hey thanks thank pls male female also bit little kinda super extra pretty quite during full "
-    "ein eine einen der die das und mit fur im in ein una un une des le la les du de del el los las con para y e et avec pour sur il lo gli di da do em com um uma lied cancion chanson canzone musica musik musique".split()
-)
+_UNLIKELY_FIRST = _SMALL | {"how", "when", "that", "my", "someone", "about"}
+# fmt: off
+_IDLE = frozenset({
+    "a", "about", "add", "also", "an", "and", "any", "approximately", "are", "around", "as", "at", "avec",
+    "awesome", "background", "bar", "bars", "based", "be", "beat", "beats", "beautiful", "been", "best", "bit",
+    "bpm", "but", "by", "called", "can", "cancion", "canzone", "chanson", "com", "compose", "con", "cool", "could",
+    "create", "da", "das", "de", "del", "der", "des", "di", "did", "die", "do", "does", "du", "during", "e", "eg",
+    "ein", "eine", "einen", "el", "em", "et", "etc", "every", "extra", "feat", "featuring", "feel", "feeling",
+    "feelings", "feels", "female", "for", "foreground", "from", "full", "fur", "generate", "genre", "get", "give",
+    "gli", "gonna", "good", "great", "had", "has", "have", "hello", "hey", "hi", "high", "i", "i'd", "i'm", "if",
+    "il", "im", "in", "include", "includes", "including", "inspired", "instead", "instrument", "instrumental",
+    "instruments", "into", "is", "it", "it's", "its", "just", "key", "kind", "kinda", "la", "las", "le", "les",
+    "let", "let's", "lied", "like", "little", "lo", "long", "los", "lot", "low", "lyrics", "made", "major", "make",
+    "makes", "male", "maybe", "me", "medium", "meter", "metre", "minor", "minute", "minutes", "mit", "mode", "mood",
+    "moody", "more", "most", "much", "music", "musica", "musical", "musik", "musique", "my", "named", "need",
+    "never", "new", "nice", "no", "not", "of", "ok", "okay", "on", "only", "or", "other", "our", "out", "over",
+    "para", "perfect", "piece", "pieces", "play", "please", "pls", "pour", "pretty", "produce", "quality", "quite",
+    "really", "scale", "second", "seconds", "short", "should", "so", "some", "something", "song", "songs", "sort",
+    "sound", "sounding", "sounds", "soundtrack", "style", "such", "super", "sur", "tempo", "than", "thank",
+    "thanks", "that", "the", "their", "them", "theme", "themed", "then", "there", "these", "they", "thing", "this",
+    "those", "time", "title", "titled", "to", "too", "track", "tracks", "tune", "tunes", "type", "u", "um", "uma",
+    "un", "una", "und", "une", "up", "us", "use", "used", "using", "version", "very", "vibe", "vibes", "vibey",
+    "vocal", "vocals", "wanna", "want", "was", "way", "we", "what", "when", "where", "which", "while", "who",
+    "will", "with", "without", "words", "would", "write", "y", "you", "your",
+})
+# fmt: on
 
 
-def made_up(clues: Clues, *, fallback: str) -> tuple[str, str]:
-    """A title and the user's words it comes from; without any, the fallback and nothing."""
-    if clues.theme:
-        words = clues.theme.value.split()
-        while words and words[0].lower() in _SMALL | {"how", "when", "that", "my"} and len(words) > 1:
-            words = words[1:]
-        return fit(title_case(words[:6])), clues.theme.value
-    words = list(_content(clues))[:4]
-    if not words:
-        return fit(fallback), ""
-    return fit(title_case(words)), " ".join(words)
+def made_up(clues: Clues, *, fallback: str) -> str:
+    """From what the words are about, else from the words left over, else the fallback."""
+    words = clues.theme.value.split() if clues.theme else list(_content(clues))[:4]
+    while len(words) > 1 and words[0].lower() in _UNLIKELY_FIRST:
+        words = words[1:]
+    return fit(title_case(words[:6])) or fit(fallback)
 
 
 def content(clues: Clues) -> str:
@@ -45,7 +54,7 @@ def _content(clues: Clues) -> Iterable[str]:
     said = set()
     for token in clues.text.tokens:
         word = token.word
-        if len(word) < 2 and word.isascii() or word in _IDLE or word in said or not word[0].isalpha():
+        if (len(word) < 2 and word.isascii()) or word in _IDLE or word in said or not word[0].isalpha():
             continue
         if not any(start <= token.start < end for start, end in taken):
             said.add(word)
@@ -55,13 +64,14 @@ def _content(clues: Clues) -> Iterable[str]:
 def title_case(words: Iterable[str]) -> str:
     listed = list(words)
     return " ".join(
-        word if 0 < i < len(listed) - 1 and word in _SMALL else word[:1].upper() + word[1:] for i, word in enumerate(listed)
+        word if 0 < i < len(listed) - 1 and word in _SMALL else word[:1].upper() + word[1:]
+        for i, word in enumerate(listed)
     )
 
 
 def fit(title: str) -> str:
     """At most 60 characters, cut between words where there are any."""
-    title = re.sub(r"\s+", " ", title).strip(" ,.;:-\"")
+    title = re.sub(r"\s+", " ", title).strip(' ,.;:-"')
     if len(title) <= LONGEST:
         return title
     return title[: LONGEST + 1].rsplit(" ", 1)[0][:LONGEST].rstrip(" ,.;:-")

@@ -5,7 +5,12 @@ import unicodedata
 from dataclasses import dataclass
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\s\w]")
-_PLAIN = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "–": "-", "—": "-", "‐": "-", "‑": "-", "−": "-", "♯": "#", "♭": "b"})  # fmt: skip
+# fmt: off
+_PLAIN = str.maketrans({
+    "’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "–": "-", "—": "-",
+    "‐": "-", "‑": "-", "−": "-", "♯": "#", "♭": "b",
+})
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)
