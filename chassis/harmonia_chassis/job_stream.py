@@ -191,10 +191,9 @@ class JobStream:
             await self.until_answered(partial(self.js.add_consumer, lanes.JOBS, consumer))
 
     def _refuse_old_server(self) -> None:
-        version = str(self.connection.nc.connected_server_version)
-        major, minor = (int(part) for part in version.split(".")[:2])
-        if (major, minor) < OLDEST_SERVER:
-            raise Unavailable(f"nats-server {version} is too old: 2.11 or newer is needed", reason=Reason.NOT_READY)
+        version = self.connection.nc.connected_server_version
+        if (version.major, version.minor) < OLDEST_SERVER:
+            raise Unavailable(f"{version} is too old: 2.11 or newer is needed", reason=Reason.NOT_READY)
 
     async def _declare_stream(self, config: StreamConfig) -> None:
         try:

@@ -38,13 +38,13 @@ class Connection:
         self.connected_since = 0.0
         self._credentials = credentials
         self._context = ssl.create_default_context(cafile=str(credentials.ca))
-        self._refused: str | None = None
+        self.refused: str | None = None
         self.nc = Client()
 
     def raise_if_refused(self) -> None:
         """A refused publish looks like a time-out to its caller; only the error callback learns of it."""
-        if self._refused:
-            raise PermissionDenied(f"nats: {self._refused}", reason=Reason.CALLER_REFUSED)
+        if self.refused:
+            raise PermissionDenied(f"nats: {self.refused}", reason=Reason.CALLER_REFUSED)
 
     async def open(self, url: str) -> None:
         while True:
@@ -90,7 +90,7 @@ class Connection:
 
     async def _on_error(self, error: Exception) -> None:
         if "permissions violation" in str(error).lower():
-            self._refused = str(error)
+            self.refused = str(error)
             log.error("nats refused", error=str(error))
         else:
             log.info("nats connection trouble", error=type(error).__name__)
