@@ -10,6 +10,7 @@ from harmonia.job.v1 import job_pb2 as pb
 from harmonia_chassis import jobs as story
 from harmonia_chassis.job_stream import JobStream, Refused
 from harmonia_chassis.lanes import JOBS, subjects_of
+from tests.real_nats import RealNats
 
 NewJob = Callable[..., pb.Job]
 
@@ -98,13 +99,15 @@ async def test_a_purge_leaves_the_tombstone_alone(gateway: JobStream, new_job: N
     assert (left.seq, left.job.state) == (seq, pb.Job.PURGED)
 
 
-async def test_reads_and_writes_wait_out_a_killed_server(nats: "RealNats", gateway: JobStream, new_job: NewJob) -> None:
+async def test_reads_and_writes_wait_out_a_killed_server(
+    real_nats: RealNats, gateway: JobStream, new_job: NewJob
+) -> None:
     first = await gateway.create(new_job())
-    nats.kill()
+    await real_nats.kill()
     claim = story.advance(first.job, story.Claim(first.seq, "w"), datetime.now(UTC))
     writing = asyncio.create_task(gateway.write(first.seq, claim))
 
-    await nats.start()
+    await real_nats.start_again()
 
     assert await asyncio.wait_for(writing, 30) > first.seq
     info = await gateway.js.stream_info(JOBS, subjects_filter=subjects_of(first.job.tenant, first.job.id))
