@@ -56,7 +56,7 @@ class Rule:
         return "USER" in self.callers or ("OPERATOR" in self.callers and principal.operator)
 
 
-class RuleMissing(Exception):  # noqa: N818  says what is wrong, as the tree of errors does
+class RuleMissing(Exception):
     """A method without a rule: the server must not start."""
 
 

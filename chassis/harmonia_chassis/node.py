@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn
 import grpc
 import structlog
 import uvloop
+
 from harmonia.identity.v1 import identity_pb2 as pb
 from harmonia.identity.v1 import identity_pb2_grpc as rpc
-
 from harmonia_chassis.access import Authenticate, Door, admit_services, admit_users
 from harmonia_chassis.channel import Channels
 from harmonia_chassis.errors import HarmoniaError

@@ -31,7 +31,7 @@ Servicer = tuple[Callable[[Any, grpc.aio.Server], None], object]
 Handlers = dict[str, dict[str, MethodHandler]]
 
 
-class DoorMissing(Exception):  # noqa: N818  says what is wrong, as the tree of errors does
+class DoorMissing(Exception):
     """A method can be called at no door of this process: the server must not start."""
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import grpc
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
 from harmonia.store.v1 import store_pb2 as pb
 from harmonia.store.v1 import store_pb2_grpc as rpc
 from harmonia.type.v1 import type_pb2
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
-
 from harmonia_chassis.access import GRANT
 from harmonia_chassis.errors import HarmoniaError, Internal, Reason
 from harmonia_chassis.status import rpc_errors
