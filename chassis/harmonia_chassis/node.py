@@ -66,6 +66,8 @@ class Node(Generic[S]):
         self.instance = settings.instance
         self.settings = settings
         self.draining = asyncio.Event()
+        self.ready = asyncio.Event()
+        self.at: dict[str, str] = {}  # host:port as bound, of grpc, public, health, metrics
         self.metrics = Metrics()
         self.certificates = CertificateFiles(settings.tls_cert, settings.tls_key, settings.tls_ca)
         self.verifier = TokenVerifier(service, settings.trust_domain, jwks=self._jwks)
@@ -124,17 +126,17 @@ class Node(Generic[S]):
         born = time.monotonic()
         health = Health()
         async with contextlib.AsyncExitStack() as stack:
-            at = {"health": await health.open(self.settings.health_listen)}
+            self.at["health"] = await health.open(self.settings.health_listen)
             stack.push_async_callback(health.close)
-            at["metrics"], close_metrics = open_metrics(self.settings.metrics_listen, self.metrics)
-            stack.callback(close_metrics)
+            self.at["metrics"], close_metrics = open_metrics(self.settings.metrics_listen, self.metrics)
+            stack.push_async_callback(close_metrics)
             stack.push_async_callback(self._close_clients)
             async with asyncio.TaskGroup() as tasks:
                 own = [tasks.create_task(self._channels.follow_certificate())]
                 if not await self._unless_draining(start(self)):
                     _cancel(own)
                     return
-                at |= await self._open_doors(stack)
+                await self._open_doors(stack)
                 own.append(tasks.create_task(self._follow_revocations()))
                 ready = [asyncio.Event() for _ in self._background]
                 work = [
@@ -142,7 +144,7 @@ class Node(Generic[S]):
                     for (name, run), event in zip(self._background, ready, strict=True)
                 ]
                 if await self._unless_draining(_all(ready)):
-                    await self._be_ready(health, at, born)
+                    await self._be_ready(health, born)
                     await self.draining.wait()
                 _log.info("draining")
                 await self._be_unready(health)
@@ -163,27 +165,27 @@ class Node(Generic[S]):
                 task.cancel()
             await asyncio.gather(doing, stopping, return_exceptions=True)
 
-    async def _open_doors(self, stack: contextlib.AsyncExitStack) -> dict[str, str]:
+    async def _open_doors(self, stack: contextlib.AsyncExitStack) -> None:
         missing = doors_missing(self._offers, self._doors)
         if missing:
             raise DoorMissing(f"no door is open for {', '.join(missing)}")
-        at: dict[str, str] = {}
         for kind, (door, listen) in self._doors.items():
             door.offer(self._offers)
-            at["grpc" if kind is Door.INTERNAL else "public"] = await door.open(listen, self.certificates)
+            self.at["grpc" if kind is Door.INTERNAL else "public"] = await door.open(listen, self.certificates)
             stack.push_async_callback(door.close, timedelta(0))
-        return at
 
-    async def _be_ready(self, health: Health, at: dict[str, str], born: float) -> None:
+    async def _be_ready(self, health: Health, born: float) -> None:
         await health.ready(True)
         self.metrics.ready.set(1)
         names = {"service": self.service, "instance": self.instance}
-        report = {"pid": os.getpid(), "public": None, **at, "ready_s": round(time.monotonic() - born, 3)}
+        report = {"pid": os.getpid(), "public": None, **self.at, "ready_s": round(time.monotonic() - born, 3)}
         if self.settings.ready_file is not None:
             _write(self.settings.ready_file, json.dumps(names | report) + "\n")
+        self.ready.set()
         _log.info("ready", **report)
 
     async def _be_unready(self, health: Health) -> None:
+        self.ready.clear()
         self.metrics.ready.set(0)
         await health.ready(False)
         if self.settings.ready_file is not None:

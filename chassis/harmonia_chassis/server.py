@@ -5,7 +5,8 @@ Health has two names besides the services': "live" says the process answers, "re
 work. They differ while it starts and while it drains.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
@@ -133,13 +134,13 @@ class Health:
         await self._servicer.set(name, status)
 
 
-def open_metrics(address: str, metrics: Metrics) -> tuple[str, Callable[[], None]]:
+def open_metrics(address: str, metrics: Metrics) -> tuple[str, Callable[[], Awaitable[None]]]:
     """Prometheus over HTTP at /metrics; returns host:port as bound, and what closes it."""
     host, _, port = address.rpartition(":")
     server, thread = start_http_server(int(port), host.strip("[]"), metrics.registry)
 
-    def close() -> None:
-        server.shutdown()
+    async def close() -> None:
+        await asyncio.to_thread(server.shutdown)  # up to 0.5 s: the server's poll
         server.server_close()
         thread.join()
 
