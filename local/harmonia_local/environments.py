@@ -9,6 +9,7 @@ from harmonia_local.home import Home
 from harmonia_local.ports import LOOPBACK
 
 PREFIX = "HARMONIA_"
+S3 = "HARMONIA_S3_ENDPOINT"  # a mesh that is told this keeps its objects there and not in the home
 WORKERS = ("lyricist", "composer", "mastering")
 
 # Workers drain while gateway and artifacts still answer; mesh.STOP_ORDER adds a little to each and ends under 20 s.
@@ -46,7 +47,7 @@ class Plan:
 def service_environment(
     service: str, plan: Plan, *, inherited: Mapping[str, str], added: Mapping[str, str]
 ) -> dict[str, str]:
-    ours = {PREFIX + name: value for name, value in _settings(service, plan).items()}
+    ours = {PREFIX + name: value for name, value in _settings(service, plan, on_s3=S3 in added).items()}
     theirs = {name: value for name, value in added.items() if _concerns(service, name)}
     return without_settings(inherited) | _python(plan.home) | ours | theirs
 
@@ -63,7 +64,7 @@ def _concerns(service: str, variable: str) -> bool:
     return all(service in services for prefix, services in ONLY_FOR.items() if variable.startswith(prefix))
 
 
-def _settings(service: str, plan: Plan) -> dict[str, str]:
+def _settings(service: str, plan: Plan, *, on_s3: bool) -> dict[str, str]:
     doors = plan.doors[service]
     common = {
         "LISTEN": address(doors.grpc),
@@ -79,10 +80,10 @@ def _settings(service: str, plan: Plan) -> dict[str, str]:
         "READY_FILE": str(plan.home.ready_file(service)),
     }
     addresses = {f"{name.upper()}_ADDRESS": address(plan.doors[name].grpc) for name in SERVICES}
-    return common | addresses | _own_settings(service, plan)
+    return common | addresses | _own_settings(service, plan, on_s3=on_s3)
 
 
-def _own_settings(service: str, plan: Plan) -> dict[str, str]:
+def _own_settings(service: str, plan: Plan, *, on_s3: bool) -> dict[str, str]:
     if service == "gateway":
         return {
             "PUBLIC_LISTEN": address(plan.public_port),
@@ -95,7 +96,7 @@ def _own_settings(service: str, plan: Plan) -> dict[str, str]:
             "RATE_CREATES": "600",
             "RATE_READS": "6000",
         }
-    if service == "artifacts":
+    if service == "artifacts" and not on_s3:
         return {"STATE_DIR": str(plan.home.root / "artifacts")}
     return {"SCRATCH_DIR": str(plan.home.root / "cache" / "scratch")}
 

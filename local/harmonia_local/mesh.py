@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from harmonia_chassis.errors import NotFound, Reason
+from harmonia_chassis.errors import InvalidInput, NotFound, Reason
 from harmonia_chassis.lanes import accounts, api_prefix, inbox
 from harmonia_local.certificates import (
     SERVICES,
@@ -151,6 +151,8 @@ def find_mesh(home: Path) -> MeshInfo | None:
         info = from_json(place.mesh_json.read_text())
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError, KeyError):  # of another version: nothing that this one could use
+        return None
     return info if is_alive(info.pid) and place.is_locked() else None
 
 
@@ -169,6 +171,7 @@ async def running_mesh(
     kept alive; then, and when the start fails, FailedPrecondition names the log.
     """
     began = time.monotonic()
+    _check_names(commands or {})
     place = Home.at(home)
     place.make()
     async with place.locked() as lock:
@@ -187,11 +190,21 @@ async def running_mesh(
                     on_start=mesh.process_started,
                     say=say,
                 ) as children,
-                _certificates_kept_fresh(mesh, place),
+                _certificates_kept_fresh(mesh, place, say),
             ):
                 await mesh.become_ready(children, began=began)
                 yield mesh
         place.mesh_json.unlink()
+
+
+def _check_names(commands: Mapping[str, Sequence[str]]) -> None:
+    unknown = sorted(set(commands) - set(SERVICES))
+    if unknown:
+        raise InvalidInput(
+            f"commands for {', '.join(unknown)}; the services are {', '.join(SERVICES)}",
+            field="commands",
+            reason=Reason.UNKNOWN_VALUE,
+        )
 
 
 def make_keys(home: Home, *, now: datetime, keep_keys: bool) -> list[str]:
@@ -238,18 +251,23 @@ def _service_commands(
 
 
 @asynccontextmanager
-async def _certificates_kept_fresh(mesh: Mesh, home: Home) -> AsyncIterator[None]:
+async def _certificates_kept_fresh(mesh: Mesh, home: Home, say: Say) -> AsyncIterator[None]:
     async with owned_tasks() as tasks:
-        renewal = tasks.create_task(_keep_fresh(mesh, home))
+        renewal = tasks.create_task(_keep_fresh(mesh, home, say))
         try:
             yield
         finally:
             renewal.cancel()
 
 
-async def _keep_fresh(mesh: Mesh, home: Home) -> None:
+async def _keep_fresh(mesh: Mesh, home: Home, say: Say) -> None:
+    """A full disk is no reason to stop: half a leaf's life is left to try again."""
     while True:
         await asyncio.sleep(RENEWAL_CHECK_S)
-        issued = await asyncio.to_thread(make_keys, home, now=datetime.now(UTC), keep_keys=True)
+        try:
+            issued = await asyncio.to_thread(make_keys, home, now=datetime.now(UTC), keep_keys=True)
+        except OSError as error:
+            say(f"certificates cannot be reissued: {error}; trying again in {RENEWAL_CHECK_S:g} s")
+            continue
         if "nats" in issued:
             mesh.reload_nats()

@@ -25,6 +25,7 @@ LONGEST_BACKOFF_S = 5.0
 MOST_DEATHS = 5
 POLL_S = 0.02
 READY_TIMEOUT_S = 120.0  # the very first start compiles kernels
+LONG_LOG_BYTES = 16 << 20
 GUARD = "read -r _; kill -s KILL 0"
 
 
@@ -123,7 +124,7 @@ class Child:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         self.command.readiness.forget()
-        log = os.open(self.command.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        log = _open_log(self.command.log)
         try:
             return await asyncio.create_subprocess_exec(
                 *self.command.argv,
@@ -241,6 +242,13 @@ async def _release(guard: asyncio.subprocess.Process) -> None:
     if guard.stdin is not None:
         guard.stdin.close()
     await guard.wait()
+
+
+def _open_log(path: Path) -> int:
+    """Appends; a long log makes room at the next start and stays readable as `.log.1`."""
+    if path.exists() and path.stat().st_size > LONG_LOG_BYTES:
+        path.replace(path.with_name(f"{path.name}.1"))
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 async def _end(process: asyncio.subprocess.Process, grace_s: float) -> None:

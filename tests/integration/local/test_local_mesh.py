@@ -20,10 +20,11 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import StreamConfig
 
-from harmonia_chassis.errors import FailedPrecondition
+from harmonia_chassis.errors import FailedPrecondition, InvalidInput
 from harmonia_local.certificates import SERVICES
+from harmonia_local.environments import DRAIN_GRACE_S
 from harmonia_local.home import Home
-from harmonia_local.mesh import Mesh, find_mesh, make_keys, running_mesh
+from harmonia_local.mesh import STOP_ORDER, Mesh, find_mesh, make_keys, running_mesh
 from harmonia_local.mesh_info import MeshInfo, from_json
 
 FAKE = (
@@ -314,3 +315,24 @@ def test_a_mesh_json_whose_pid_is_somebody_elses_is_ignored(tmp_path: Path) -> N
     )
 
     assert find_mesh(tmp_path) is None
+
+
+def test_a_mesh_json_of_another_version_is_ignored(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.make()
+    home.mesh_json.write_text('{"pid": 1}')
+
+    assert find_mesh(tmp_path) is None
+
+
+async def test_a_command_for_no_service_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="commands for compser; the services are gateway"):
+        await running_mesh(tmp_path, commands={"compser": ["true"]}).__aenter__()
+
+
+def test_the_longest_stop_is_under_20_s_and_every_drain_fits_in() -> None:
+    graces = {name: grace_s for names, grace_s in STOP_ORDER for name in names}
+
+    assert sum(grace_s for _, grace_s in STOP_ORDER) < 20
+    assert set(graces) == {*SERVICES, "nats"}
+    assert all(DRAIN_GRACE_S[service] < graces[service] for service in SERVICES)

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from harmonia_chassis.errors import FailedPrecondition
-from harmonia_local.supervisor import Child, Command, ReadyFile, supervised
+from harmonia_local.supervisor import LONG_LOG_BYTES, Child, Command, ReadyFile, supervised
 
 SERVES = "import pathlib, signal, sys; pathlib.Path(sys.argv[1]).write_text('{}'); signal.pause()"
 DIES = "import sys; sys.exit(3)"
@@ -190,3 +190,14 @@ async def test_files_of_a_process_are_for_its_owner_only(tmp_path: Path) -> None
 
         assert (tmp_path / "composer.ready").stat().st_mode & 0o777 == 0o600
         assert (tmp_path / "composer.log").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_long_log_makes_room_at_the_next_start(tmp_path: Path) -> None:
+    log = tmp_path / "composer.log"
+    with log.open("wb") as file:
+        file.truncate(LONG_LOG_BYTES + 1)
+    async with running([command(tmp_path, "composer", SERVES)]) as children:
+        await children["composer"].is_ready.wait()
+
+    assert log.stat().st_size == 0
+    assert (tmp_path / "composer.log.1").stat().st_size == LONG_LOG_BYTES + 1

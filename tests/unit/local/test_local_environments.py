@@ -42,6 +42,14 @@ def test_a_setting_that_only_the_gateway_knows_goes_to_the_gateway_alone() -> No
     assert holders == {"gateway"}
 
 
+def test_artifacts_keeps_its_objects_in_the_home_or_on_s3() -> None:
+    on_s3 = environment("artifacts", {"HARMONIA_S3_ENDPOINT": "http://127.0.0.1:9000"})
+
+    assert environment("artifacts")["HARMONIA_STATE_DIR"] == "/home/h/artifacts"
+    assert "HARMONIA_STATE_DIR" not in on_s3
+    assert on_s3["HARMONIA_SCRATCH_DIR"] == "/home/h/cache/scratch"
+
+
 def test_each_service_has_its_own_certificate_and_knows_all_addresses() -> None:
     got = environment("composer")
 
