@@ -1,0 +1,121 @@
+"""How much a tenant may ask of the mesh: calls a minute, unfinished songs; and how full the stream may be.
+
+Refuses with the time after which asking again makes sense. Counted per replica.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from harmonia_chassis.errors import QuotaExceeded, Reason
+
+# The last fifth of the stream is for the transitions of what was accepted.
+FULL = 0.8
+BATCH_FACTOR = 10
+_FULLNESS_AGE_S = 1.0
+_UNFINISHED_RETRY = timedelta(seconds=5)
+_FULL_RETRY = timedelta(seconds=60)
+
+Clock = Callable[[], float]
+
+
+@dataclass(slots=True)
+class _Bucket:
+    level: float
+    at: float
+
+
+class Rate:
+    """A token bucket per tenant: a minute's worth at once, refilled evenly."""
+
+    def __init__(self, what: str, per_minute: int, *, clock: Clock = time.monotonic) -> None:
+        self._what = what
+        self._most = float(per_minute)
+        self._clock = clock
+        self._buckets: dict[str, _Bucket] = {}
+
+    def take(self, tenant: str) -> None:
+        """Raises QuotaExceeded when the tenant has none left."""
+        now = self._clock()
+        bucket = self._buckets.setdefault(tenant, _Bucket(self._most, now))
+        bucket.level = min(self._most, bucket.level + (now - bucket.at) * self._most / 60)
+        bucket.at = now
+        if bucket.level < 1:
+            wait = timedelta(seconds=(1 - bucket.level) * 60 / self._most)
+            raise QuotaExceeded(
+                f"more than {self._most:g} {self._what} in a minute: the next is free in {wait.total_seconds():.1f} s",
+                reason=Reason.RATE_LIMITED,
+                retry_after=wait,
+            )
+        bucket.level -= 1
+
+
+class Counted(Protocol):
+    """What a projection knows of unfinished songs."""
+
+    @property
+    def seq(self) -> int: ...
+
+    def unfinished(self, tenant: str, *, batch: bool) -> int: ...
+
+
+class Place:
+    """One unfinished song more; `seq` once it is in the stream."""
+
+    def __init__(self) -> None:
+        self.seq: int | None = None
+
+
+class Places:
+    """Unfinished songs of a tenant: those of the projection, and those on their way into it."""
+
+    def __init__(self, most: int, projection: Counted) -> None:
+        self._most = most
+        self._projection = projection
+        self._coming: defaultdict[tuple[str, bool], list[Place]] = defaultdict(list)
+
+    @contextmanager
+    def place(self, tenant: str, *, batch: bool) -> Iterator[Place]:
+        """Raises QuotaExceeded when the tenant has all it may have."""
+        coming = self._coming[tenant, batch]
+        coming[:] = [place for place in coming if place.seq is None or place.seq > self._projection.seq]
+        most = self._most * (BATCH_FACTOR if batch else 1)
+        if self._projection.unfinished(tenant, batch=batch) + len(coming) >= most:
+            raise QuotaExceeded(
+                f"{most} songs are unfinished, which is as many as may be: wait for one, or cancel one",
+                reason=Reason.TENANT_UNFINISHED,
+                retry_after=_UNFINISHED_RETRY,
+            )
+        place = Place()
+        coming.append(place)
+        try:
+            yield place
+        finally:
+            if place.seq is None and place in coming:
+                coming.remove(place)
+
+
+class Fullness:
+    """Keeps new songs out of a stream that is nearly full."""
+
+    def __init__(self, measure: Callable[[], Awaitable[float]], *, clock: Clock = time.monotonic) -> None:
+        self._measure = measure
+        self._clock = clock
+        self._value = 0.0
+        self._until = 0.0
+
+    async def check(self) -> None:
+        """Raises QuotaExceeded."""
+        if self._clock() >= self._until:
+            self._until = self._clock() + _FULLNESS_AGE_S
+            self._value = await self._measure()
+        if self._value > FULL:
+            raise QuotaExceeded(
+                f"the job store is {self._value:.0%} full: delete songs, or ask the operator for more space",
+                reason=Reason.STORE_FULL,
+                retry_after=_FULL_RETRY,
+            )

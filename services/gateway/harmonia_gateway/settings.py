@@ -1,0 +1,27 @@
+"""What the gateway needs to know besides what every service does."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from harmonia_chassis.settings import Address, ServiceSettings
+
+
+class Settings(ServiceSettings):
+    public_listen: Address = Field(default="127.0.0.1:0", description="gRPC door for users: server TLS, user tokens")
+    signing_key: Path = Field(
+        description="Ed25519 key, PEM, that signs service tokens and grants; one for all replicas"
+    )
+    bootstrap_keys: Path | None = Field(
+        default=None,
+        description="JSON list of user keys to make known at the start: name, sha256, tenant, owner, scopes",
+    )
+    state_dir: Path = Field(description="folder of the projection; may be emptied while the gateway is down")
+    store_bytes: int = Field(default=1 << 30, gt=0, description="most the job stream may hold")
+    store_replicas: int = Field(default=1, ge=1, le=5, description="copies of each stream: 3 in production")
+    sweep_s: float = Field(default=10.0, gt=0, description="how often lost and expired songs are looked for, seconds")
+    tenant_unfinished: int = Field(
+        default=20, ge=1, description="unfinished songs of a tenant; ten times as many in the background lanes"
+    )
+    rate_creates: int = Field(default=60, ge=1, description="songs a tenant may create or retry a minute")
+    rate_reads: int = Field(default=600, ge=1, description="other calls of a tenant a minute")
