@@ -1,0 +1,162 @@
+"""A song's folder on disk. Each file appears whole and with the digest the mesh names, or not at all.
+
+Refuses a folder that holds another song. Files of this song that are there already are kept, so saving again
+only fills holes.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from google.protobuf import json_format
+from harmonia.song.v1 import song_pb2 as pb
+
+from harmonia_sdk.errors import Conflict, FailedPrecondition, InvalidInput, Reason
+from harmonia_sdk.names import folders_for, safe_file
+from harmonia_sdk.transfer import sha256_of
+
+if TYPE_CHECKING:
+    from harmonia_sdk.client import AsyncClient
+
+AT_ONCE = 4
+SONG_JSON = "song.json"
+
+
+def to_json(message: pb.Song) -> str:
+    """Canonical protobuf JSON with the names of the proto files, for people."""
+    text: str = json_format.MessageToJson(message, preserving_proto_field_name=True, ensure_ascii=False)
+    return text + "\n"
+
+
+async def save(client: "AsyncClient", song: pb.Song, folder: Path, *, force: bool = False) -> None:
+    check_finished(song)
+    files = files_of(song)
+    try:
+        missing = await asyncio.to_thread(_prepare, folder, song, files, force=force)
+        await _download_all(client, folder, missing)
+        for place in sorted({folder, *(folder / take for take in _take_folders(song))}):
+            await asyncio.to_thread(write_whole, place / SONG_JSON, to_json(song))
+    except OSError as exc:
+        raise unwritable(folder, exc) from exc
+
+
+def check_finished(song: pb.Song) -> None:
+    if song.state != pb.Song.SUCCEEDED:
+        state = pb.Song.State.Name(song.state)
+        message = f"{song.name} is {state}: only a song that SUCCEEDED has files to save"
+        raise FailedPrecondition(message, reason=Reason.WRONG_STATE)
+
+
+def files_of(song: pb.Song) -> Mapping[Path, pb.Output]:
+    """Relative to the folder: "stems/drums.flac", or "2/stems/drums.flac" where there is more than one take."""
+    several = bool(_take_folders(song))
+    return {
+        Path(str(max(1, output.take)) if several else "") / safe_file(output.file or output.role): output
+        for output in song.outputs
+    }
+
+
+def check_folder(folder: Path, name: str = "", *, force: bool) -> None:
+    """Refuses a folder that holds another song than `name`; with "", any."""
+    held = held_song(folder)
+    if held and held.name != name and not force:
+        message = f"{folder} holds another song, {held.name}: name another folder, or say --force to replace it"
+        raise Conflict(message, reason=Reason.WRONG_STATE, field="out")
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput(f"{folder} is a file, not a folder", reason=Reason.MALFORMED, field="out")
+
+
+def free_folder(song: pb.Song, base: Path) -> Path:
+    """base/<slug of the title>, then -2, …; the one that holds this song already, when it is met first."""
+    for folder in folders_for(song.resolved.title or song.spec.title, base):
+        held = held_song(folder)
+        if (held and held.name == song.name) or _claimed(folder):
+            return folder
+    raise AssertionError("the names never end")
+
+
+def held_song(folder: Path) -> pb.Song | None:
+    """What the folder's song.json says; a nameless song where it is no song.json of ours."""
+    try:
+        text = (folder / SONG_JSON).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as exc:
+        raise unwritable(folder, exc) from exc
+    song = pb.Song(name="(unreadable)")
+    with suppress(json_format.ParseError, UnicodeDecodeError):  # whatever it is, it is not this song
+        json_format.Parse(text, song, ignore_unknown_fields=True)
+    return song
+
+
+def write_whole(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        half.write_text(text, encoding="utf-8")
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def unwritable(folder: Path, exc: OSError) -> InvalidInput:
+    message = f"cannot write {exc.filename or folder}: {exc.strerror or exc}"
+    return InvalidInput(message, reason=Reason.MALFORMED, field="out")
+
+
+def _take_folders(song: pb.Song) -> set[str]:
+    takes = {max(1, output.take) for output in song.outputs}
+    return {str(take) for take in takes} if len(takes) > 1 else set()
+
+
+def _claimed(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as exc:
+        raise unwritable(folder, exc) from exc
+    return True
+
+
+def _prepare(folder: Path, song: pb.Song, files: Mapping[Path, pb.Output], *, force: bool) -> Mapping[Path, pb.Output]:
+    """The files still to be had. With force, the other song's own files are gone."""
+    check_folder(folder, song.name, force=force)
+    held = held_song(folder)
+    missing = {file: output for file, output in files.items() if not _has(folder / file, output.sha256)}
+    in_the_way = sorted(file for file in missing if (folder / file).exists())
+    if in_the_way and held is None and not force:
+        message = f"{folder / in_the_way[0]} is there and not of {song.name}: name another folder, or say --force"
+        raise Conflict(message, reason=Reason.WRONG_STATE, field="out")
+    if held and held.name != song.name:
+        _remove(folder, held)
+    for file in missing:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _has(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256_of(path) == digest
+
+
+def _remove(folder: Path, other: pb.Song) -> None:
+    for file in [*files_of(other), Path(SONG_JSON), *(Path(take) / SONG_JSON for take in _take_folders(other))]:
+        (folder / file).unlink(missing_ok=True)
+
+
+async def _download_all(client: "AsyncClient", folder: Path, files: Mapping[Path, pb.Output]) -> None:
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(file: Path, output: pb.Output) -> None:
+        async with slots:
+            await client.download(output.artifact, folder / file)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for file, output in files.items():
+                tasks.create_task(one(file, output))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None  # the first says why; the others were stopped by it
