@@ -1,0 +1,174 @@
+"""A pre-master becomes a master: as loud as asked, never above the ceiling.
+
+Pure: arrays in, arrays out.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+
+import numpy as np
+
+from harmonia_mastering import limiter
+from harmonia_mastering.loudness import Loudness, integrated, measure
+from harmonia_mastering.true_peak import Samples, peak_envelope, residue, true_peak
+
+TOLERANCE_LU = 0.02
+# Beyond this it is the noise that gets loud.
+MAX_GAIN_DB = 40.0
+_MAX_MEASURES = 12
+_MAX_SETTLINGS = 4
+_MAX_ROUNDS = 3
+# What ffmpeg and libebur128 read more than we do where cymbals reach up to half the rate.
+_MARGIN_DB = 0.15
+_SETTLING_AIM = 10 ** (-0.01 / 20)
+
+
+class Preset(StrEnum):
+    STREAMING = "STREAMING"
+    PODCAST = "PODCAST"
+    BROADCAST = "BROADCAST"
+    LOUD = "LOUD"
+    NONE = "NONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """loudness_lufs None: whatever it is, only the ceiling is kept."""
+
+    loudness_lufs: float | None
+    ceiling_dbtp: float
+
+    def __post_init__(self) -> None:
+        if self.loudness_lufs is not None and not -30 <= self.loudness_lufs <= -8:
+            raise ValueError(f"target of {self.loudness_lufs} LUFS: allowed is -30 to -8")
+        if not -9 <= self.ceiling_dbtp <= 0:
+            raise ValueError(f"ceiling of {self.ceiling_dbtp} dBTP: allowed is -9 to 0")
+
+
+PRESETS: Mapping[Preset, Target] = {
+    Preset.STREAMING: Target(-14.0, -1.0),
+    Preset.PODCAST: Target(-16.0, -1.0),
+    Preset.BROADCAST: Target(-23.0, -1.0),
+    Preset.LOUD: Target(-9.0, -1.0),
+    Preset.NONE: Target(None, -1.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mastered:
+    """samples: float32 [channels, n], as long as the pre-master.
+
+    gain_db came before the limiter; gain_reduction_db is the deepest the limiter went, 0 when it never worked.
+    reached: the loudness is the target's within 0.02 LU, or the target names none.
+    """
+
+    samples: Samples
+    loudness: Loudness
+    gain_db: float
+    gain_reduction_db: float
+    reached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    gain_db: float
+    curve: Samples
+    error_lu: float
+
+
+def master(samples: Samples, rate_hz: int, target: Target, *, check: Callable[[], None] = lambda: None) -> Mastered:
+    """Secant on the gain in front of the limiter until the loudness is the target's within 0.02 LU.
+
+    Silence, and what is shorter than 400 ms, has no loudness to correct: it passes with no gain, under the ceiling.
+    samples: float32 [channels, n], full scale ±1; ValueError when one is not finite.
+    check is called several times a second of work and may raise to stop it.
+    """
+    if not np.isfinite(samples).all():
+        raise ValueError("samples that are not finite cannot be mastered")
+    samples = np.ascontiguousarray(samples, dtype=np.float32)
+    before = integrated(samples, rate_hz)
+    envelope = peak_envelope(samples)
+
+    def attempt(goal_lufs: float | None, gain_db: float) -> _Try:
+        check()
+        curve = limiter.gain_curve(envelope, rate_hz, gain=10 ** (gain_db / 20), ceiling=_aim(target.ceiling_dbtp))
+        after = None if goal_lufs is None else integrated(samples * curve, rate_hz)
+        return _Try(gain_db, curve, 0.0 if after is None or goal_lufs is None else after - goal_lufs)
+
+    goal_lufs = None if before is None else target.loudness_lufs
+    gain_db = 0.0 if before is None or goal_lufs is None else goal_lufs - before
+    for _ in range(_MAX_ROUNDS):
+        best = _secant(partial(attempt, goal_lufs), min(gain_db, MAX_GAIN_DB))
+        curve = _settled(samples, best.curve, rate_hz, ceiling_dbtp=target.ceiling_dbtp, check=check)
+        mastered = samples * curve
+        loudness = measure(mastered, rate_hz)
+        missed_lu = _missed(target, loudness)
+        if goal_lufs is None or abs(missed_lu) <= TOLERANCE_LU:
+            break
+        # Settling took it: ask for as much more.
+        goal_lufs, gain_db = goal_lufs - missed_lu, best.gain_db - missed_lu
+    return Mastered(
+        samples=mastered,
+        loudness=loudness,
+        gain_db=best.gain_db,
+        gain_reduction_db=_reduction_db(best.gain_db, curve),
+        reached=abs(missed_lu) <= TOLERANCE_LU,
+    )
+
+
+def lower_peaks(samples: Samples, rate_hz: int, *, ceiling_dbtp: float) -> Samples:
+    """The same recording with no true peak above the ceiling."""
+    curve = limiter.gain_curve(peak_envelope(samples), rate_hz, gain=1.0, ceiling=_aim(ceiling_dbtp))
+    return samples * _settled(samples, curve, rate_hz, ceiling_dbtp=ceiling_dbtp, check=lambda: None)
+
+
+def _aim(ceiling_dbtp: float) -> float:
+    return float(10 ** ((ceiling_dbtp - _MARGIN_DB) / 20))
+
+
+def _secant(attempt: Callable[[float], _Try], start_db: float) -> _Try:
+    older = best = attempt(start_db)
+    slope = 1.0
+    for _ in range(_MAX_MEASURES - 1):
+        # Half the tolerance: settling takes some of it.
+        if abs(best.error_lu) <= TOLERANCE_LU / 2:
+            break
+        gain_db = min(older.gain_db - older.error_lu / slope, MAX_GAIN_DB)
+        if gain_db == older.gain_db:
+            break
+        newer = attempt(gain_db)
+        # A limiter at work gives back less than is put in; next to nothing where it only squashes.
+        slope = min(max((newer.error_lu - older.error_lu) / (newer.gain_db - older.gain_db), 0.1), 1.0)
+        older = newer
+        best = min(best, newer, key=lambda one: abs(one.error_lu))
+    return best
+
+
+def _settled(
+    samples: Samples, curve: Samples, rate_hz: int, *, ceiling_dbtp: float, check: Callable[[], None]
+) -> Samples:
+    """The curve, lowered where the moving gain itself lifted a peak between samples: local, and mostly little."""
+    aim = _aim(ceiling_dbtp)
+    for _ in range(_MAX_SETTLINGS):
+        check()
+        envelope = residue(samples * curve, ceiling=aim)
+        if float(envelope.max(initial=0.0)) <= aim:
+            break
+        curve = curve * limiter.gain_curve(envelope, rate_hz, gain=1.0, ceiling=aim * _SETTLING_AIM)
+    # A millionth less: float32 rounds.
+    return curve * np.float32(min(1.0, 0.999999 * 10 ** (ceiling_dbtp / 20) / max(true_peak(samples * curve), 1e-9)))
+
+
+def _missed(target: Target, loudness: Loudness) -> float:
+    if target.loudness_lufs is None:
+        return 0.0
+    return -math.inf if loudness.integrated_lufs is None else loudness.integrated_lufs - target.loudness_lufs
+
+
+def _reduction_db(gain_db: float, curve: Samples) -> float:
+    lowest = float(curve.min(initial=np.inf))
+    # float32 leaves a millionth of a decibel where the limiter did nothing.
+    return max(0.0, round(gain_db - 20 * math.log10(lowest), 3)) if 0 < lowest < np.inf else 0.0
