@@ -9,7 +9,7 @@ import logging
 import re
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
@@ -133,11 +133,15 @@ def start_traces(service: str, instance: str, *, otlp_endpoint: str | None) -> C
 
 @contextmanager
 def span(
-    name: str, *, parent: str | None = None, kind: SpanKind = SpanKind.INTERNAL, **attributes: Attribute
+    name: str,
+    *,
+    parent: str | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Mapping[str, Attribute] | None = None,
 ) -> Iterator[Span]:
     """A span around the block, and the current one inside it. `parent`: a traceparent from elsewhere; None:
     the current span. An exception marks it as failed by its class and leaves its text out."""
-    started = start_span(name, parent=parent, kind=kind, attributes=attributes)
+    started = start_span(name, parent=parent, kind=kind, attributes=attributes or {})
     with trace.use_span(started, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         try:
             yield started
@@ -147,7 +151,7 @@ def span(
 
 
 def start_span(
-    name: str, *, parent: str | None = None, kind: SpanKind = SpanKind.INTERNAL, attributes: dict[str, Attribute]
+    name: str, *, parent: str | None = None, kind: SpanKind = SpanKind.INTERNAL, attributes: Mapping[str, Attribute]
 ) -> Span:
     context = None if parent is None else trace.set_span_in_context(NonRecordingSpan(_context(parent)))
     started = trace.get_tracer("harmonia").start_span(name, context, kind, attributes)

@@ -234,7 +234,7 @@ class Worker(Generic[Request]):
         self._node.metrics.run_seconds.labels(lane, outcome_name).observe(time.monotonic() - started)
 
     async def _outcome(self, held: "_Held", stage: str) -> story.Outcome | None:
-        with telemetry.span(telemetry.SPAN_STAGE, parent=held.job.traceparent, **_attributes(held.job)):
+        with telemetry.span(telemetry.SPAN_STAGE, parent=held.job.traceparent, attributes=_attributes(held.job)):
             try:
                 await reach(self._failpoint, "after_claim", stage)
                 held.work.check()
