@@ -47,7 +47,7 @@ async def _run(server: NatsServer, folder: Path) -> Process:
     with (folder / "nats.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(*server.argv, stdout=log, stderr=log)
     async with asyncio.timeout(20):
-        while not await server.is_reached():  # noqa: ASYNC110  another process: it can only be asked
+        while not await server.is_reached():
             await asyncio.sleep(0.02)
     return process
 

@@ -176,6 +176,9 @@ class Worker(Generic[Request]):
 
     async def _claim(self, jobs: JobStream, message: Msg) -> "_Held | None":
         """The claimed job, or None when this delivery is not, or not yet, for us."""
+        if self._node.draining.is_set():
+            await message.nak()
+            return None
         item, (tenant, job_id) = message.metadata.sequence.stream, message.subject.split(".")[3:5]
         while True:
             current = await jobs.read(tenant, job_id)

@@ -43,7 +43,7 @@ async def mesh_of_fakes(home: Path, environment: dict[str, str] | None = None) -
 
 async def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110  the condition is another process's
+        while not condition():
             await asyncio.sleep(0.01)
 
 
@@ -214,7 +214,7 @@ async def test_nats_server_takes_a_reissued_certificate_while_it_runs(tmp_path: 
         assert "nats" in issued
 
         async with asyncio.timeout(10):
-            while await certificate_of(host, int(port)) != expected:  # noqa: ASYNC110  another process's doing
+            while await certificate_of(host, int(port)) != expected:
                 await asyncio.sleep(0.05)
 
 

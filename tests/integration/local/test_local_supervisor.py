@@ -48,7 +48,7 @@ async def running(
 
 async def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110  the condition is another process's
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyebur128
 import pytest
+
 from harmonia_mastering import loudness
 from harmonia_mastering.true_peak import Samples, true_peak
 

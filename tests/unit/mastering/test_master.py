@@ -3,6 +3,7 @@
 import numpy as np
 import pyebur128
 import pytest
+
 from harmonia_mastering import limiter
 from harmonia_mastering.master import PRESETS, Preset, Target, lower_peaks, master
 from harmonia_mastering.true_peak import Samples, peak_envelope, true_peak

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
 from harmonia.artifact.v1 import artifact_pb2_grpc
 from harmonia.song.v1 import song_pb2_grpc
 from harmonia_sdk.endpoint import Endpoint

@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+
 from harmonia.artifact.v1 import artifact_pb2 as files_pb
 from harmonia.artifact.v1 import artifact_pb2_grpc as files_rpc
 from harmonia.song.v1 import song_pb2 as pb
