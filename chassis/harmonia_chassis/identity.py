@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -20,12 +21,13 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import jwt
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 from jwt.exceptions import InvalidTokenError
 
-from harmonia_chassis.errors import PermissionDenied, Reason, Unauthenticated
+from harmonia_chassis.errors import HarmoniaError, PermissionDenied, Reason, Unauthenticated, Unavailable
 
 Clock = Callable[[], float]
 T = TypeVar("T")
@@ -42,6 +44,8 @@ LONGEST_TOKEN = 8 * 1024
 JWKS_AGE = timedelta(seconds=300)
 JWKS_REFRESH = timedelta(seconds=10)
 JWKS_RETRY = timedelta(seconds=1)
+
+_log = structlog.get_logger()
 
 _WORKER = frozenset({"store:read", "store:write", "tokens:read"})
 # What each service may ask of the others.
@@ -271,7 +275,7 @@ class TokenVerifier:
         self._next_read = float("-inf")
         self._reading = asyncio.Lock()
         self._claims: dict[str, Claims] = {}
-        self._grants: dict[str, Grant] = {}
+        self._grants: dict[str, tuple[Grant, str]] = {}
         self.revocations = Revocations()
 
     @property
@@ -283,8 +287,9 @@ class TokenVerifier:
         """Who holds the token; raises Unauthenticated unless it is good here, now, for that peer."""
         claims = self._claims.get(text)
         if claims is None or self._expired(claims.expires):
-            claims = _claims(await self._verify(text, SERVICE_TOKEN, self._audience), text, self._trust_domain)
+            claims = _claims(await self._verify(text, SERVICE_TOKEN, self._audience), self._trust_domain)
             _remember(self._claims, text, claims)
+        await self._key_of(claims.kid)
         if (claims.service, claims.thumbprint) != (peer.service, peer.thumbprint):
             raise _invalid("the token is bound to another certificate")
         if self.revocations.covers(claims):
@@ -293,13 +298,15 @@ class TokenVerifier:
 
     async def grant(self, text: str) -> Grant:
         """What the grant allows; raises PermissionDenied unless it is good now."""
-        grant = self._grants.get(text)
-        if grant is None or self._expired(grant.expires.timestamp()):
-            try:
-                grant = _grant(await self._verify(text, GRANT, GRANT_AUDIENCE))
-            except Unauthenticated as error:
-                raise PermissionDenied(f"grant refused: {error.message}", reason=Reason.GRANT_REFUSED) from error
-            _remember(self._grants, text, grant)
+        try:
+            grant, kid = self._grants.get(text, (None, ""))
+            if grant is None or self._expired(grant.expires.timestamp()):
+                claims = await self._verify(text, GRANT, GRANT_AUDIENCE)
+                grant, kid = _grant(claims), str(claims["kid"])
+                _remember(self._grants, text, (grant, kid))
+            await self._key_of(kid)
+        except Unauthenticated as error:
+            raise PermissionDenied(f"grant refused: {error.message}", reason=Reason.GRANT_REFUSED) from error
         return grant
 
     def _expired(self, expires: float) -> bool:
@@ -308,8 +315,8 @@ class TokenVerifier:
     async def _verify(self, text: str, kind: str, audience: str) -> dict[str, object]:
         if len(text) > LONGEST_TOKEN:
             raise _invalid(f"a token has at most {LONGEST_TOKEN} characters")
-        header = _header(text, kind)
-        key = await self._key(str(header["kid"]))
+        kid = _kid(text, kind)
+        key = await self._key_of(kid)
         try:
             claims: dict[str, object] = jwt.decode(
                 text,
@@ -329,7 +336,7 @@ class TokenVerifier:
         except InvalidTokenError as error:
             raise _invalid(str(error)) from error
         self._check_times(claims, kind)
-        return claims
+        return claims | {"kid": kid}
 
     def _check_times(self, claims: Mapping[str, object], kind: str) -> None:
         expires, since, issued = (_second(claims, name) for name in ("exp", "nbf", "iat"))
@@ -340,56 +347,83 @@ class TokenVerifier:
         if kind == SERVICE_TOKEN and expires - issued > LONGEST_TOKEN_LIFE.total_seconds():
             raise _invalid("the token lives too long")
 
-    async def _key(self, kid: str) -> Ed25519PublicKey:
+    async def _key_of(self, kid: str) -> Ed25519PublicKey:
         if kid not in self._keys or self._clock() > self._read_at + JWKS_AGE.total_seconds():
-            await self._read_keys(kid)
-        if kid not in self._keys or kid in self.revocations.kids:
+            await self._read_keys()
+        if not self._keys:
+            raise Unavailable("the signing keys are not known yet", reason=Reason.NOT_READY)
+        if kid in self.revocations.kids:
+            raise _invalid("the signing key was revoked")
+        if kid not in self._keys:
             raise _invalid("no such signing key")
         return self._keys[kid]
 
-    async def _read_keys(self, kid: str) -> None:
-        asked = self._clock()
+    async def _read_keys(self) -> None:
+        """Where the keys cannot be read those known serve on."""
         async with self._reading:
             now = self._clock()
-            if now < self._next_read or (kid in self._keys and self._read_at >= asked):
+            if now < self._next_read:
                 return
             self._next_read = now + JWKS_RETRY.total_seconds()
-            self._keys = _keys(await self._jwks())
+            try:
+                self._keys = _keys(await self._jwks())
+            except HarmoniaError as error:
+                _log.warning("signing keys not read", reason=error.reason.value)
+                return
             self._read_at = now
             self._next_read = now + JWKS_REFRESH.total_seconds()
 
 
 class TokenSource:
-    """A service's own tokens, one for each service it calls, each got before the one before expires.
-    One exchange at a time for an audience, however many calls wait for it."""
+    """A service's own tokens, one for each service it calls. Another is got at half of a token's life, so
+    that a gateway that is away for minutes stops nobody. One exchange at a time for an audience; all who
+    wait for it get its token, or its failure."""
 
     def __init__(self, exchange: Callable[[str], Awaitable[Token]], *, clock: Clock = time.time) -> None:
         self._exchange = exchange
         self._clock = clock
-        self._tokens: dict[str, tuple[Token, float]] = {}
+        self._held: dict[str, _Held] = {}
+        self._failed: dict[str, tuple[float, HarmoniaError]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     def forget(self) -> None:
         """After a new certificate: the tokens are bound to the old one."""
-        self._tokens.clear()
+        self._held.clear()
 
     async def token(self, audience: str) -> str:
-        held = self._held(audience)
-        if held is not None:
-            return held
-        async with self._locks.setdefault(audience, asyncio.Lock()):
-            held = self._held(audience)
-            if held is not None:
-                return held
-            token = await self._exchange(audience)
-            # Half of its life later another is got, so a gateway that is away for minutes stops nobody.
-            renew_at = self._clock() + (token.expires.timestamp() - self._clock()) / 2
-            self._tokens[audience] = (token, renew_at)
-            return token.text
+        held = self._held.get(audience)
+        if held is not None and self._clock() < held.renew_at:
+            return held.token.text
+        return (await self._renewed(audience)).text
 
-    def _held(self, audience: str) -> str | None:
-        token, renew_at = self._tokens.get(audience, (None, 0.0))
-        return token.text if token is not None and self._clock() < renew_at else None
+    async def _renewed(self, audience: str) -> Token:
+        asked = time.monotonic()
+        async with self._locks.setdefault(audience, asyncio.Lock()):
+            held = self._held.get(audience)
+            if held is not None and self._clock() < held.renew_at:
+                return held.token
+            failed_at, failure = self._failed.get(audience, (0.0, None))
+            if failure is not None and failed_at >= asked:
+                return self._still_good(held, failure)
+            try:
+                token = await self._exchange(audience)
+            except HarmoniaError as error:
+                self._failed[audience] = (time.monotonic(), error)
+                return self._still_good(held, error)
+            life_s = token.expires.timestamp() - self._clock()
+            self._held[audience] = _Held(token, self._clock() + life_s / 2)
+            return token
+
+    def _still_good(self, held: "_Held | None", failure: HarmoniaError) -> Token:
+        if held is None or self._clock() > held.token.expires.timestamp():
+            raise failure
+        return held.token
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    token: Token
+    renew_at: float
 
 
 def _read_certificate(chain: Path, key: Path, authority: Path) -> Certificate:
@@ -422,27 +456,29 @@ def _keys(jwks_json: str) -> dict[str, Ed25519PublicKey]:
     return keys
 
 
-def _header(text: str, kind: str) -> dict[str, object]:
+def _kid(text: str, kind: str) -> str:
     try:
         header: dict[str, object] = jwt.get_unverified_header(text)
     except InvalidTokenError as error:
         raise _invalid("not a token") from error
     if set(header) != {"alg", "typ", "kid"} or header["typ"] != kind or header["alg"] != "EdDSA":
         raise _invalid("not a token of this kind")
-    return header
+    return str(header["kid"])
 
 
-def _claims(claims: Mapping[str, object], text: str, trust_domain: str) -> Claims:
+def _claims(claims: Mapping[str, object], trust_domain: str) -> Claims:
     service = service_of(str(claims["sub"]), trust_domain)
     confirmation = claims.get("cnf")
     if service is None or not isinstance(confirmation, dict):
         raise _invalid("the token names no service and certificate")
+    if claims.get("act", {"sub": claims["sub"]}) != {"sub": claims["sub"]}:
+        raise _invalid("the token is for acting as somebody else")
     return Claims(
         service=service,
         scopes=frozenset(str(claims.get("scope", "")).split()),
         tenant=str(claims.get("tenant", "")),
         thumbprint=str(confirmation.get("x5t#S256", "")),
-        kid=str(jwt.get_unverified_header(text)["kid"]),
+        kid=str(claims["kid"]),
         jti=str(claims["jti"]),
         issued=_second(claims, "iat"),
         expires=_second(claims, "exp"),
@@ -458,7 +494,7 @@ def _grant(claims: Mapping[str, object]) -> Grant:
 
 def _second(claims: Mapping[str, object], name: str) -> float:
     value = claims[name]
-    if not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _invalid(f"{name} is not a number")
     return float(value)
 

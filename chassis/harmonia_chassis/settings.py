@@ -15,14 +15,20 @@ from typing import Annotated, NoReturn, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 PREFIX = "HARMONIA_"
+LONGEST_S = 7 * 86400
 
 
 def _from_seconds(value: object) -> object:
-    return timedelta(seconds=float(value)) if isinstance(value, str | int | float) else value
+    if not isinstance(value, str | int | float):
+        return value
+    seconds = float(value)
+    if not 0 < seconds <= LONGEST_S:
+        raise ValueError(f"a number of seconds above 0 and up to {LONGEST_S}")
+    return timedelta(seconds=seconds)
 
 
 # A number of seconds in the environment, a timedelta in the program.
-Seconds = Annotated[timedelta, BeforeValidator(_from_seconds), Field(gt=timedelta(0))]
+Seconds = Annotated[timedelta, BeforeValidator(_from_seconds)]
 Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
 
 

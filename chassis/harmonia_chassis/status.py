@@ -20,6 +20,7 @@ from harmonia_chassis.errors import HarmoniaError, Internal, Overloaded, QuotaEx
 
 DOMAIN = "harmonia"
 DETAILS = "grpc-status-details-bin"
+LONGEST_MESSAGE = 1000
 
 # AIP-193: an aborted transaction and an existing resource are both "somebody was first".
 _CLASSES: dict[str, type[HarmoniaError]] = {
@@ -67,7 +68,7 @@ def from_problem(problem: type_pb2.Problem) -> HarmoniaError:
 
 
 def to_status(error: HarmoniaError, request_id: str = "") -> status_pb2.Status:
-    status = status_pb2.Status(code=_number(error.code), message=error.message)
+    status = status_pb2.Status(code=_number(error.code), message=_short(error.message))
     for detail in _details(error, request_id):
         packed = Any()
         packed.Pack(detail)
@@ -103,7 +104,7 @@ async def abort_with_request_id(
 ) -> NoReturn:
     status = to_status(error, request_id)
     code = getattr(grpc.StatusCode, error.code)
-    await context.abort(code, error.message, ((DETAILS, status.SerializeToString()),))
+    await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
 
 
 def from_rpc_error(failure: grpc.aio.AioRpcError) -> HarmoniaError:
@@ -160,7 +161,7 @@ def _details(error: HarmoniaError, request_id: str) -> Iterator[Message]:
     yield error_details_pb2.ErrorInfo(reason=error.reason.value, domain=DOMAIN, metadata=error.metadata)
     if error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=error.message, reason=error.reason.value
+            field=error.field, description=_short(error.message), reason=error.reason.value
         )
         yield error_details_pb2.BadRequest(field_violations=[violation])
     if error.retry_after is not None:
@@ -168,10 +169,15 @@ def _details(error: HarmoniaError, request_id: str) -> Iterator[Message]:
         retry.retry_delay.FromTimedelta(error.retry_after)
         yield retry
     if isinstance(error, QuotaExceeded):
-        quota = error_details_pb2.QuotaFailure.Violation(subject=error.reason.value, description=error.message)
+        quota = error_details_pb2.QuotaFailure.Violation(subject=error.reason.value, description=_short(error.message))
         yield error_details_pb2.QuotaFailure(violations=[quota])
     if request_id:
         yield error_details_pb2.RequestInfo(request_id=request_id)
+
+
+def _short(message: str) -> str:
+    """Status travels in headers, of which peers take 8 KiB and less."""
+    return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
 
 
 def _number(code: str) -> int:
