@@ -19,6 +19,9 @@ DRAIN_GRACE_S: Mapping[str, float] = dict.fromkeys(WORKERS, 7.0) | dict.fromkeys
 ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_TENANT_": ("gateway",),
     "HARMONIA_RATE_": ("gateway",),
+    "HARMONIA_STORE_": ("gateway",),
+    "HARMONIA_SWEEP": ("gateway",),
+    "HARMONIA_LINK_": ("artifacts",),
     "HARMONIA_S3_": ("artifacts",),
 }
 

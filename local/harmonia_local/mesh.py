@@ -63,7 +63,8 @@ class Mesh:
         self._plan = plan
         self._nats = nats
         self._children: Mapping[str, Child] = {}
-        self._ready_ms: int | None = None
+        self._ready_ms = 0
+        self._announced = False
 
     @property
     def info(self) -> MeshInfo:
@@ -72,7 +73,7 @@ class Mesh:
         return MeshInfo(
             version=version("harmonia-local"),
             pid=os.getpid(),
-            ready_ms=self._ready_ms or 0,
+            ready_ms=self._ready_ms,
             grpc=address(self._plan.public_port),
             rest=None,
             link=None,
@@ -103,11 +104,17 @@ class Mesh:
         for name in children:
             await self.ready(name)
         self._ready_ms = round((time.monotonic() - began) * 1000)
+        self._announced = True
         self._write_info()
 
     def process_started(self) -> None:
-        if self._ready_ms is not None:
+        if self._announced:
             self._write_info()
+
+    def withdraw(self) -> None:
+        """A mesh that drains is no longer to be found; whoever looks for one waits for the lock."""
+        self._announced = False
+        self._plan.home.mesh_json.unlink(missing_ok=True)
 
     def reload_nats(self) -> None:
         """nats-server reads its certificate again."""
@@ -193,8 +200,10 @@ async def running_mesh(
                 _certificates_kept_fresh(mesh, place, say),
             ):
                 await mesh.become_ready(children, began=began)
-                yield mesh
-        place.mesh_json.unlink()
+                try:
+                    yield mesh
+                finally:
+                    mesh.withdraw()
 
 
 def _check_names(commands: Mapping[str, Sequence[str]]) -> None:

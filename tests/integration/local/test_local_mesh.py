@@ -325,6 +325,23 @@ def test_a_mesh_json_of_another_version_is_ignored(tmp_path: Path) -> None:
     assert find_mesh(tmp_path) is None
 
 
+async def test_a_mesh_whose_service_does_not_start_says_which_and_leaves_nothing(tmp_path: Path) -> None:
+    commands = {**FAKES, "mastering": (sys.executable, "-c", "raise SystemExit(2)")}
+    said: list[str] = []
+    with pytest.raises(FailedPrecondition, match=rf"mastering died 5 times in a row .* {tmp_path}/logs/mastering\.log"):
+        await running_mesh(tmp_path, commands=commands, say=said.append).__aenter__()
+
+    assert family(os.getpid()) == []
+    assert said[0] == "mastering ended with status 2; starting it again in 0.2 s"
+    assert find_mesh(tmp_path) is None
+
+
+async def test_an_error_of_whoever_uses_the_mesh_comes_out_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with mesh_of_fakes(tmp_path):
+            _ = 1 // 0
+
+
 async def test_a_command_for_no_service_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="commands for compser; the services are gateway"):
         await running_mesh(tmp_path, commands={"compser": ["true"]}).__aenter__()
