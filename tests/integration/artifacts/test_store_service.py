@@ -1,0 +1,478 @@
+"""Artifacts as a process, called as the composer calls it: mutual TLS, service token, grant.
+
+Certificates, tokens, doors and the client are the product's own; the gateway only issues tokens.
+"""
+
+import asyncio
+import hashlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from harmonia.identity.v1 import identity_pb2 as pb
+from harmonia.identity.v1 import identity_pb2_grpc as rpc
+from harmonia.store.v1 import store_pb2
+from harmonia.store.v1 import store_pb2_grpc as store_rpc
+from harmonia.type.v1 import type_pb2
+from harmonia_chassis.access import current_peer
+from harmonia_chassis.errors import Internal, InvalidInput, NotFound, PermissionDenied, Reason, Unavailable
+from harmonia_chassis.identity import TokenSigner
+from harmonia_chassis.node import Node
+from harmonia_chassis.settings import ServiceSettings
+from harmonia_chassis.status import rpc_errors
+from harmonia_chassis.store import StoreClient
+from harmonia_local.certificates import issue_stale, open_authority
+
+TRUST_DOMAIN = "harmonia.local"
+SERVICES = ("gateway", "lyricist", "composer", "mastering", "artifacts")
+
+
+class Tokens(rpc.TokenServiceServicer):
+    def __init__(self, signer: TokenSigner) -> None:
+        self._signer = signer
+
+    async def Exchange(self, request: pb.ExchangeRequest, context: Any) -> pb.ExchangeResponse:  # noqa: N802 - gRPC's
+        token = self._signer.service_token(current_peer(), request.audience)
+        response = pb.ExchangeResponse(token=token.text)
+        response.expires_in.FromTimedelta(token.expires - datetime.now(UTC))
+        return response
+
+    async def Jwks(self, request: pb.JwksRequest, context: Any) -> pb.JwksResponse:  # noqa: N802 - gRPC's
+        return pb.JwksResponse(jwks_json=self._signer.jwks_json())
+
+    async def ListRevocations(self, request: pb.ListRevocationsRequest, context: Any) -> pb.ListRevocationsResponse:  # noqa: N802 - gRPC's
+        return pb.ListRevocationsResponse()
+
+
+@dataclass
+class StoreMesh:
+    folder: Path
+    ports: Mapping[str, int]
+    signer: TokenSigner
+    gateway: Node[ServiceSettings]
+    composer: Node[ServiceSettings]
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def stub(self) -> "store_rpc.StoreServiceAsyncStub":
+        return store_rpc.StoreServiceStub(self.composer.channel("artifacts"))
+
+    @property
+    def gateway_stub(self) -> "store_rpc.StoreServiceAsyncStub":
+        return store_rpc.StoreServiceStub(self.gateway.channel("artifacts"))
+
+    def store(self, *, retry_for_s: float = 5) -> StoreClient:
+        return StoreClient(self.composer.channel("artifacts"), retry_for=timedelta(seconds=retry_for_s))
+
+    def metadata(self, tenant: str = "acme", owner: str = "ann") -> tuple[tuple[str, str], ...]:
+        return (("hm-grant", self.grant(tenant, owner)),)
+
+    def grant(self, tenant: str = "acme", owner: str = "ann") -> str:
+        expires = datetime.now(UTC) + timedelta(minutes=5)
+        return self.signer.grant(tenant=tenant, owner=owner, subject="song-1", expires=expires)
+
+    @property
+    def objects(self) -> Path:
+        return self.folder / "objects"
+
+    async def start_artifacts(self, command: Sequence[str] = ("-m", "harmonia_artifacts"), **settings: str) -> None:
+        ready = self.folder / "ready"
+        ready.unlink(missing_ok=True)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("HARMONIA_")}
+        environment |= {f"HARMONIA_{name.upper()}": str(value) for name, value in self._common("artifacts").items()}
+        environment |= {"HARMONIA_READY_FILE": str(ready), "HARMONIA_DRAIN_GRACE_S": "2"}
+        environment |= settings or {"HARMONIA_STATE_DIR": str(self.objects)}
+        log = (self.folder / "artifacts.log").open("ab")
+        with log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, *command, env=environment, stdout=log, stderr=log
+            )
+        await until(lambda: ready.exists() or self._died())
+
+    async def stop_artifacts(self, number: signal.Signals = signal.SIGKILL) -> int:
+        if self.process is None or self.process.returncode is not None:
+            return 0
+        self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), 15)
+
+    def _died(self) -> bool:
+        if self.process is not None and self.process.returncode is not None:
+            raise AssertionError((self.folder / "artifacts.log").read_text()[-3000:])
+        return False
+
+    def _common(self, service: str) -> dict[str, Any]:
+        return common_settings(self.folder, self.ports, service)
+
+
+def common_settings(folder: Path, ports: Mapping[str, int], service: str) -> dict[str, Any]:
+    addresses = {f"{name}_address": f"127.0.0.1:{ports[name]}" for name in SERVICES}
+    return addresses | {
+        "listen": f"127.0.0.1:{ports[service]}",
+        "nats_url": "tls://127.0.0.1:1",
+        "tls_cert": folder / "pki" / f"{service}.pem",
+        "tls_key": folder / "pki" / f"{service}.key.pem",
+        "tls_ca": folder / "pki" / "ca.pem",
+    }
+
+
+async def until(holds: Callable[[], object], *, timeout_s: float = 30) -> None:
+    end = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError("it does not happen")
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def living(
+    folder: Path,
+    ports: Mapping[str, int],
+    service: str,
+    start: Callable[[Node[ServiceSettings]], Awaitable[None]],
+) -> AsyncIterator[Node[ServiceSettings]]:
+    ready = folder / f"{service}.ready"
+    settings = ServiceSettings(
+        **common_settings(folder, ports, service), ready_file=ready, drain_grace=timedelta(seconds=0.5)
+    )
+    node = Node(service, settings)
+    async with asyncio.TaskGroup() as tasks:
+        life = tasks.create_task(node.live(start))
+        await until(lambda: ready.exists() or life.done())
+        try:
+            yield node
+        finally:
+            node.draining.set()
+
+
+@asynccontextmanager
+async def store_mesh(folder: Path) -> AsyncIterator[StoreMesh]:
+    pki = folder / "pki"
+    pki.mkdir(parents=True)
+    now = datetime.now(UTC)
+    issue_stale(open_authority(pki, now), pki, trust_domain=TRUST_DOMAIN, now=now, keep_keys=False)
+    signer = TokenSigner(Ed25519PrivateKey.generate(), TRUST_DOMAIN)
+    ports = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True))
+
+    async def start_gateway(node: Node[ServiceSettings]) -> None:
+        node.sign_with(signer)
+        node.serve(rpc.add_TokenServiceServicer_to_server, Tokens(signer))
+
+    async def start_nothing(node: Node[ServiceSettings]) -> None: ...
+
+    async with (
+        living(folder, ports, "gateway", start_gateway) as gateway,
+        living(folder, ports, "composer", start_nothing) as composer,
+    ):
+        mesh = StoreMesh(folder, ports, signer, gateway, composer)
+        try:
+            yield mesh
+        finally:
+            await mesh.stop_artifacts()
+
+
+def _free_ports(count: int) -> list[int]:
+    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in taken]
+    for server in taken:
+        server.close()
+    return ports
+
+
+CHUNK_BYTES = 256 * 1024
+HEADER = store_pb2.PutRequest.Header(media_type="audio/flac", storage_class=store_pb2.StorageClass.OUTPUT)
+
+
+@pytest.fixture
+async def mesh(tmp_path: Path) -> AsyncIterator[StoreMesh]:
+    async with store_mesh(tmp_path) as mesh:
+        await mesh.start_artifacts()
+        yield mesh
+
+
+def song(size_bytes: int) -> bytes:
+    return hashlib.shake_128(b"song").digest(size_bytes)
+
+
+def sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def visible(objects: Path) -> set[str]:
+    files = (path.relative_to(objects) for path in objects.rglob("*") if path.is_file())
+    return {str(path) for path in files if not path.parts[0].startswith(".")}
+
+
+def path_of(mesh: StoreMesh, digest: str, tenant: str = "acme") -> Path:
+    return mesh.objects / tenant / digest[:2] / digest
+
+
+async def put_messages(mesh: StoreMesh, *messages: store_pb2.PutRequest) -> store_pb2.PutResponse:
+    async def requests() -> AsyncIterator[store_pb2.PutRequest]:
+        for message in messages:
+            yield message
+
+    with rpc_errors():
+        return await mesh.stub.Put(requests(), metadata=mesh.metadata(), timeout=10)
+
+
+def header(**fields: Any) -> store_pb2.PutRequest:
+    message = store_pb2.PutRequest(header=HEADER)
+    message.header.MergeFrom(store_pb2.PutRequest.Header(**fields))
+    return message
+
+
+def chunk(body: bytes) -> store_pb2.PutRequest:
+    return store_pb2.PutRequest(chunk=body)
+
+
+async def test_fifty_megabytes_come_back_as_they_went(mesh: StoreMesh) -> None:
+    body = song(50 << 20)
+
+    ref = await mesh.store().put(body, "audio/flac", mesh.grant())
+
+    assert (ref.sha256, ref.size_bytes, ref.media_type) == (sha256(body), 50 << 20, "audio/flac")
+    assert await mesh.store().get(ref, mesh.grant()) == body
+    assert path_of(mesh, ref.sha256).read_bytes() == body
+
+
+async def test_a_get_says_first_what_it_is_and_goes_on_from_an_offset(mesh: StoreMesh) -> None:
+    ref = await mesh.store().put(song(1_000_000), "audio/flac", mesh.grant())
+    request = store_pb2.GetRequest(sha256=ref.sha256, offset=300_000)
+
+    first, *rest = [message async for message in mesh.stub.Get(request, metadata=mesh.metadata())]
+
+    assert first.object.ref == ref
+    assert first.object.storage_class == store_pb2.StorageClass.OUTPUT
+    assert max(len(message.chunk) for message in rest) <= CHUNK_BYTES
+    assert b"".join(message.chunk for message in rest) == song(1_000_000)[300_000:]
+
+
+@pytest.mark.parametrize(("tenant", "owner"), [("emca", "ann"), ("acme", "bob"), ("emca", "bob")])
+async def test_for_another_tenant_or_owner_an_object_does_not_exist(mesh: StoreMesh, tenant: str, owner: str) -> None:
+    ref = await mesh.store().put(b"abc", "audio/flac", mesh.grant())
+    stranger = mesh.metadata(tenant, owner)
+    stat, link = store_pb2.StatRequest(sha256=ref.sha256), store_pb2.LinkRequest(sha256=ref.sha256)
+
+    with pytest.raises(NotFound, match=ref.sha256):
+        await mesh.store().get(ref, mesh.grant(tenant, owner))
+    with pytest.raises(NotFound, match=ref.sha256), rpc_errors():
+        await mesh.stub.Stat(stat, metadata=stranger)
+    with pytest.raises(NotFound, match=ref.sha256), rpc_errors():
+        await mesh.gateway_stub.Link(link, metadata=stranger)
+    with pytest.raises(NotFound, match=ref.sha256), rpc_errors():
+        await mesh.gateway_stub.Verify(store_pb2.VerifyRequest(sha256=ref.sha256), metadata=stranger)
+    assert not (await mesh.gateway_stub.List(store_pb2.ListRequest(), metadata=stranger)).objects
+
+
+async def test_a_refusal_reads_the_same_for_a_stranger_as_for_what_never_was(mesh: StoreMesh) -> None:
+    ref = await mesh.store().put(b"abc", "audio/flac", mesh.grant())
+    never = type_pb2.ArtifactRef(sha256=sha256(b"never"))
+
+    with pytest.raises(NotFound) as of_another:
+        await mesh.store().get(ref, mesh.grant(owner="bob"))
+    with pytest.raises(NotFound) as of_nobody:
+        await mesh.store().get(never, mesh.grant(owner="bob"))
+
+    assert of_another.value.message.replace(ref.sha256, never.sha256) == of_nobody.value.message
+    assert of_another.value.reason is of_nobody.value.reason is Reason.ARTIFACT_NOT_FOUND
+
+
+async def test_without_a_grant_nothing_is_put_or_read(mesh: StoreMesh) -> None:
+    with pytest.raises(PermissionDenied, match="grant"), rpc_errors():
+        await mesh.stub.Stat(store_pb2.StatRequest(sha256=sha256(b"abc")))
+    with pytest.raises(PermissionDenied, match="grant"):
+        await mesh.store().put(b"abc", "audio/flac", "no.such.grant")
+
+
+async def test_a_worker_may_not_verify_link_or_list(mesh: StoreMesh) -> None:
+    for call in (
+        mesh.stub.Verify(store_pb2.VerifyRequest(), metadata=mesh.metadata()),
+        mesh.stub.Link(store_pb2.LinkRequest(), metadata=mesh.metadata()),
+        mesh.stub.List(store_pb2.ListRequest(), metadata=mesh.metadata()),
+    ):
+        with pytest.raises(PermissionDenied, match="not for composer"), rpc_errors():
+            await call
+
+
+async def test_bytes_that_are_not_the_announced_ones_are_refused(mesh: StoreMesh) -> None:
+    with pytest.raises(InvalidInput, match="not " + sha256(b"abc")) as caught:
+        await put_messages(mesh, header(sha256=sha256(b"abc")), chunk(b"abd"))
+
+    assert caught.value.reason is Reason.DIGEST_MISMATCH
+    assert visible(mesh.objects) == set()
+
+
+@pytest.mark.parametrize(
+    ("messages", "field"),
+    [
+        ([], "header"),
+        ([chunk(b"abc")], "header"),
+        ([header(), header()], "header"),
+        ([header(size_bytes=4), chunk(b"abc")], "header.size_bytes"),
+        ([header(size_bytes=-1)], "header.size_bytes"),
+        ([header(size_bytes=(1 << 30) + 1)], "header.size_bytes"),
+        ([header(storage_class=store_pb2.StorageClass.UPLOAD, size_bytes=(200 << 20) + 1)], "header.size_bytes"),
+        ([header(storage_class=99)], "header.storage_class"),
+        ([header(media_type="text/html")], "media_type"),
+        ([header(), chunk(bytes(CHUNK_BYTES + 1))], "chunk"),
+        ([header(sha256="xyz"), chunk(b"abc")], "header.sha256"),
+        ([header(storage_class=store_pb2.StorageClass.UPLOAD), chunk(b"\x7fELF\x02")], "media_type"),
+    ],
+)
+async def test_a_put_that_breaks_a_rule_names_the_field_and_keeps_nothing(
+    mesh: StoreMesh, messages: list[store_pb2.PutRequest], field: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await put_messages(mesh, *messages)
+
+    assert caught.value.field == field
+    assert visible(mesh.objects) == set()
+    assert list((mesh.objects / ".incoming").iterdir()) == []
+
+
+async def test_an_upload_without_a_digest_is_named_by_its_bytes(mesh: StoreMesh) -> None:
+    upload = header(media_type="audio/x-flac", storage_class=store_pb2.StorageClass.UPLOAD)
+
+    response = await put_messages(mesh, upload, chunk(b"fLaC" + bytes(100)))
+
+    assert response.ref.sha256 == sha256(b"fLaC" + bytes(100))
+    assert response.ref.media_type == "audio/flac"
+
+
+async def test_a_flipped_byte_on_disk_ends_the_stream_and_is_never_served_again(mesh: StoreMesh) -> None:
+    body = song(5_000_000)
+    ref = await mesh.store().put(body, "audio/flac", mesh.grant())
+    path = path_of(mesh, ref.sha256)
+    path.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
+
+    with pytest.raises(Internal, match="quarantined") as caught:
+        await mesh.store().get(ref, mesh.grant())
+
+    assert caught.value.reason is Reason.DIGEST_MISMATCH
+    with pytest.raises(NotFound):
+        await mesh.store().get(ref, mesh.grant())
+    assert not path.exists()
+    await mesh.store().put(body, "audio/flac", mesh.grant())
+    assert await mesh.store().get(ref, mesh.grant()) == body
+
+
+async def test_verify_reads_what_is_stored(mesh: StoreMesh) -> None:
+    ref = await mesh.store().put(b"abc", "audio/flac", mesh.grant())
+    request = store_pb2.VerifyRequest(sha256=ref.sha256)
+
+    before = await mesh.gateway_stub.Verify(request, metadata=mesh.metadata())
+    path_of(mesh, ref.sha256).write_bytes(b"abd")
+    after = await mesh.gateway_stub.Verify(request, metadata=mesh.metadata())
+
+    assert (before.intact, before.stored_sha256) == (True, ref.sha256)
+    assert (after.intact, after.stored_sha256) == (False, sha256(b"abd"))
+    with pytest.raises(NotFound), rpc_errors():
+        await mesh.gateway_stub.Verify(request, metadata=mesh.metadata())
+
+
+async def test_a_list_shows_an_owner_its_own_page_by_page(mesh: StoreMesh) -> None:
+    mine = sorted([(await mesh.store().put(bytes([n]), "audio/flac", mesh.grant())).sha256 for n in range(7)])
+    await mesh.store().put(b"not ann's", "audio/flac", mesh.grant(owner="bob"))
+
+    pages: list[list[str]] = []
+    token = ""
+    while not pages or token:
+        request = store_pb2.ListRequest(page_size=3, page_token=token)
+        response = await mesh.gateway_stub.List(request, metadata=mesh.metadata())
+        pages.append([listed.ref.sha256 for listed in response.objects])
+        token = response.next_page_token
+
+    assert pages == [mine[:3], mine[3:6], mine[6:]]
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 1.0])
+async def test_a_kill_in_the_middle_of_a_put_leaves_nothing(mesh: StoreMesh, part: float) -> None:
+    body = song(8 << 20)
+    call = mesh.stub.Put(metadata=mesh.metadata())
+    await call.write(header(sha256=sha256(body)))
+    for at in range(0, int(len(body) * part), CHUNK_BYTES):
+        await call.write(chunk(body[at : at + CHUNK_BYTES]))
+    await until(lambda: any((mesh.objects / ".incoming").iterdir()))
+
+    await mesh.stop_artifacts(signal.SIGKILL)
+    with pytest.raises(Unavailable), rpc_errors():
+        await call
+    await mesh.start_artifacts()
+
+    assert visible(mesh.objects) == set()
+    assert list((mesh.objects / ".incoming").iterdir()) == []
+    ref = await mesh.store().put(body, "audio/flac", mesh.grant())
+    assert await mesh.store().get(ref, mesh.grant()) == body
+
+
+@pytest.mark.parametrize(("point", "kept"), [("before_put_commit", False), ("after_put_commit", True)])
+async def test_a_kill_around_the_commit_keeps_all_or_nothing(mesh: StoreMesh, point: str, kept: bool) -> None:
+    await mesh.stop_artifacts()
+    marker = mesh.folder / "marker"
+    await mesh.start_artifacts((str(Path(__file__).parent / "stalling_artifacts.py"), point, str(marker)))
+    body = song(3_000_000)
+
+    async with asyncio.TaskGroup() as tasks:
+        putting = tasks.create_task(mesh.store(retry_for_s=30).put(body, "audio/flac", mesh.grant()))
+        await until(marker.exists)
+        await mesh.stop_artifacts(signal.SIGKILL)
+        assert (f"acme/{sha256(body)[:2]}/{sha256(body)}.json" in visible(mesh.objects)) is kept
+        await mesh.start_artifacts()
+
+    assert await mesh.store().get(putting.result(), mesh.grant()) == body
+
+
+async def test_a_put_under_way_ends_within_the_drain(mesh: StoreMesh) -> None:
+    call = mesh.stub.Put(metadata=mesh.metadata())
+    await call.write(header())
+    await call.write(chunk(b"abc"))
+    await until(lambda: any((mesh.objects / ".incoming").iterdir()))
+    assert mesh.process is not None
+    mesh.process.send_signal(signal.SIGTERM)
+
+    await call.done_writing()
+
+    assert (await call).ref.sha256 == sha256(b"abc")
+    assert await asyncio.wait_for(mesh.process.wait(), 10) == 0
+    assert path_of(mesh, sha256(b"abc")).exists()
+
+
+async def test_a_cancelled_put_leaves_no_spool(mesh: StoreMesh) -> None:
+    call = mesh.stub.Put(metadata=mesh.metadata())
+    await call.write(header())
+    await call.write(chunk(song(CHUNK_BYTES)))
+    await until(lambda: any((mesh.objects / ".incoming").iterdir()))
+
+    call.cancel()
+
+    await until(lambda: not any((mesh.objects / ".incoming").iterdir()))
+    assert visible(mesh.objects) == set()
+
+
+async def test_many_transfers_at_once_all_arrive(mesh: StoreMesh) -> None:
+    bodies = [song(2 << 20) + bytes([n]) for n in range(12)]
+
+    async with asyncio.TaskGroup() as tasks:
+        putting = [tasks.create_task(mesh.store().put(body, "audio/flac", mesh.grant())) for body in bodies]
+    async with asyncio.TaskGroup() as tasks:
+        getting = [tasks.create_task(mesh.store().get(task.result(), mesh.grant())) for task in putting]
+
+    assert [task.result() for task in getting] == bodies
+
+
+async def test_settings_that_name_no_store_or_two_stop_the_start(mesh: StoreMesh) -> None:
+    await mesh.stop_artifacts()
+
+    with pytest.raises(AssertionError, match="set either HARMONIA_STATE_DIR or HARMONIA_S3_ENDPOINT"):
+        await mesh.start_artifacts(HARMONIA_LINK_BASE="http://127.0.0.1:1/")
