@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+
 from harmonia.artifact.v1 import artifact_pb2, artifact_pb2_grpc
 from harmonia.audio.v1 import audio_pb2, audio_pb2_grpc
 from harmonia.capability.v1 import capability_pb2, capability_pb2_grpc
@@ -24,7 +25,6 @@ from harmonia.song.v1 import song_pb2 as pb
 from harmonia.song.v1 import song_pb2_grpc as rpc
 from harmonia.song.v1.spec_pb2 import SongSpec
 from harmonia_chassis.status import from_rpc_error, rpc_errors
-
 from harmonia_sdk import transfer
 from harmonia_sdk.channel import open_channel
 from harmonia_sdk.endpoint import Endpoint, local_endpoint, read_ca, remote_endpoint

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from google.protobuf import json_format
-from harmonia.song.v1 import song_pb2 as pb
 
+from harmonia.song.v1 import song_pb2 as pb
 from harmonia_sdk.errors import Conflict, FailedPrecondition, InvalidInput, Reason
 from harmonia_sdk.names import folders_for, safe_file
 from harmonia_sdk.transfer import sha256_of

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from harmonia.song.v1 import song_pb2 as pb
 from harmonia_chassis.status import from_problem
-
 from harmonia_sdk.errors import Cancelled, DeadlineExceeded, Reason
 from harmonia_sdk.folder import free_folder, save
 

@@ -14,8 +14,8 @@ from typing import TypeVar, cast
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from harmonia.song.v1 import spec_pb2 as pb
 
+from harmonia.song.v1 import spec_pb2 as pb
 from harmonia_sdk.errors import InvalidInput, Reason
 
 T = TypeVar("T")

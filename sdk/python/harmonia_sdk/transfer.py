@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import grpc
+
 from harmonia.artifact.v1 import artifact_pb2 as pb
 from harmonia.artifact.v1 import artifact_pb2_grpc as rpc
 from harmonia_chassis.status import from_rpc_error, rpc_errors
-
 from harmonia_sdk.errors import Internal, InvalidInput, Reason, Unavailable
 from harmonia_sdk.patience import Patience
 

@@ -13,7 +13,6 @@ from harmonia_sdk.errors import InvalidInput, Reason
 if TYPE_CHECKING:
     from harmonia.song.v1 import song_pb2
     from harmonia.song.v1.spec_pb2 import SongSpec
-
     from harmonia_sdk.cli.session import Session
 
 

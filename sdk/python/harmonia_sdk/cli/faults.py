@@ -45,7 +45,7 @@ EXIT_CODES: dict[type[HarmoniaError], int] = {
 }
 
 
-class SongEnded(Exception):  # noqa: N818  no error of a call: the song ended, and not well
+class SongEnded(Exception):
     """A song that was waited for is FAILED, EXPIRED or CANCELLED."""
 
     def __init__(self, song: "Song") -> None:

@@ -3,9 +3,9 @@
 import asyncio
 import sys
 from contextlib import aclosing, suppress
+from typing import Any
 
 from harmonia.song.v1 import song_pb2 as pb
-
 from harmonia_sdk.cli.faults import SongEnded
 from harmonia_sdk.cli.session import Session
 from harmonia_sdk.cli.show import Show, progress_shown, say
@@ -65,7 +65,8 @@ async def _watched_or_left(
 async def _pressed(watching: "asyncio.Future[pb.Song]", presses: "asyncio.Queue[None]") -> bool:
     press = asyncio.ensure_future(presses.get())
     try:
-        await asyncio.wait({watching, press}, return_when=asyncio.FIRST_COMPLETED)
+        waiting: set[asyncio.Future[Any]] = {watching, press}  # Any: they bring different things
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         return not watching.done()
     finally:
         press.cancel()
@@ -77,7 +78,7 @@ async def _wants_to_cancel(watching: "asyncio.Future[pb.Song]", presses: "asynci
         return await _pressed(watching, presses)
     sys.stderr.write("\ncancel the song? [y/N, or ctrl-C again] ")
     sys.stderr.flush()
-    press, answer = (asyncio.ensure_future(one) for one in (_pressed(watching, presses), _typed_yes()))
+    press, answer = asyncio.ensure_future(_pressed(watching, presses)), asyncio.ensure_future(_typed_yes())
     try:
         await asyncio.wait({press, answer}, return_when=asyncio.FIRST_COMPLETED)
         return press.result() if press.done() else answer.result()

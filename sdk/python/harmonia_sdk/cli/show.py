@@ -11,8 +11,8 @@ from typing import Protocol
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from harmonia.song.v1 import song_pb2 as pb
 
+from harmonia.song.v1 import song_pb2 as pb
 from harmonia_sdk.cli.faults import one_line
 from harmonia_sdk.song import Progress, progress_of
 

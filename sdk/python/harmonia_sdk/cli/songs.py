@@ -10,7 +10,6 @@ from harmonia_sdk.errors import InvalidInput, Reason
 
 if TYPE_CHECKING:
     from harmonia.song.v1 import song_pb2
-
     from harmonia_sdk.cli.session import Session
 
 NAME = Annotated[str, typer.Argument(metavar="NAME", help='"songs/…", as `harmonia list` shows it.')]
@@ -177,7 +176,6 @@ def _escaped(text: str) -> str:
 
 def _print(song: "song_pb2.Song", *, as_json: bool) -> None:
     from harmonia.song.v1 import song_pb2 as pb
-
     from harmonia_sdk.cli.show import print_json
 
     state = "DELETED" if song.HasField("delete_time") else pb.Song.State.Name(song.state)
