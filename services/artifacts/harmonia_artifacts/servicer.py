@@ -3,7 +3,7 @@
 Chunks move between the stream and a thread in batches, so the loop stays free and one call holds a few MiB at most.
 """
 
-# ruff: noqa: N802, ARG002 - gRPC names the methods and passes the context
+# ruff: noqa: ARG002 - gRPC names the methods and passes the context
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

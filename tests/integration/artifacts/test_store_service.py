@@ -42,16 +42,16 @@ class Tokens(rpc.TokenServiceServicer):
     def __init__(self, signer: TokenSigner) -> None:
         self._signer = signer
 
-    async def Exchange(self, request: pb.ExchangeRequest, context: Any) -> pb.ExchangeResponse:  # noqa: N802 - gRPC's
+    async def Exchange(self, request: pb.ExchangeRequest, context: Any) -> pb.ExchangeResponse:
         token = self._signer.service_token(current_peer(), request.audience)
         response = pb.ExchangeResponse(token=token.text)
         response.expires_in.FromTimedelta(token.expires - datetime.now(UTC))
         return response
 
-    async def Jwks(self, request: pb.JwksRequest, context: Any) -> pb.JwksResponse:  # noqa: N802 - gRPC's
+    async def Jwks(self, request: pb.JwksRequest, context: Any) -> pb.JwksResponse:
         return pb.JwksResponse(jwks_json=self._signer.jwks_json())
 
-    async def ListRevocations(self, request: pb.ListRevocationsRequest, context: Any) -> pb.ListRevocationsResponse:  # noqa: N802 - gRPC's
+    async def ListRevocations(self, request: pb.ListRevocationsRequest, context: Any) -> pb.ListRevocationsResponse:
         return pb.ListRevocationsResponse()
 
 

@@ -1,7 +1,5 @@
 """The client against a door that misbehaves in the ways networks and processes do."""
 
-# ruff: noqa: N802, ASYNC240  gRPC names the methods; a test may wait for a disk
-
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
