@@ -14,13 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-<<<<<<< HEAD
-from harmonia.artifact.v1 import artifact_pb2_grpc
-from harmonia.song.v1 import song_pb2_grpc
-=======
 from harmonia.artifact.v1 import artifact_pb2_grpc as artifacts_rpc
 from harmonia.song.v1 import song_pb2_grpc as songs_rpc
->>>>>>> sdk
 from harmonia_sdk.endpoint import Endpoint
 
 
