@@ -34,6 +34,7 @@ class Reason(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     NOT_SUPPORTED = "NOT_SUPPORTED"
     NOT_YET_SUPPORTED = "NOT_YET_SUPPORTED"
+    CONTRADICTORY = "CONTRADICTORY"
     UNKNOWN_FIELD = "UNKNOWN_FIELD"
     MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
     AUDIO_UNREADABLE = "AUDIO_UNREADABLE"
@@ -80,6 +81,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.TOO_LARGE: "A file is larger or longer than the limit.",
     Reason.NOT_SUPPORTED: "The engine cannot do this; the message names those that can.",
     Reason.NOT_YET_SUPPORTED: "A field or method of a later release.",
+    Reason.CONTRADICTORY: "Two fields cannot both be as they are.",
     Reason.UNKNOWN_FIELD: "The request has a field that this server does not know.",
     Reason.MESSAGE_TOO_LARGE: "A message is over the limit of 4 MiB, or its metadata over 16 KiB.",
     Reason.AUDIO_UNREADABLE: "The file is not audio that can be decoded.",

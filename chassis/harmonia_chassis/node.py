@@ -77,7 +77,7 @@ class Node(Generic[S]):
         self._offers: list[Offer] = []
         self._background: list[tuple[str, Background]] = []
         internal = GrpcDoor(Door.INTERNAL, admit_services(self.verifier, settings.trust_domain), self.metrics)
-        self._doors = {Door.INTERNAL: (internal, settings.listen)}
+        self._doors = {Door.INTERNAL: (internal, settings.listen, self.certificates)}
 
     @cached_property
     def store(self) -> StoreClient:
@@ -99,10 +99,11 @@ class Node(Generic[S]):
         """The gateway's: its own tokens and keys come from the signer and not from another service."""
         self._signer = signer
 
-    def serve_users(self, listen: str, authenticate: Authenticate) -> None:
+    def serve_users(self, listen: str, authenticate: Authenticate, *, certificates: CertificateFiles) -> None:
         """Opens the public door at host:port. `authenticate` turns a bearer token into a Principal or
-        raises Unauthenticated."""
-        self._doors[Door.PUBLIC] = (GrpcDoor(Door.PUBLIC, admit_users(authenticate), self.metrics), listen)
+        raises Unauthenticated; `certificates` are what users see."""
+        door = GrpcDoor(Door.PUBLIC, admit_users(authenticate), self.metrics)
+        self._doors[Door.PUBLIC] = (door, listen, certificates)
 
     def serve(
         self, add_to_server: Callable[[Any, grpc.aio.Server], None], servicer: object, *, public: bool = False
@@ -169,9 +170,9 @@ class Node(Generic[S]):
         missing = doors_missing(self._offers, self._doors)
         if missing:
             raise DoorMissing(f"no door is open for {', '.join(missing)}")
-        for kind, (door, listen) in self._doors.items():
+        for kind, (door, listen, certificates) in self._doors.items():
             door.offer(self._offers)
-            self.at["grpc" if kind is Door.INTERNAL else "public"] = await door.open(listen, self.certificates)
+            self.at["grpc" if kind is Door.INTERNAL else "public"] = await door.open(listen, certificates)
             stack.push_async_callback(door.close, timedelta(0))
 
     async def _be_ready(self, health: Health, born: float) -> None:
@@ -195,7 +196,7 @@ class Node(Generic[S]):
         """Calls and background tasks end by themselves, or when the grace is over."""
         grace = self.settings.drain_grace
         async with asyncio.TaskGroup() as closing:
-            for door, _ in self._doors.values():
+            for door, _, _ in self._doors.values():
                 closing.create_task(door.close(grace))
                 closing.create_task(_end_streams(door, grace / 2))
             if work:

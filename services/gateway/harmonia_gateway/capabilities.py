@@ -10,7 +10,6 @@ import structlog
 from google.protobuf.message import Message
 
 from harmonia.capability.v1 import capability_pb2 as pb
-from harmonia.capability.v1 import capability_pb2_grpc as rpc
 from harmonia.composer.v1 import composer_pb2, composer_pb2_grpc
 from harmonia.lyricist.v1 import lyricist_pb2, lyricist_pb2_grpc
 from harmonia.mastering.v1 import mastering_pb2, mastering_pb2_grpc
@@ -89,14 +88,6 @@ class Capabilities:
     def _take(self, told: pb.Capabilities) -> None:
         self._current = told
         self._known.set()
-
-
-class CapabilityServicer(rpc.CapabilityServiceServicer):
-    def __init__(self, capabilities: Capabilities) -> None:
-        self._capabilities = capabilities
-
-    async def GetCapabilities(self, _request: pb.GetCapabilitiesRequest, _context: object) -> pb.Capabilities:
-        return await self._capabilities.current()
 
 
 def merged(

@@ -6,7 +6,7 @@ the watcher has gone.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -140,7 +140,7 @@ class Hub:
         for watcher in self._watchers.get(job_id, ()):
             watcher.tell(progress)
 
-    async def watch(self, tenant: str, job_id: str, resume_token: str) -> AsyncIterator[WatchEvent]:
+    async def watch(self, tenant: str, job_id: str, resume_token: str) -> AsyncGenerator[WatchEvent, None]:
         """Every record behind the token, then what comes, until the job has ended.
 
         A token of another stream gives the newest record alone, marked resync. Raises NotFound, InvalidInput.

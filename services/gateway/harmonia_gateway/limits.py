@@ -18,7 +18,7 @@ VARIATIONS = 8
 BATCH_SIZE = 100
 DEFAULT_LIFE = timedelta(hours=24)
 LONGEST_LIFE = timedelta(days=7)
-LONGEST_WAIT = timedelta(seconds=60)
+LONGEST_WAIT_S = 60.0
 KEPT_WHEN_DELETED = timedelta(days=30)
 INLINE_LYRICS_BYTES = 2048
 UPLOAD_BYTES = 200 * 1024 * 1024

@@ -67,6 +67,11 @@ class Projection:
         self._seq = 0
         self._grown = asyncio.Condition()
 
+    @property
+    def seq(self) -> int:
+        """Stream sequence up to which everything is in."""
+        return self._seq
+
     async def run(self, ready: Callable[[], None]) -> None:
         await self._start_over_if_foreign()
         self._load()
@@ -132,6 +137,13 @@ class Projection:
             return 0
         ahead = self._db.execute("SELECT count(*) FROM songs WHERE lane = ? AND queued_seq < ?", row)
         return int(ahead.fetchone()[0]) + 1
+
+    def waiting(self, lane: str) -> int:
+        """Items in the lane that nobody holds."""
+        row = self._db.execute(
+            "SELECT count(*) FROM songs WHERE lane = ? AND queued_seq IS NOT NULL", (lane,)
+        ).fetchone()
+        return int(row[0])
 
     def forget(self, job_id: str) -> None:
         """After the last trace of a purged job has left the stream."""

@@ -119,3 +119,11 @@ class Fullness:
                 reason=Reason.STORE_FULL,
                 retry_after=_FULL_RETRY,
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    creates: Rate
+    reads: Rate
+    places: Places
+    fullness: Fullness

@@ -86,26 +86,25 @@ def line(characters: int) -> Rule:
 
 def _text(characters: int, *, allowed_controls: str) -> Rule:
     def check(setting: Setting, _now: datetime) -> None:
-        if len(setting.value) > characters:
-            raise too_long(setting, len(setting.value), characters, "characters")
-        _printable(setting, setting.value, allowed_controls)
+        check_text(setting.value, characters, shown=setting.shown, allowed_controls=allowed_controls)
 
     return check
 
 
-def too_long(setting: Setting, has: int, most: int, unit: str) -> InvalidInput:
-    return refuse(setting, f"has {has} {unit}: at most {most} are taken", Reason.TOO_LONG, allowed=f"{most} {unit}")
+def check_text(text: str, characters: int, *, shown: str, allowed_controls: str = "\n\r\t") -> None:
+    """Raises InvalidInput on the field `shown`."""
+    if len(text) > characters:
+        message = f"{shown} has {len(text)} characters: at most {characters} are taken"
+        raise InvalidInput(message, reason=Reason.TOO_LONG, field=shown)
+    control = next((c for c in text if unicodedata.category(c) == "Cc" and c not in allowed_controls), None)
+    if control is not None:
+        message = f"{shown} holds the control character U+{ord(control):04X}: take it out"
+        raise InvalidInput(message, reason=Reason.MALFORMED, field=shown)
 
 
 def too_many(setting: Setting, most: int, unit: str) -> InvalidInput:
     why = f"has {len(setting.value)} {unit}: at most {most} are taken"
     return refuse(setting, why, Reason.OUT_OF_RANGE, allowed=f"{most} {unit}")
-
-
-def _printable(setting: Setting, text: str, allowed_controls: str = "") -> None:
-    control = next((c for c in text if unicodedata.category(c) == "Cc" and c not in allowed_controls), None)
-    if control is not None:
-        raise refuse(setting, f"holds the control character U+{ord(control):04X}: take it out", Reason.MALFORMED)
 
 
 def pattern(expression: re.Pattern[str], form: str) -> Rule:
@@ -121,9 +120,7 @@ def items(most: int, each: int = limits.NAME_CHARACTERS) -> Rule:
         if len(setting.value) > most:
             raise too_many(setting, most, "entries")
         for entry in setting.value:
-            if len(entry) > each:
-                raise too_long(setting, len(entry), each, "characters in one entry")
-            _printable(setting, entry)
+            check_text(entry, each, shown=setting.shown, allowed_controls="")
         if len({entry.casefold() for entry in setting.value}) < len(setting.value):
             raise refuse(setting, "names the same thing twice: name each once", Reason.MALFORMED)
 
@@ -203,10 +200,8 @@ def labels(setting: Setting, _now: datetime) -> None:
     for name, value in setting.value.items():
         if not name.strip():
             raise refuse(setting, "has a label without a name: give it one", Reason.MALFORMED)
-        if max(len(name), len(value)) > limits.LABEL_CHARACTERS:
-            raise too_long(setting, max(len(name), len(value)), limits.LABEL_CHARACTERS, "characters in one label")
-        _printable(setting, name)
-        _printable(setting, value)
+        for text in (name, value):
+            check_text(text, limits.LABEL_CHARACTERS, shown=setting.shown, allowed_controls="")
 
 
 def stored_text(setting: Setting, _now: datetime) -> None:
@@ -304,21 +299,22 @@ def _is_map(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
-def refuse_unknown_fields(message: Message, shown: str) -> None:
+def refuse_unknown_fields(message: Message, shown: str = "") -> None:
     """A field this version does not know would be ignored, and nothing set is ever ignored."""
     unknown_fields = UnknownFieldSet(message)
     if len(unknown_fields):
-        unknown = unknown_fields[0]
+        number = unknown_fields[0].field_number
         raise InvalidInput(
-            f"{shown} has a field number {unknown.field_number} that this version does not know: "
+            f"{shown or 'the request'} has a field number {number} that this version does not know: "
             "leave it out, or ask a newer mesh",
             reason=Reason.UNKNOWN_FIELD,
             field=shown,
-            number=str(unknown.field_number),
+            retry_after=None,
+            number=str(number),
         )
     for field, value in message.ListFields():
         if field.message_type is None or _is_map(field):
             continue
+        place = f"{shown}.{field.name}" if shown else field.name
         for index, item in enumerate(value) if field.is_repeated else [(None, value)]:
-            place = f"{shown}.{field.name}" if shown else field.name
             refuse_unknown_fields(item, place if index is None else f"{place}[{index}]")

@@ -1,14 +1,17 @@
 """What the gateway needs to know besides what every service does."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field
 
-from harmonia_chassis.settings import Address, ServiceSettings
+from harmonia_chassis.settings import Address, Seconds, ServiceSettings
 
 
 class Settings(ServiceSettings):
     public_listen: Address = Field(default="127.0.0.1:0", description="gRPC door for users: server TLS, user tokens")
+    public_tls_cert: Path = Field(description="certificate chain users see, PEM; reread when it changes")
+    public_tls_key: Path = Field(description="its key, PEM")
     signing_key: Path = Field(
         description="Ed25519 key, PEM, that signs service tokens and grants; one for all replicas"
     )
@@ -19,7 +22,7 @@ class Settings(ServiceSettings):
     state_dir: Path = Field(description="folder of the projection; may be emptied while the gateway is down")
     store_bytes: int = Field(default=1 << 30, gt=0, description="most the job stream may hold")
     store_replicas: int = Field(default=1, ge=1, le=5, description="copies of each stream: 3 in production")
-    sweep_s: float = Field(default=10.0, gt=0, description="how often lost and expired songs are looked for, seconds")
+    sweep: Seconds = Field(default=timedelta(seconds=10), description="how often lost and expired songs are looked for")
     tenant_unfinished: int = Field(
         default=20, ge=1, description="unfinished songs of a tenant; ten times as many in the background lanes"
     )

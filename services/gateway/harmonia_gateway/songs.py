@@ -17,6 +17,7 @@ from harmonia.capability.v1 import capability_pb2
 from harmonia.job.v1 import job_pb2
 from harmonia.song.v1 import song_pb2, spec_pb2
 from harmonia_chassis.errors import InvalidInput, Reason
+from harmonia_chassis.lanes import batch_twin
 from harmonia_gateway import limits, rules
 from harmonia_gateway.rules import Planned, Setting
 
@@ -364,7 +365,7 @@ def plan(
         spec_digest=spec_digest,
         batch=spec.batch,
         warnings=warnings,
-        palette=_palette(engine_of(resolved, capabilities)),
+        palette=palette(engine_of(resolved, capabilities)),
         deadline=timestamp(deadline_of(spec, now)),
         create_time=timestamp(now),
         update_time=timestamp(now),
@@ -386,13 +387,27 @@ def deadline_of(spec: Spec, now: datetime) -> datetime:
     return spec.deadline.ToDatetime(tzinfo=UTC)
 
 
+def new_deadline(job: job_pb2.Job, now: datetime) -> datetime:
+    """Of a retry: as long from now as the song was given at first."""
+    if not job.spec.HasField("deadline"):
+        return now + limits.DEFAULT_LIFE
+    return now + (job.spec.deadline.ToDatetime(UTC) - job.create_time.ToDatetime(UTC))
+
+
+def lanes_of(resolved: Spec) -> tuple[str, str, str]:
+    """Of the stages write, compose and master."""
+    write, compose, master = "write", f"compose-{resolved.engine}", "master"
+    if resolved.batch:
+        return batch_twin(write), batch_twin(compose), batch_twin(master)
+    return write, compose, master
+
+
 def _stages(resolved: Spec) -> list[job_pb2.Stage]:
-    twin = "-batch" if resolved.batch else ""
-    lanes = {"write": "write", "compose": f"compose-{resolved.engine}", "master": "master"}
-    return [job_pb2.Stage(name=name, lane=lane + twin) for name, lane in lanes.items()]
+    names = ("write", "compose", "master")
+    return [job_pb2.Stage(name=name, lane=lane) for name, lane in zip(names, lanes_of(resolved), strict=True)]
 
 
-def _palette(engine: capability_pb2.Engine) -> job_pb2.Palette:
+def palette(engine: capability_pb2.Engine) -> job_pb2.Palette:
     signatures = next((f.values for f in engine.fields if f.field == "time_signature"), ())
     return job_pb2.Palette(
         genres=engine.genres, moods=engine.moods, instruments=engine.instruments, time_signatures=signatures

@@ -1,4 +1,4 @@
-"""Who a user is, by an opaque key; and the tokens that services get for each other.
+"""Who a user is, by an opaque key.
 
 Keys are kept only as their SHA-256, as entities, so all replicas know them and no file or log holds one.
 """
@@ -7,20 +7,17 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from harmonia.identity.v1 import identity_pb2 as pb
-from harmonia.identity.v1 import identity_pb2_grpc as rpc
-from harmonia_chassis.access import current_peer
 from harmonia_chassis.entities import Entities
 from harmonia_chassis.errors import Reason, Unauthenticated
-from harmonia_chassis.identity import Principal, TokenSigner
+from harmonia_chassis.identity import Principal
+from harmonia_gateway.patience import patience
 
 KEYS = "key"
-REVOCATIONS = "revocation"
 
 # A key that was taken back opens the door for so long yet.
 _TRUSTED_S = 5.0
@@ -52,15 +49,20 @@ class UserKey(BaseModel):
         )
 
 
+def read_keys(path: Path) -> list[UserKey]:
+    """Keys of a bootstrap file, a JSON list. Raises ValueError when it is no such file."""
+    return TypeAdapter(list[UserKey]).validate_json(path.read_bytes())
+
+
 class UserKeys:
     def __init__(self, entities: Entities, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._entities = entities
         self._clock = clock
         self._known: dict[str, tuple[float, UserKey | None]] = {}
 
-    async def make_known(self, path: Path) -> None:
-        """Stores the keys of a bootstrap file that are not stored yet. Raises ValueError when it is no such file."""
-        for key in TypeAdapter(list[UserKey]).validate_json(path.read_bytes()):
+    async def make_known(self, keys: Sequence[UserKey]) -> None:
+        """Stores those that are not stored yet."""
+        for key in keys:
             payload = key.model_dump_json().encode()
             stored = await self._entities.get(KEYS, key.sha256)
             if stored is None or stored[1] != payload:
@@ -78,32 +80,10 @@ class UserKeys:
         until, key = self._known.get(digest, (0.0, None))
         if self._clock() < until:
             return key
-        stored = await self._entities.get(KEYS, digest)
+        async with patience():
+            stored = await self._entities.get(KEYS, digest)
         key = UserKey.model_validate_json(stored[1]) if stored else None
         if len(self._known) >= _REMEMBERED:
             self._known.pop(next(iter(self._known)))
         self._known[digest] = (self._clock() + _TRUSTED_S, key)
         return key
-
-
-class TokenServicer(rpc.TokenServiceServicer):
-    """At the internal door alone: what a service may do follows from its certificate."""
-
-    def __init__(self, signer: TokenSigner, entities: Entities) -> None:
-        self._signer = signer
-        self._entities = entities
-
-    async def Exchange(self, request: pb.ExchangeRequest, _context: object) -> pb.ExchangeResponse:
-        token = self._signer.service_token(current_peer(), request.audience)
-        response = pb.ExchangeResponse(token=token.text)
-        response.expires_in.FromSeconds(max(0, int(token.expires.timestamp() - time.time())))
-        return response
-
-    async def Jwks(self, _request: pb.JwksRequest, _context: object) -> pb.JwksResponse:
-        return pb.JwksResponse(jwks_json=self._signer.jwks_json())
-
-    async def ListRevocations(
-        self, _request: pb.ListRevocationsRequest, _context: object
-    ) -> pb.ListRevocationsResponse:
-        stored = await self._entities.list(REVOCATIONS)
-        return pb.ListRevocationsResponse(revocations=[pb.Revocation.FromString(body) for _, _, body in stored])

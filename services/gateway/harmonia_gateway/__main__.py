@@ -1,0 +1,114 @@
+"""The gateway as a process: the public door, the internal one, and the views it keeps of the streams."""
+
+import asyncio
+
+from harmonia.artifact.v1 import artifact_pb2_grpc
+from harmonia.audio.v1 import audio_pb2_grpc
+from harmonia.capability.v1 import capability_pb2_grpc
+from harmonia.identity.v1 import identity_pb2_grpc
+from harmonia.lyrics.v1 import lyrics_pb2_grpc
+from harmonia.song.v1 import song_pb2_grpc
+from harmonia_chassis.entities import Entities
+from harmonia_chassis.identity import CertificateFiles, TokenSigner
+from harmonia_chassis.job_stream import JobStream
+from harmonia_chassis.node import Node, run_service
+from harmonia_chassis.testing import Failpoint, never
+from harmonia_gateway.artifact_servicer import ArtifactServicer
+from harmonia_gateway.audio_servicer import AudioServicer
+from harmonia_gateway.capabilities import Capabilities
+from harmonia_gateway.capability_servicer import CapabilityServicer
+from harmonia_gateway.chance import real_chance
+from harmonia_gateway.hub import Hub
+from harmonia_gateway.intake import Intake
+from harmonia_gateway.lyrics_servicer import LyricsServicer
+from harmonia_gateway.projection import Projection
+from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate
+from harmonia_gateway.settings import Settings
+from harmonia_gateway.song_servicer import SongServicer
+from harmonia_gateway.sweeper import Sweeper
+from harmonia_gateway.token_servicer import TokenServicer
+from harmonia_gateway.tokens import UserKeys, read_keys
+from harmonia_gateway.words import Words
+
+
+async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
+    settings = node.settings
+    signer = TokenSigner.from_file(settings.signing_key, settings.trust_domain)
+    node.sign_with(signer)
+    jobs = await node.jobs()
+    await jobs.declare(lease=settings.lease, max_bytes=settings.store_bytes, replicas=settings.store_replicas)
+    entities = Entities(jobs)
+    await _open_public_door(node, entities)
+    await asyncio.to_thread(settings.state_dir.mkdir, parents=True, exist_ok=True)
+    hub = Hub(jobs)
+    projection = Projection(settings.state_dir, jobs, on_change=hub.publish, metrics=node.metrics)
+    capabilities = Capabilities(entities, node.channel)
+    quotas = _quotas(settings, jobs, projection)
+    node.serve(identity_pb2_grpc.add_TokenServiceServicer_to_server, TokenServicer(signer, entities))
+    intake = Intake(
+        jobs=jobs,
+        words=Words(node.store, node.channel("artifacts")),
+        capabilities=capabilities,
+        signer=signer,
+        quotas=quotas,
+        chance=real_chance(),
+        failpoint=failpoint,
+    )
+    songs = SongServicer(
+        jobs=jobs, intake=intake, projection=projection, hub=hub, capabilities=capabilities, quotas=quotas
+    )
+    node.serve(song_pb2_grpc.add_SongServiceServicer_to_server, songs, public=True)
+    _serve_call_doors(node, signer, capabilities, quotas)
+    sweeper = Sweeper(jobs, projection, metrics=node.metrics, lease=settings.lease, every=settings.sweep)
+    node.background("projection", projection.run)
+    node.background("hub", hub.run)
+    node.background("sweeper", sweeper.run)
+    node.background("capabilities", capabilities.run)
+
+
+async def _open_public_door(node: Node[Settings], entities: Entities) -> None:
+    settings = node.settings
+    keys = UserKeys(entities)
+    if settings.bootstrap_keys is not None:
+        await keys.make_known(await asyncio.to_thread(read_keys, settings.bootstrap_keys))
+    certificates = CertificateFiles(settings.public_tls_cert, settings.public_tls_key, settings.tls_ca)
+    node.serve_users(settings.public_listen, keys.authenticate, certificates=certificates)
+
+
+def _quotas(settings: Settings, jobs: JobStream, projection: Projection) -> Quotas:
+    return Quotas(
+        creates=Rate("songs", settings.rate_creates),
+        reads=Rate("calls", settings.rate_reads),
+        places=Places(settings.tenant_unfinished, projection),
+        fullness=Fullness(jobs.fullness),
+    )
+
+
+def _serve_call_doors(node: Node[Settings], signer: TokenSigner, capabilities: Capabilities, quotas: Quotas) -> None:
+    """What is answered at once, by other services."""
+    artifacts = node.channel("artifacts")
+    node.serve(
+        capability_pb2_grpc.add_CapabilityServiceServicer_to_server,
+        CapabilityServicer(capabilities, quotas),
+        public=True,
+    )
+    lyrics = LyricsServicer(
+        lyricist=node.channel("lyricist"),
+        store=node.store,
+        capabilities=capabilities,
+        signer=signer,
+        quotas=quotas,
+    )
+    node.serve(lyrics_pb2_grpc.add_LyricsServiceServicer_to_server, lyrics, public=True)
+    audio = AudioServicer(mastering=node.channel("mastering"), artifacts=artifacts, signer=signer, quotas=quotas)
+    node.serve(audio_pb2_grpc.add_AudioServiceServicer_to_server, audio, public=True)
+    files = ArtifactServicer(artifacts=artifacts, signer=signer, quotas=quotas)
+    node.serve(artifact_pb2_grpc.add_ArtifactServiceServicer_to_server, files, public=True)
+
+
+def main() -> None:
+    run_service("gateway", Settings, start)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""How a request becomes a song that is kept: checked, resolved, within the quotas, written once."""
+
+from datetime import UTC, datetime
+
+from harmonia.job.v1 import job_pb2
+from harmonia.song.v1 import song_pb2, spec_pb2
+from harmonia_chassis import telemetry
+from harmonia_chassis.errors import Conflict, InvalidInput, Reason
+from harmonia_chassis.identity import Principal, TokenSigner
+from harmonia_chassis.job_stream import JobStream, Refused, Stored
+from harmonia_chassis.testing import Failpoint, reach
+from harmonia_gateway import limits, rules, songs
+from harmonia_gateway.capabilities import Capabilities
+from harmonia_gateway.chance import Chance
+from harmonia_gateway.quotas import Quotas
+from harmonia_gateway.songs import Requester
+from harmonia_gateway.words import Words
+
+Request = song_pb2.CreateSongRequest
+
+
+class Intake:
+    """The only writer of new songs, and of the grants that retried ones need."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStream,
+        words: Words,
+        capabilities: Capabilities,
+        signer: TokenSigner,
+        quotas: Quotas,
+        chance: Chance,
+        failpoint: Failpoint,
+    ) -> None:
+        self._jobs = jobs
+        self._words = words
+        self._capabilities = capabilities
+        self._signer = signer
+        self._quotas = quotas
+        self._chance = chance
+        self._failpoint = failpoint
+
+    async def accept(self, request: Request, principal: Principal, *, batch: bool = False) -> Stored:
+        """The song in the stream, or the one that the same request made before."""
+        check_request(request)
+        self._quotas.creates.take(principal.tenant)
+        requester = _requester(request, principal)
+        identity = songs.song_id(requester, new_id=self._chance.new_id)
+        digest = songs.digest(request.spec)
+        if request.request_id and (earlier := await self._jobs.read(principal.tenant, identity)):
+            return same_or_conflict(earlier, digest)
+        await self._quotas.fullness.check()
+        job = await self._planned(request.spec, requester, identity, batch=batch)
+        with self._quotas.places.place(principal.tenant, batch=job.batch) as place:
+            await self._words.settle(job.spec.lyrics, job.resolved.lyrics, grant=job.grant)
+            await reach(self._failpoint, "before_create", "")
+            stored = await self._create(job)
+            place.seq = stored.seq
+            await reach(self._failpoint, "after_create", "")
+        return stored
+
+    async def rehearse(self, request: Request, principal: Principal, *, batch: bool = False) -> job_pb2.Job:
+        """The job that `accept` would write; nothing is kept."""
+        check_request(request)
+        self._quotas.creates.take(principal.tenant)
+        return await self._planned(request.spec, _requester(request, principal), "", batch=batch)
+
+    def grant(self, tenant: str, owner: str, identity: str, expires: datetime) -> str:
+        """For the workers of one song."""
+        return self._signer.grant(tenant=tenant, owner=owner, subject=f"songs/{identity}", expires=expires)
+
+    async def _planned(
+        self, sent: spec_pb2.SongSpec, requester: Requester, identity: str, *, batch: bool
+    ) -> job_pb2.Job:
+        spec = spec_pb2.SongSpec()
+        spec.CopyFrom(sent)
+        spec.batch = sent.batch or batch
+        now = datetime.now(UTC)
+        capabilities = await self._capabilities.current()
+        warnings = songs.validate(spec, capabilities, now)
+        return songs.plan(
+            spec,
+            songs.resolve(spec, capabilities, draw_seed=self._chance.draw_seed),
+            requester,
+            id=identity,
+            spec_digest=songs.digest(sent),
+            grant=self.grant(requester.tenant, requester.owner, identity, songs.deadline_of(spec, now)),
+            capabilities=capabilities,
+            warnings=warnings,
+            now=now,
+        )
+
+    async def _create(self, job: job_pb2.Job) -> Stored:
+        try:
+            return await self._jobs.create(job)
+        except Refused:  # the same request came twice at once, and the other was faster
+            earlier = await self._jobs.read(job.tenant, job.id)
+            assert earlier is not None, "a create is refused by a record"
+            return same_or_conflict(earlier, job.spec_digest)
+
+
+def same_or_conflict(earlier: Stored, digest: str) -> Stored:
+    """Raises Conflict when the id was used for another spec, or its song was purged."""
+    if earlier.job.state == job_pb2.Job.PURGED:
+        why = "was used for a song that has been purged: take a new one"
+    elif earlier.job.spec_digest != digest:
+        why = f"was used for songs/{earlier.job.id}, whose spec is another: take a new one"
+    else:
+        return earlier
+    raise Conflict(f"request_id {why}", reason=Reason.REQUEST_ID_REUSED, field="request_id")
+
+
+def check_request(request: Request) -> None:
+    """What is wrong with a request whatever its song. Raises InvalidInput."""
+    rules.refuse_unknown_fields(request)
+    songs.check_request_id(request.request_id)
+    wait_s = request.wait.seconds + request.wait.nanos / 1e9
+    if not 0 <= wait_s <= limits.LONGEST_WAIT_S:
+        message = f"wait is {wait_s:g} s: it must be from 0 to {limits.LONGEST_WAIT_S:g} s"
+        raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="wait")
+
+
+def _requester(request: Request, principal: Principal) -> Requester:
+    return Requester(
+        tenant=principal.tenant,
+        owner=principal.owner,
+        request_id=request.request_id,
+        traceparent=telemetry.traceparent(),
+    )
