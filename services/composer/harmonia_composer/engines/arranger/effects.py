@@ -1,0 +1,179 @@
+"""What happens to a part after it is played: filters, saturation, chorus, echoes, a room, ducking under the kick.
+
+Compiled, in place, on blocks of float32 [frames, 2] at 48 kHz; what outlives a block is in the state handed along.
+"""
+# ruff: noqa: PLR0917 (compiled functions take no keywords)
+
+from math import exp, pi, sin
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from harmonia_composer.engines.arranger.synth.kernels import RATE
+
+State = NDArray[np.float64]
+LINES = (1423, 1637, 1873, 2137, 2377, 2647, 2953, 3251)
+"""Delays of the room in frames: mutually prime enough not to ring."""
+
+
+@njit(cache=True, nogil=True)
+def strip(block, first, state, low_cut_hz, high_gain, drive, levels, kicks, duck):  # type: ignore[no-untyped-def]
+    """Saturation, low cut (12 dB/octave), high shelf at 4 kHz, then section levels and ducking.
+
+    `levels`: [breakpoints, 2] of frame and gain, linear between. `kicks`: frames, ascending. `duck`: gain at the kick.
+    """
+    low = 1.0 - exp(-2.0 * pi * low_cut_hz / RATE)
+    high = 1.0 - exp(-2.0 * pi * 4000.0 / RATE)
+    point = int(state[6])
+    kick = int(state[7])
+    back = exp(-1.0 / (0.09 * RATE))
+    sag = state[8]
+    for n in range(block.shape[0]):
+        now = first + n
+        while point + 1 < levels.shape[0] - 1 and now >= levels[point + 1, 0]:
+            point += 1
+        reach = levels[point + 1, 0] - levels[point, 0]
+        along = min(1.0, max(0.0, (now - levels[point, 0]) / reach))
+        gain = levels[point, 1] + (levels[point + 1, 1] - levels[point, 1]) * along
+        if kick < kicks.shape[0] and now >= kicks[kick]:
+            kick += 1
+            sag = 1.0 - duck
+        sag *= back
+        gain *= 1.0 - sag
+        for side in range(2):
+            x = block[n, side]
+            if drive > 0.0:
+                push = x * (1.0 + 4.0 * drive)
+                x = push / (1.0 + abs(push))
+            state[side] += low * (x - state[side])
+            x -= state[side]
+            state[2 + side] += low * (x - state[2 + side])
+            x -= state[2 + side]
+            state[4 + side] += high * (x - state[4 + side])
+            x = state[4 + side] + high_gain * (x - state[4 + side])
+            block[n, side] = x * gain
+    state[6], state[7], state[8] = point, kick, sag
+
+
+@njit(cache=True, nogil=True)
+def chorus(block, first, line, amount):  # type: ignore[no-untyped-def]
+    """Two slow, short, moving delays, opposite left and right. `line`: [4096, 2]."""
+    mask = line.shape[0] - 1
+    swing = 0.0
+    for n in range(block.shape[0]):
+        now = first + n
+        if n % 16 == 0:
+            swing = sin(2.0 * pi * 0.6 * now / RATE)
+        for side in range(2):
+            line[now & mask, side] = block[n, side]
+            delay = 620.0 + (150.0 if side == 0 else -150.0) * swing
+            whole = int(delay)
+            part = delay - whole
+            wet = line[(now - whole) & mask, side] * (1.0 - part) + line[(now - whole - 1) & mask, side] * part
+            block[n, side] = (block[n, side] + amount * wet) / (1.0 + 0.5 * amount)
+
+
+@njit(cache=True, nogil=True)
+def echo(block, first, line, delay, amount, state):  # type: ignore[no-untyped-def]
+    """Ping-pong: `delay` frames apart, darker each time. `line`: [2^k, 2], longer than the delay."""
+    mask = line.shape[0] - 1
+    for n in range(block.shape[0]):
+        now = first + n
+        left, right = line[(now - delay) & mask, 0], line[(now - delay) & mask, 1]
+        state[0] += 0.3 * (left - state[0])
+        state[1] += 0.3 * (right - state[1])
+        line[now & mask, 0] = 0.5 * (block[n, 0] + block[n, 1]) + 0.65 * state[1]
+        line[now & mask, 1] = 0.65 * state[0]
+        block[n, 0] += amount * left
+        block[n, 1] += amount * right
+
+
+@njit(cache=True, nogil=True)
+def room(block, first, lines, lengths, gains, state, amount):  # type: ignore[no-untyped-def]
+    """A feedback delay network of eight lines and a Hadamard matrix (Jot 1991), damped; 25 ms before it speaks."""
+    size = lines.shape[1]
+    mask = size - 1
+    out = np.zeros(8)
+    pre = 1200
+    for n in range(block.shape[0]):
+        now = first + n
+        lines[8, now & mask] = block[n, 0]
+        lines[9, now & mask] = block[n, 1]
+        left, right = lines[8, (now - pre) & mask], lines[9, (now - pre) & mask]
+        for at in range(8):
+            tap = lines[at, (now - lengths[at]) & mask]
+            state[at] += 0.55 * (tap - state[at])
+            out[at] = gains[at] * state[at]
+        block[n, 0] += amount * (out[0] + out[2] + out[4] - out[6])
+        block[n, 1] += amount * (out[1] + out[3] + out[5] - out[7])
+        for pair in range(0, 8, 2):
+            out[pair], out[pair + 1] = out[pair] + out[pair + 1], out[pair] - out[pair + 1]
+        for at in (0, 1, 4, 5):
+            out[at], out[at + 2] = out[at] + out[at + 2], out[at] - out[at + 2]
+        for at in range(4):
+            out[at], out[at + 4] = out[at] + out[at + 4], out[at] - out[at + 4]
+        for at in range(8):
+            lines[at, now & mask] = 0.35355339059327373 * out[at] + (left if at % 2 == 0 else right) * 0.35
+
+
+def room_gains(seconds: float) -> tuple[NDArray[np.int64], State]:
+    """Lengths of the lines and what each keeps per pass so that the room falls by 60 dB in `seconds`."""
+    lengths = np.array(LINES, dtype=np.int64)
+    return lengths, 10.0 ** (-3.0 * lengths / RATE / seconds)
+
+
+@njit(cache=True, nogil=True)
+def weighed(block, state, sums, counts, first):  # type: ignore[no-untyped-def]
+    """Adds the K-weighted power (ITU-R BS.1770-4, 48 kHz) of both channels into 100 ms cells of `sums`."""
+    for n in range(block.shape[0]):
+        power = 0.0
+        for side in range(2):
+            x = float(block[n, side])
+            at = side * 4
+            y = 1.53512485958697 * x + state[at]
+            state[at] = -2.69169618940638 * x + 1.69065929318241 * y + state[at + 1]
+            state[at + 1] = 1.19839281085285 * x - 0.73248077421585 * y
+            z = y + state[at + 2]
+            state[at + 2] = -2.0 * y + 1.99004745483398 * z + state[at + 3]
+            state[at + 3] = y - 0.99007225036621 * z
+            power += z * z
+        cell = (first + n) // 4800
+        sums[cell] += power
+        counts[cell] += 1
+
+
+@njit(cache=True, nogil=True)
+def finish(block, first, gain, ceiling, total, fade, sums):  # type: ignore[no-untyped-def]
+    """To 24-bit integers, added to `sums` of the whole mix: gain, a soft ceiling, the fade at the very end."""
+    out = np.empty(block.shape, dtype=np.int32)
+    knee = 0.6 * ceiling
+    for n in range(block.shape[0]):
+        left = total - (first + n)
+        slope = 1.0
+        if left < fade:
+            slope = 0.5 - 0.5 * np.cos(pi * left / fade)
+        for side in range(2):
+            x = block[n, side] * gain
+            size = abs(x)
+            if size > knee:
+                over = (size - knee) / (ceiling - knee)
+                size = knee + (ceiling - knee) * over / (1.0 + over)
+                x = size if x > 0.0 else -size
+            value = int(np.round(x * slope * 8388608.0))
+            out[n, side] = value * 256
+            sums[first + n, side] += value * 256
+    return out
+
+
+def integrated_lufs(sums: State, counts: NDArray[np.int64]) -> float:
+    """Gated loudness from 100 ms cells of power; −70 when nothing passes the gate."""
+    cells = sums[counts == 4800] / 4800
+    if cells.size < 4:
+        cells = np.pad(sums / np.maximum(1, counts), (0, 4))
+    blocks = (cells[:-3] + cells[1:-2] + cells[2:-1] + cells[3:]) / 4
+    loud = blocks[blocks > 10 ** ((-70 + 0.691) / 10)]
+    if not loud.size:
+        return -70.0
+    gated = loud[loud > 0.1 * loud.mean()]
+    return float(-0.691 + 10 * np.log10(gated.mean()))

@@ -1,0 +1,127 @@
+"""The arranger: composes, plays and mixes from code alone. Needs no model, no samples and no network."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from harmonia_composer.engine import Brief, Capabilities, Check, FieldSupport, Order, Placed, Progress, Support, Take
+from harmonia_composer.engines.arranger.arrange import arrange
+from harmonia_composer.engines.arranger.dice import take_seed
+from harmonia_composer.engines.arranger.genres import GENRES
+from harmonia_composer.engines.arranger.instruments import INSTRUMENTS, ROLES
+from harmonia_composer.engines.arranger.midi import midi_bytes
+from harmonia_composer.engines.arranger.mix import mix
+from harmonia_composer.engines.arranger.moods import MOODS
+from harmonia_composer.engines.arranger.score import Score
+
+EXACT = (
+    "bpm", "complexity", "duration_seconds", "key", "language", "lyrics", "outputs.midi", "outputs.stems", "prompt",
+    "seed", "title", "variations",
+)  # fmt: skip
+LATER = (
+    "bars", "conditioning.continue_from", "conditioning.melody", "conditioning.start_seconds", "conditioning.strength",
+    "outputs.ardour", "outputs.dawproject", "sections",
+)  # fmt: skip
+NO = ("model", "sampling.guidance", "sampling.stride_seconds", "sampling.temperature", "sampling.top_k")
+
+
+class Arranger:
+    name = "arranger"
+    version = "0.1.0"
+    licence = "Apache-2.0"
+
+    def capabilities(self) -> Capabilities:
+        genres, moods, instruments = tuple(sorted(GENRES)), tuple(sorted(MOODS)), tuple(sorted(INSTRUMENTS))
+        choices = (
+            FieldSupport("genre", Support.EXACT, genres),
+            FieldSupport("moods", Support.EXACT, moods),
+            FieldSupport("instruments", Support.EXACT, instruments),
+            FieldSupport("time_signature", Support.EXACT, ("4/4",)),
+            FieldSupport("kind", Support.EXACT, ("SONG",)),
+            FieldSupport("vocals", Support.EXACT, ("OFF",)),
+            FieldSupport("negative_prompt", Support.HINT),
+        )
+        plain = [FieldSupport(field, Support.EXACT) for field in EXACT]
+        plain += [FieldSupport(field, Support.LATER) for field in LATER]
+        plain += [FieldSupport(field, Support.NO) for field in NO]
+        return Capabilities(
+            genres=genres, moods=moods, instruments=instruments, roles=ROLES,
+            fields=tuple(sorted((*choices, *plain), key=lambda support: support.field)),
+            cpu_seconds_per_second=0.03,
+        )  # fmt: skip
+
+    def compose(self, order: Order, *, folder: Path, progress: Progress, check: Check) -> Sequence[Take]:
+        takes = []
+        for number in range(1, order.variations + 1):
+            check()
+            takes.append(
+                self._take(
+                    order, take_seed(order.seed, number), folder / str(number), part_of(progress, number, order), check
+                )
+            )
+        return takes
+
+    def _take(self, order: Order, seed: int, folder: Path, progress: Progress, check: Check) -> Take:
+        folder.mkdir(parents=True, exist_ok=True)
+        score = arrange(order.brief, seed)
+        progress(0.02, "arranged")
+        premaster, stems = mix(score, folder, stems=order.stems, progress=progress, check=check)
+        words = order.brief.lyrics
+        return Take(
+            seed=seed,
+            premaster=premaster,
+            stems=stems,
+            midi=written(folder / "song.mid", midi_bytes(score)) if order.midi else None,
+            lyrics_text=written(folder / "lyrics.txt", plain_lyrics(order.brief).encode()) if words else None,
+            lyrics_lrc=written(folder / "lyrics.lrc", timed_lyrics(score).encode()) if words else None,
+            duration_seconds=order.brief.duration_seconds,
+            sections=tuple(
+                Placed(section.name, score.seconds(section.tick), section.bars) for section in score.sections
+            ),
+        )
+
+    def warm_up(self) -> None:
+        """Every kernel once: a second of song that uses all of them, thrown away."""
+        import tempfile
+
+        brief = Brief(duration_seconds=5.0, bpm=120.0, key="A minor", genre="lo-fi hip-hop")
+        with tempfile.TemporaryDirectory() as folder:
+            for genre, instruments in (("lo-fi hip-hop", ("piano", "electric piano")), ("folk", ("synth pad",))):
+                score = arrange(replace(brief, genre=genre, instruments=instruments), 1)
+                mix(score, Path(folder), stems=False, progress=ignore, check=unhindered)
+
+
+def ignore(fraction: float, message: str) -> None:
+    """Nobody waits for a warm-up."""
+
+
+def unhindered() -> None:
+    """Nobody cancels a warm-up."""
+
+
+def part_of(progress: Progress, number: int, order: Order) -> Progress:
+    def report(fraction: float, message: str) -> None:
+        suffix = f", take {number}" if order.variations > 1 else ""
+        progress((number - 1 + fraction) / order.variations, message + suffix)
+
+    return report
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def plain_lyrics(brief: Brief) -> str:
+    sections = (
+        f"[{section.name}]\n" + "\n".join(line.text for line in section.lines) + "\n" for section in brief.lyrics
+    )
+    return "\n".join(sections)
+
+
+def timed_lyrics(score: Score) -> str:
+    lines = [f"[ti:{score.title}]"] if score.title else []
+    for line in score.lines:
+        hundredths = round(score.seconds(line.tick) * 100)
+        lines.append(f"[{hundredths // 6000:02d}:{hundredths % 6000 / 100:05.2f}]{line.text}")
+    return "\n".join(lines) + "\n"

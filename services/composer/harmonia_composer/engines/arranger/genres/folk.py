@@ -1,0 +1,137 @@
+"""Folk: picked and strummed strings, plain triads, a singable tune on fiddle or flute, feet and shaker for a beat."""
+
+from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan
+
+FOLK = Genre(
+    name="folk",
+    bpm=(88, 120),
+    minor_share=0.25,
+    chord_size=3,
+    progressions={
+        "minor": {
+            "verse": ("I VII I V+", "I IV I V+", "I VI IV V+"),
+            "chorus": ("I VI IV V+", "IV I V+ I", "VI IV I V+"),
+            "bridge": ("VI VII I I", "IV I IV V+"),
+        },
+        "major": {
+            "verse": ("I IV I V", "I V VI IV", "I VI IV V"),
+            "chorus": ("IV I V I", "I IV V I", "I V IV V"),
+            "bridge": ("VI IV I V", "II IV I V"),
+        },
+    },
+    cadences={"verse": "V+", "chorus": "Vsus/V+", "bridge": "V+", "intro": "V+", "outro": "IV/V+"},
+    forms=(
+        (("verse", 4), ("chorus", 4)),
+        (("intro", 2), ("verse", 4), ("chorus", 4), ("outro", 2)),
+        (("intro", 4), ("verse", 8), ("chorus", 8), ("outro", 4)),
+        (("intro", 4), ("verse", 8), ("chorus", 8), ("verse", 8), ("chorus", 8), ("outro", 4)),
+        (
+            ("intro", 4),
+            ("verse", 8),
+            ("chorus", 8),
+            ("verse", 8),
+            ("chorus", 8),
+            ("bridge", 8),
+            ("verse", 8),
+            ("chorus", 8),
+            ("outro", 4),
+        ),
+    ),
+    energies={
+        "intro": (0.4, 0.42),
+        "verse": (0.5, 0.58),
+        "chorus": (0.95, 1.0),
+        "bridge": (0.45, 0.65),
+        "outro": (0.5, 0.3),
+    },
+    layers={
+        "intro": ("chords",),
+        "verse": ("chords", "bass", "lead"),
+        "chorus": ("chords", "bass", "drums", "arp", "lead", "pad"),
+        "bridge": ("chords", "arp", "pad", "drums"),
+        "outro": ("chords", "bass", "lead"),
+    },
+    parts=(
+        PartPlan("drums", "drums", ("hand percussion",), Mix(-23, width=0.5, reverb=0.12)),
+        PartPlan(
+            "bass",
+            "bass",
+            ("upright bass",),
+            Mix(-21, width=0.0, high_db=-12),
+            ("R-------........", "R-------5-------", "R---..R-5---..a-"),
+            register=39,
+            velocity=84,
+        ),
+        PartPlan(
+            "chords",
+            "comp",
+            ("acoustic guitar",),
+            Mix(-19.5, pan=-0.15, width=0.45, reverb=0.14, low_cut_hz=80, high_db=-6),
+            ("0---2---1---3---", "0-2-1-3-0-2-1-2-", "D---D-U---U-D-U-"),
+            register=55,
+            velocity=80,
+        ),
+        PartPlan(
+            "arp",
+            "comp",
+            ("mandolin", "banjo"),
+            Mix(-24.5, pan=0.35, width=0.3, reverb=0.15, low_cut_hz=180, high_db=-5),
+            ("2---..3---..4---", "..3-..2-..3-..4-", "2-34.2342-34.234"),
+            register=69,
+            velocity=74,
+        ),
+        PartPlan(
+            "lead",
+            "melody",
+            ("violin", "flute", "harmonica"),
+            Mix(-20.5, pan=0.12, width=0.2, reverb=0.22, low_cut_hz=180),
+            register=74,
+            velocity=82,
+        ),
+        PartPlan(
+            "pad",
+            "pad",
+            ("strings", "accordion"),
+            Mix(-24.5, width=0.6, reverb=0.3, low_cut_hz=150),
+            register=62,
+            velocity=66,
+        ),
+    ),
+    beats=(
+        ({"kick": "x.......x.......", "shaker": "....x.......x..."},),
+        (
+            {"kick": "x.......x.......", "shaker": "x.o.x.o.x.o.x.o.", "tambourine": "....x.......x..."},
+            {"kick": "x.......x.....?.", "shaker": "x.o.x.o.x.oox.o.", "tambourine": "....x.......x..."},
+        ),
+        (
+            {
+                "kick": "X.......X.x.....",
+                "shaker": "xoxoxoxoxoxoxoxo",
+                "tambourine": "....X.......X...",
+                "low tom": "......?.....?...",
+            },
+            {
+                "kick": "X.....x.X.......",
+                "shaker": "xoxoxoxoxoxoxoxo",
+                "tambourine": "....X.......X.?.",
+                "low tom": "...............?",
+            },
+        ),
+    ),
+    fills=(
+        {"kick": "X.......X.......", "tambourine": "....X...x.x.x.x.", "low tom": "..........x.x.xx"},
+        {"kick": "x.......x.......", "low tom": "........x..x..x.", "shaker": "xoxoxoxo........"},
+    ),
+    ghosts=(("shaker", 7), ("low tom", 11), ("kick", 10), ("shaker", 15), ("low tom", 6), ("tambourine", 14)),
+    motifs=(
+        "x---x-x-x---x---",
+        "x-----x-x---x-x-",
+        "x-x-x---x---....",
+        "x---x---x-x-x---",
+        "....x-x-x---x-x-",
+        "x-------x-x-x---",
+    ),
+    spread_s=0.008,
+    depth_db=4.5,
+    room_s=1.6,
+)

@@ -1,0 +1,131 @@
+"""Lo-fi hip-hop: swung, dusty, sevenths and ninths on an electric piano, a short tune that leaves room."""
+
+from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan
+
+LOFI_HIP_HOP = Genre(
+    name="lo-fi hip-hop",
+    bpm=(70, 90),
+    minor_share=0.7,
+    chord_size=4,
+    progressions={
+        "minor": {
+            "verse": ("I IV I V+", "I VI IV V+", "I IV II V+"),
+            "chorus": ("IV V+ I VI", "I VI II V+", "IV V+ I I"),
+            "bridge": ("VI VII I I", "IV IV I V+"),
+        },
+        "major": {
+            "verse": ("I VI II V+", "I III IV V+", "II V+ I VI"),
+            "chorus": ("IV V+ III VI", "IV III II V+", "II V+ I IV"),
+            "bridge": ("VI II V+ I", "IV IV I I"),
+        },
+    },
+    cadences={"verse": "V+", "chorus": "II/V+", "outro": "V+", "intro": "V+", "bridge": "II/V+"},
+    forms=(
+        (("verse", 4), ("chorus", 4)),
+        (("intro", 2), ("verse", 4), ("chorus", 4), ("outro", 2)),
+        (("intro", 4), ("verse", 4), ("chorus", 8), ("outro", 4)),
+        (("intro", 4), ("verse", 8), ("chorus", 8), ("verse", 8), ("chorus", 8), ("outro", 4)),
+        (
+            ("intro", 4),
+            ("verse", 8),
+            ("chorus", 8),
+            ("verse", 8),
+            ("chorus", 8),
+            ("bridge", 8),
+            ("chorus", 8),
+            ("outro", 8),
+        ),
+    ),
+    energies={
+        "intro": (0.3, 0.4),
+        "verse": (0.5, 0.55),
+        "chorus": (0.95, 1.0),
+        "bridge": (0.4, 0.6),
+        "outro": (0.4, 0.15),
+    },
+    layers={
+        "intro": ("chords", "texture", "pad"),
+        "verse": ("drums", "bass", "chords", "texture", "lead"),
+        "chorus": ("drums", "bass", "chords", "texture", "pad", "lead"),
+        "bridge": ("drums", "chords", "texture", "pad", "bass"),
+        "outro": ("chords", "texture", "bass", "drums"),
+    },
+    parts=(
+        PartPlan("drums", "drums", ("lo-fi drums",), Mix(-19, width=0.35, reverb=0.06, drive=0.35, high_db=1)),
+        PartPlan(
+            "bass",
+            "bass",
+            ("upright bass", "electric bass"),
+            Mix(-20.5, width=0.0, drive=0.15, duck_db=2, high_db=-12),
+            ("R-----..R---....", "R-----.R..5-R-.a", "R---.-8.R-.R5-.a"),
+            register=38,
+            velocity=88,
+        ),
+        PartPlan(
+            "chords",
+            "comp",
+            ("electric piano", "piano", "electric piano"),
+            Mix(-21, pan=-0.08, width=0.5, reverb=0.2, chorus=0.35, duck_db=2, drive=0.2, low_cut_hz=110, high_db=-2),
+            ("C-------------..", "C-----..--C-----", "C---..C---C--.C-"),
+            register=60,
+            velocity=72,
+        ),
+        PartPlan(
+            "lead",
+            "melody",
+            ("vibraphone", "electric guitar", "flute"),
+            Mix(-22.5, pan=0.15, width=0.3, reverb=0.28, delay=0.22, low_cut_hz=180),
+            register=72,
+            velocity=76,
+        ),
+        PartPlan(
+            "pad",
+            "pad",
+            ("synth pad", "strings"),
+            Mix(-26, width=0.7, reverb=0.35, chorus=0.4, duck_db=3, low_cut_hz=180),
+            register=62,
+            velocity=64,
+        ),
+        PartPlan("texture", "texture", ("vinyl crackle",), Mix(-31, width=0.5)),
+    ),
+    beats=(
+        ({"kick": "x.........x.....", "rim": "....x.......x..."},),
+        (
+            {"kick": "X......x..x.....", "snare": "....X.......X..?", "hat": "x.x.x.x.x.x.x.x."},
+            {"kick": "X......x..x..?..", "snare": "....X.......X...", "hat": "x.x.x.xxx.x.x.x."},
+            {"kick": "X..?...x.x......", "snare": "....X..o....X...", "hat": "x.x.x.x.x.x.x?x."},
+        ),
+        (
+            {
+                "kick": "X..x...x..x.....",
+                "snare": "....X..o....X..o",
+                "hat": "xox.x.xxx.xox.x.",
+                "open hat": "..............?.",
+            },
+            {
+                "kick": "X......x..xx....",
+                "snare": "....X....o..X...",
+                "hat": "x.xox.x.x.xox.xx",
+                "open hat": "......?.........",
+            },
+        ),
+    ),
+    fills=(
+        {"kick": "X......x........", "snare": "....X.....x.xoXx"},
+        {"kick": "X......x..x.....", "snare": "....X.......XoxX", "hat": "x.x.x.x.x......."},
+        {"kick": "X..x............", "snare": "....X...", "rim": "........x..xx.x."},
+    ),
+    ghosts=(("snare", 15), ("snare", 7), ("hat", 11), ("kick", 13), ("hat", 3), ("rim", 9)),
+    motifs=(
+        "..x-x---x-..x-x-",
+        "x--x--x---......",
+        "....x-x-x-----..",
+        "x-x---..x--x----",
+        "..x---x-..x---x-",
+        "x-----x-x-------",
+    ),
+    swing=0.28,
+    spread_s=0.008,
+    depth_db=5.0,
+    room_s=1.2,
+)

@@ -1,0 +1,83 @@
+"""Score → Standard MIDI File, the same bytes every time: one tempo, markers on bar lines, a track per role. Pure."""
+
+from io import BytesIO
+
+import mido
+
+from harmonia_composer.engines.arranger.instruments import INSTRUMENTS
+from harmonia_composer.engines.arranger.score import DRUM_CHANNEL, PPQ, Part, Score
+
+Timed = list[tuple[int, int, mido.Message | mido.MetaMessage]]
+
+
+def midi_bytes(score: Score) -> bytes:
+    song = mido.MidiFile(type=1, ticks_per_beat=PPQ, charset="utf-8")
+    song.tracks.append(conductor(score))
+    melodic = 0
+    for part in score.parts:
+        if part.style == "drums":
+            channel = DRUM_CHANNEL
+        else:
+            channel = [number for number in range(16) if number != DRUM_CHANNEL][melodic % 15]
+            melodic += part.style != "texture"
+        song.tracks.append(track(part, channel, score))
+    buffer = BytesIO()
+    song.save(file=buffer)
+    return buffer.getvalue()
+
+
+def conductor(score: Score) -> mido.MidiTrack:
+    timed: Timed = [
+        (0, 0, mido.MetaMessage("track_name", name=score.title or score.genre.name)),
+        (0, 1, mido.MetaMessage("set_tempo", tempo=round(60e6 / score.bpm))),
+        (0, 2, mido.MetaMessage("time_signature", numerator=4, denominator=4)),
+        (0, 3, mido.MetaMessage("key_signature", key=score.key.signature)),
+    ]
+    timed += [(section.tick, 4, mido.MetaMessage("marker", text=section.name)) for section in score.sections]
+    if not any(part.role == "lead" for part in score.parts):
+        timed += lyric_events(score)
+    return spaced(timed, score.ticks)
+
+
+def lyric_events(score: Score) -> Timed:
+    return [(line.tick, 5, mido.MetaMessage("lyrics", text=line.text)) for line in score.lines]
+
+
+def track(part: Part, channel: int, score: Score) -> mido.MidiTrack:
+    timed: Timed = [
+        (0, 0, mido.MetaMessage("track_name", name=part.role)),
+        (0, 1, mido.MetaMessage("instrument_name", name=part.instrument)),
+    ]
+    if part.style != "texture":
+        program = INSTRUMENTS[part.instrument].program
+        timed.append((0, 2, mido.Message("program_change", channel=channel, program=program)))
+        timed += note_events(part, channel, score.ticks)
+    if part.role == "lead":
+        timed += lyric_events(score)
+    return spaced(timed, score.ticks)
+
+
+def note_events(part: Part, channel: int, ticks: int) -> Timed:
+    """Ends no note after the last beat, and none after the same pitch is struck again."""
+    timed: Timed = []
+    next_start: dict[int, int] = {}
+    for note in reversed(part.notes):
+        start = min(note.start, ticks - 1)
+        end = min(start + note.length, next_start.get(note.pitch, ticks), ticks)
+        if end <= start:
+            continue
+        next_start[note.pitch] = start
+        timed.append((start, 7, mido.Message("note_on", channel=channel, note=note.pitch, velocity=note.velocity)))
+        timed.append((end, 6, mido.Message("note_off", channel=channel, note=note.pitch, velocity=0)))
+    return timed
+
+
+def spaced(timed: Timed, end: int) -> mido.MidiTrack:
+    """In order of time, ends of notes before starts, with the distances MIDI wants."""
+    track = mido.MidiTrack()
+    now = 0
+    for tick, _, message in sorted(timed, key=lambda entry: (entry[0], entry[1], getattr(entry[2], "note", 0))):
+        track.append(message.copy(time=tick - now))
+        now = tick
+    track.append(mido.MetaMessage("end_of_track", time=max(0, end - now)))
+    return track
