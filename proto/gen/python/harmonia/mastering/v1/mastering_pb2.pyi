@@ -57,6 +57,7 @@ class MasterRequest(_message.Message):
     MASTERING_FIELD_NUMBER: _builtins.int
     FORMATS_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
+    LYRICS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___MasterRequest.Source]: ...
     @_builtins.property
@@ -67,6 +68,10 @@ class MasterRequest(_message.Message):
 
     @_builtins.property
     def tags(self) -> Global___Tags: ...
+    @_builtins.property
+    def lyrics(self) -> _type_pb2.ArtifactRef:
+        """In place of tags.lyrics when those are long: plain words."""
+
     def __init__(
         self,
         *,
@@ -74,10 +79,11 @@ class MasterRequest(_message.Message):
         mastering: _spec_pb2.Mastering | None = ...,
         formats: _abc.Iterable[_builtins.str] | None = ...,
         tags: Global___Tags | None = ...,
+        lyrics: _type_pb2.ArtifactRef | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["mastering", b"mastering", "tags", b"tags"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lyrics", b"lyrics", "mastering", b"mastering", "tags", b"tags"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["formats", b"formats", "mastering", b"mastering", "sources", b"sources", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["formats", b"formats", "lyrics", b"lyrics", "mastering", b"mastering", "sources", b"sources", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
