@@ -8,8 +8,10 @@ import typer
 from typer.exceptions import TyperException
 
 from harmonia_sdk.cli import audio, compose, later, mesh, songs, words
-from harmonia_sdk.cli.faults import SongEnded, error_of, exit_code_of, print_error, unexpected, usage_error
-from harmonia_sdk.errors import HarmoniaError
+from harmonia_sdk.cli.faults import EXIT_CODES, SongEnded, error_of, exit_code_of, print_error, unexpected, usage_error
+from harmonia_sdk.errors import Cancelled, HarmoniaError
+
+TYPER_INTERRUPTED = 130  # what typer makes of ctrl-C before a command runs
 
 
 def build() -> typer.Typer:
@@ -32,8 +34,8 @@ def run(arguments: Sequence[str], *, as_json: bool) -> int:
     try:
         code = build()(args=arguments or ["--help"], prog_name="harmonia", standalone_mode=False)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read has read enough; the interpreter's own flush at exit must not complain either.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read has read enough, as typer says by SystemExit. The flush at exit must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except TyperException as exc:
@@ -43,6 +45,6 @@ def run(arguments: Sequence[str], *, as_json: bool) -> int:
     except Exception as exc:  # main: a traceback on a user's terminal is a defect
         error = unexpected(exc)
     else:
-        return code if isinstance(code, int) else 0
+        return EXIT_CODES[Cancelled] if code == TYPER_INTERRUPTED else 0
     print_error(error_of(error), as_json=as_json)
     return exit_code_of(error)

@@ -25,6 +25,7 @@ class Saving:
     force: bool
 
 
+DAWS = ("dawproject", "ardour")
 LYRICS_MODES = {"auto": "AUTO", "none": "INSTRUMENTAL", "write": "WRITE"}
 
 
@@ -183,7 +184,11 @@ def _read(file: Path, field: str) -> bytes:
 
 
 def _refuse_later(*, play: bool, daw: str, vocals: str) -> None:
-    asked = {"play": play, "spec.outputs.dawproject": bool(daw), "spec.vocals": vocals.lower() == "guide"}
-    for field in (field for field, is_asked in asked.items() if is_asked):
+    sessions = [name for name in daw.lower().split(",") if name]
+    if unknown := next((name for name in sessions if name not in DAWS), ""):
+        message = f"--daw takes {' and '.join(DAWS)}, by commas, not {unknown!r}"
+        raise InvalidInput(message, reason=Reason.UNKNOWN_VALUE, field="daw")
+    fields = [f"spec.outputs.{name}" for name in sessions]
+    for field in [*(["play"] if play else []), *fields, *(["spec.vocals"] if vocals.lower() == "guide" else [])]:
         message = f"{field} comes in a later release: leave it out"
         raise InvalidInput(message, reason=Reason.NOT_YET_SUPPORTED, field=field)

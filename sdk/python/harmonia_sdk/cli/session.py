@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,8 +108,9 @@ def _profiled() -> Endpoint | None:
 
 
 def _remote(server: str, *, ca: Path | None, token_file: Path | None) -> Endpoint:
+    endpoint = remote_endpoint(server)
     if token_file is None:
         raise InvalidInput(
             f"{server} asks who you are: name your --token-file", reason=Reason.MISSING, field="token_file"
         )
-    return remote_endpoint(server, token=read_token(token_file), ca=read_ca(ca) if ca else None)
+    return replace(endpoint, token=read_token(token_file), ca=read_ca(ca) if ca else None)
