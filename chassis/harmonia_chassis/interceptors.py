@@ -38,8 +38,6 @@ from harmonia_chassis.telemetry import (
 from harmonia_chassis.telemetry import start_span as begin_span
 
 REQUEST_ID = "x-request-id"
-# Calls a door has open at once; what comes above is told to come again.
-CALLS_AT_ONCE = 4000
 # Without a deadline from anywhere a unary call to another service ends after this.
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 
@@ -129,7 +127,7 @@ class Streams:
 class ServerChain:
     """Wraps the handlers of one door."""
 
-    def __init__(self, door: Door, admit: Admit, metrics: Metrics, *, calls_at_once: int = CALLS_AT_ONCE) -> None:
+    def __init__(self, door: Door, admit: Admit, metrics: Metrics, *, calls_at_once: int) -> None:
         self._door = door
         self._admit = admit
         self._metrics = metrics
@@ -366,4 +364,9 @@ def _kind(handler: MethodHandler) -> str:
 
 
 def _metadata(context: Context) -> dict[str, str]:
-    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    """Keys that come several times are joined as HTTP joins them, so that no guard sees one of two tokens."""
+    joined: dict[str, str] = {}
+    for key, value in context.invocation_metadata() or ():
+        if isinstance(value, str):
+            joined[key] = f"{joined[key]},{value}" if key in joined else value
+    return joined
