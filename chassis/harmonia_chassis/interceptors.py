@@ -23,7 +23,7 @@ import structlog
 from opentelemetry.trace import Span, SpanKind, use_span
 
 from harmonia_chassis.access import AUTHORIZATION, Admit, Door, Rule, current_request_id, enter, let_in, rule_of
-from harmonia_chassis.errors import HarmoniaError, Internal, Overloaded, Reason, Unavailable
+from harmonia_chassis.errors import DeadlineExceeded, HarmoniaError, Internal, Overloaded, Reason, Unavailable
 from harmonia_chassis.identity import TokenSource
 from harmonia_chassis.status import abort_with_request_id, from_rpc_error
 from harmonia_chassis.telemetry import (
@@ -329,7 +329,9 @@ def _sooner(*timeouts: float | None) -> float | None:
     """The shortest; a default, last, counts only where no other is given."""
     *asked, default = timeouts
     given = [timeout for timeout in asked if timeout is not None]
-    return max(min(given), 0.0) if given else default
+    if given and min(given) <= 0:  # grpc.aio takes 0 for "no deadline"
+        raise DeadlineExceeded("no time is left for the call", reason=Reason.DEADLINE)
+    return min(given) if given else default
 
 
 def _path(details: Details) -> str:

@@ -101,11 +101,14 @@ class Tokens(identity_pb2_grpc.TokenServiceServicer):
         self._signer = signer
         self.revoked: list[identity_pb2.Revocation] = []
         self.exchanges = 0
+        self.behave: Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[None]] | None = None
 
     async def Exchange(  # noqa: N802  named by the contract
         self, request: identity_pb2.ExchangeRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> identity_pb2.ExchangeResponse:
         self.exchanges += 1
+        if self.behave is not None:
+            await self.behave(context)
         token = self._signer.service_token(current_peer(), request.audience)
         return identity_pb2.ExchangeResponse(token=token.text, expires_in=Duration(seconds=600))
 
@@ -129,6 +132,8 @@ class Shelf(store_pb2_grpc.StoreServiceServicer):
         self.behave: Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[None]] | None = None
         self.offsets: list[int] = []
         self.break_after: list[int] = []
+        self.pause_s = 0.0
+        self.spoil = False
 
     async def _begin(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         self.callers.append((current_principal(), current_grant()))
@@ -145,7 +150,7 @@ class Shelf(store_pb2_grpc.StoreServiceServicer):
                 header = request.header
             assert len(request.chunk) <= 256 * 1024
             kept += request.chunk
-        sha256 = hashlib.sha256(kept).hexdigest()
+        sha256 = hashlib.sha256(kept + b"!" * self.spoil).hexdigest()
         self.kept[sha256] = kept
         ref = type_pb2.ArtifactRef(sha256=sha256, media_type=header.media_type, size_bytes=len(kept))
         return store_pb2.PutResponse(ref=ref)
@@ -160,6 +165,7 @@ class Shelf(store_pb2_grpc.StoreServiceServicer):
         ends = self.break_after.pop(0) if self.break_after else len(kept)
         for start in range(0, min(ends, len(kept)), 256 * 1024):
             yield store_pb2.GetResponse(chunk=kept[start : start + 256 * 1024])
+            await asyncio.sleep(self.pause_s)
         if ends < len(kept):
             raise Unavailable("broken off", reason=Reason.UNREACHABLE)
 
@@ -267,3 +273,13 @@ async def caller(address: str, files: Files, *, server_name: str) -> AsyncIterat
     options = [("grpc.ssl_target_name_override", server_name), ("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.secure_channel(address, credentials, options) as channel:
         yield channel
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  what is waited for happens in other processes too
+            await asyncio.sleep(0.01)
+
+
+def names_in(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
