@@ -4,8 +4,7 @@ Never part of a mesh that a user starts: only the benchmarks name this command t
 """
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
 from harmonia.capability.v1 import capability_pb2
 from harmonia.composer.v1 import composer_pb2, composer_pb2_grpc
@@ -69,9 +68,7 @@ async def start(node: Node[Settings]) -> None:
         work.progress(0.5, "nothing")
         return RESULTS[node.service]
 
-    worker = Worker(
-        node, lanes=SERVES[node.service], request_from=lambda job: job, perform=perform, slots=Slots(SLOTS)
-    )
+    worker = Worker(node, lanes=SERVES[node.service], request_from=lambda job: job, perform=perform, slots=Slots(SLOTS))
     node.background("worker", worker.run)
 
 

@@ -20,8 +20,6 @@ from harmonia_chassis.interceptors import client_chain
 from harmonia_chassis.server import LARGEST_MESSAGE, LARGEST_METADATA
 from harmonia_chassis.telemetry import Metrics
 
-# How often the certificate's files are looked at. They change at half of its life.
-LOOK_EVERY = timedelta(seconds=10)
 # What calls under way have to end on a channel with the old certificate.
 OLD_CHANNEL_GRACE = timedelta(minutes=10)
 
@@ -121,13 +119,13 @@ class Channels:
             self._channels[service] = MeshChannel(lambda: self._open(service, address))
         return self._channels[service]
 
-    async def follow_certificate(self) -> None:
+    async def follow_certificate(self, every: timedelta) -> None:
         """Runs until cancelled: looks at the files and rebuilds the channels when they have changed."""
         used = self._certificates.current
         async with asyncio.TaskGroup() as closing:
             while True:
                 self._metrics.certificate_expiry.set(used.expires.timestamp())
-                await asyncio.sleep(LOOK_EVERY.total_seconds())
+                await asyncio.sleep(every.total_seconds())
                 self._certificates.changed()
                 if self._certificates.current != used:
                     used = self._certificates.current

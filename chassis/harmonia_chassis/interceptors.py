@@ -23,7 +23,7 @@ import structlog
 from opentelemetry.trace import Span, SpanKind, use_span
 
 from harmonia_chassis.access import AUTHORIZATION, Admit, Door, Rule, current_request_id, enter, let_in, rule_of
-from harmonia_chassis.errors import HarmoniaError, Internal, Overloaded, Reason, Unavailable
+from harmonia_chassis.errors import DeadlineExceeded, HarmoniaError, Internal, Overloaded, Reason, Unavailable
 from harmonia_chassis.identity import TokenSource
 from harmonia_chassis.status import abort_with_request_id, from_rpc_error
 from harmonia_chassis.telemetry import (
@@ -38,8 +38,6 @@ from harmonia_chassis.telemetry import (
 from harmonia_chassis.telemetry import start_span as begin_span
 
 REQUEST_ID = "x-request-id"
-# Calls a door has open at once; what comes above is told to come again.
-CALLS_AT_ONCE = 4000
 # Without a deadline from anywhere a unary call to another service ends after this.
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 
@@ -129,7 +127,7 @@ class Streams:
 class ServerChain:
     """Wraps the handlers of one door."""
 
-    def __init__(self, door: Door, admit: Admit, metrics: Metrics, *, calls_at_once: int = CALLS_AT_ONCE) -> None:
+    def __init__(self, door: Door, admit: Admit, metrics: Metrics, *, calls_at_once: int) -> None:
         self._door = door
         self._admit = admit
         self._metrics = metrics
@@ -331,7 +329,9 @@ def _sooner(*timeouts: float | None) -> float | None:
     """The shortest; a default, last, counts only where no other is given."""
     *asked, default = timeouts
     given = [timeout for timeout in asked if timeout is not None]
-    return max(min(given), 0.0) if given else default
+    if given and min(given) <= 0:  # grpc.aio takes 0 for "no deadline"
+        raise DeadlineExceeded("no time is left for the call", reason=Reason.DEADLINE)
+    return min(given) if given else default
 
 
 def _path(details: Details) -> str:
@@ -366,4 +366,9 @@ def _kind(handler: MethodHandler) -> str:
 
 
 def _metadata(context: Context) -> dict[str, str]:
-    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    """Keys that come several times are joined as HTTP joins them, so that no guard sees one of two tokens."""
+    joined: dict[str, str] = {}
+    for key, value in context.invocation_metadata() or ():
+        if isinstance(value, str):
+            joined[key] = f"{joined[key]},{value}" if key in joined else value
+    return joined

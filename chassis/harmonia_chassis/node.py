@@ -39,7 +39,7 @@ from harmonia_chassis.identity import (
     TokenVerifier,
     service_of,
 )
-from harmonia_chassis.server import DoorMissing, GrpcDoor, Health, Offer, doors_missing, offers_of, open_metrics
+from harmonia_chassis.server import DoorMissing, GrpcDoor, Health, Limits, Offer, doors_missing, offers_of, open_metrics
 from harmonia_chassis.settings import S, read_settings
 from harmonia_chassis.status import rpc_errors
 from harmonia_chassis.store import StoreClient
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
 Background = Callable[[Callable[[], None]], Awaitable[None]]
 
-REVOCATIONS_EVERY = timedelta(seconds=10)
 # A stream that has been silent for so long when the process drains is waiting, not working.
 SILENT = timedelta(seconds=1)
 LOOK_AT_STREAMS = timedelta(milliseconds=100)
@@ -61,10 +60,11 @@ _log = structlog.get_logger()
 class Node(Generic[S]):
     """What a service is given at its start, to hang its servicers and workers on."""
 
-    def __init__(self, service: str, settings: S) -> None:
+    def __init__(self, service: str, settings: S, *, limits: Limits | None = None) -> None:
         self.service = service
         self.instance = settings.instance
         self.settings = settings
+        self._limits = limits or Limits()
         self.draining = asyncio.Event()
         self.ready = asyncio.Event()
         self.at: dict[str, str] = {}  # host:port as bound, of grpc, public, health, metrics
@@ -76,8 +76,14 @@ class Node(Generic[S]):
         self._jobs: JobStream | None = None
         self._offers: list[Offer] = []
         self._background: list[tuple[str, Background]] = []
+<<<<<<< HEAD
         internal = GrpcDoor(Door.INTERNAL, admit_services(self.verifier, settings.trust_domain), self.metrics)
         self._doors = {Door.INTERNAL: (internal, settings.listen, self.certificates)}
+=======
+        admit = admit_services(self.verifier, settings.trust_domain)
+        internal = GrpcDoor(Door.INTERNAL, admit, self.metrics, limits=self._limits)
+        self._doors = {Door.INTERNAL: (internal, settings.listen)}
+>>>>>>> chassis
 
     @cached_property
     def store(self) -> StoreClient:
@@ -101,9 +107,15 @@ class Node(Generic[S]):
 
     def serve_users(self, listen: str, authenticate: Authenticate, *, certificates: CertificateFiles) -> None:
         """Opens the public door at host:port. `authenticate` turns a bearer token into a Principal or
+<<<<<<< HEAD
         raises Unauthenticated; `certificates` are what users see."""
         door = GrpcDoor(Door.PUBLIC, admit_users(authenticate), self.metrics)
         self._doors[Door.PUBLIC] = (door, listen, certificates)
+=======
+        raises Unauthenticated."""
+        door = GrpcDoor(Door.PUBLIC, admit_users(authenticate), self.metrics, limits=self._limits)
+        self._doors[Door.PUBLIC] = (door, listen)
+>>>>>>> chassis
 
     def serve(
         self, add_to_server: Callable[[Any, grpc.aio.Server], None], servicer: object, *, public: bool = False
@@ -133,7 +145,7 @@ class Node(Generic[S]):
             stack.push_async_callback(close_metrics)
             stack.push_async_callback(self._close_clients)
             async with asyncio.TaskGroup() as tasks:
-                own = [tasks.create_task(self._channels.follow_certificate())]
+                own = [tasks.create_task(self._channels.follow_certificate(self._limits.look_at_certificate))]
                 if not await self._unless_draining(start(self)):
                     _cancel(own)
                     return
@@ -231,7 +243,7 @@ class Node(Generic[S]):
                 request = pb.ListRevocationsRequest()
                 answer = await rpc.TokenServiceStub(self.channel("gateway")).ListRevocations(request)
                 self.verifier.revocations = revocations_of(answer, self.settings.trust_domain)
-            await asyncio.sleep(REVOCATIONS_EVERY.total_seconds())
+            await asyncio.sleep(self._limits.ask_for_revocations.total_seconds())
 
 
 def run_service(

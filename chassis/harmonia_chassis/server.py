@@ -22,13 +22,23 @@ from harmonia_chassis.telemetry import Metrics
 
 LARGEST_MESSAGE = 4 * 1024 * 1024
 LARGEST_METADATA = 16 * 1024
-# Half of a leaf's 24 h, so that no connection outlives the certificate it was made with.
-OLDEST_CONNECTION = timedelta(hours=12)
 STREAMS_OF_A_USER = 100
 STREAMS_OF_A_SERVICE = 1000
 
-Servicer = tuple[Callable[[Any, grpc.aio.Server], None], object]
 Handlers = dict[str, dict[str, MethodHandler]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a process allows and how often it looks; the defaults are those of the mesh."""
+
+    # Calls a door has open at once; what comes above is told to come again.
+    calls_at_once: int = 4000
+    # Half of a leaf's 24 h, so that no connection outlives the certificate it was made with.
+    oldest_connection: timedelta = timedelta(hours=12)
+    # The certificate's files change at half of its life.
+    look_at_certificate: timedelta = timedelta(seconds=10)
+    ask_for_revocations: timedelta = timedelta(seconds=10)
 
 
 class DoorMissing(Exception):
@@ -72,12 +82,10 @@ def offers_of(add_to_server: Callable[[Any, grpc.aio.Server], None], servicer: o
 class GrpcDoor:
     """One gRPC server. Nothing is offered until `open`."""
 
-    def __init__(
-        self, door: Door, admit: Admit, metrics: Metrics, *, oldest_connection: timedelta = OLDEST_CONNECTION
-    ) -> None:
+    def __init__(self, door: Door, admit: Admit, metrics: Metrics, *, limits: Limits) -> None:
         self._door = door
-        self._chain = ServerChain(door, admit, metrics)
-        self._server = grpc.aio.server(options=_options(door, oldest_connection))
+        self._chain = ServerChain(door, admit, metrics, calls_at_once=limits.calls_at_once)
+        self._server = grpc.aio.server(options=_options(door, limits.oldest_connection))
         self._certificates: CertificateFiles | None = None
 
     def offer(self, offers: list[Offer]) -> None:

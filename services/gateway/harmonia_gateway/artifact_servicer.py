@@ -3,7 +3,6 @@
 Bytes pass through chunk by chunk: gRPC's flow control holds back whichever side is faster.
 """
 
-# ruff: noqa: N802  methods have the names of the contract
 import asyncio
 from collections.abc import AsyncIterator
 

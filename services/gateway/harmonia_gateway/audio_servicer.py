@@ -1,6 +1,5 @@
 """AudioService at the public door, through the call door of mastering."""
 
-# ruff: noqa: N802  methods have the names of the contract
 import grpc
 
 from harmonia.audio.v1 import audio_pb2 as pb

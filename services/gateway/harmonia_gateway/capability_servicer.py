@@ -1,6 +1,5 @@
 """CapabilityService at the public door."""
 
-# ruff: noqa: N802  methods have the names of the contract
 from harmonia.capability.v1 import capability_pb2 as pb
 from harmonia.capability.v1 import capability_pb2_grpc as rpc
 from harmonia_chassis.access import current_principal

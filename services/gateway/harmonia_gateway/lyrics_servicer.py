@@ -1,6 +1,5 @@
 """LyricsService at the public door, through the call door of the lyricist."""
 
-# ruff: noqa: N802  methods have the names of the contract
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 

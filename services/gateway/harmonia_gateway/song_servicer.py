@@ -1,6 +1,5 @@
 """SongService at the public door. Thin: what a song may be is decided in songs.py, what becomes of it in jobs.py."""
 
-# ruff: noqa: N802  methods have the names of the contract
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing

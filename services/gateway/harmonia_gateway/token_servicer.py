@@ -1,6 +1,5 @@
 """Tokens for the services, at the internal door: what a service may do follows from its certificate."""
 
-# ruff: noqa: N802  methods have the names of the contract
 import time
 
 from harmonia.identity.v1 import identity_pb2 as pb

@@ -22,18 +22,18 @@ GOOD = {
 }
 
 
-def test_spans_of_time_are_seconds_in_the_environment():
+def test_spans_of_time_are_seconds_in_the_environment() -> None:
     settings = settings_from(ServiceSettings, GOOD | {"HARMONIA_LEASE_S": "2.5"})
 
     assert settings.lease == timedelta(seconds=2.5)
     assert settings.drain_grace == timedelta(seconds=10)
 
 
-def test_a_good_environment_has_no_problems():
+def test_a_good_environment_has_no_problems() -> None:
     assert problems(ServiceSettings, GOOD | {"PATH": "/bin", "HOME": "/"}) == []
 
 
-def test_every_bad_missing_and_unknown_variable_is_named_at_once():
+def test_every_bad_missing_and_unknown_variable_is_named_at_once() -> None:
     environment = GOOD | {
         "HARMONIA_LISTEN": "nowhere",
         "HARMONIA_LEASE_S": "-1",
@@ -56,25 +56,25 @@ def test_every_bad_missing_and_unknown_variable_is_named_at_once():
 
 
 @pytest.mark.parametrize("text", ["soon", "nan", "inf", "1e300", "", "0"])
-def test_a_lease_that_is_no_span_of_time_is_refused(text):
+def test_a_lease_that_is_no_span_of_time_is_refused(text: str) -> None:
     found = problems(ServiceSettings, GOOD | {"HARMONIA_LEASE_S": text})
 
     assert [line.partition(":")[0] for line in found] == ["HARMONIA_LEASE_S"]
 
 
-def test_settings_cannot_be_changed():
+def test_settings_cannot_be_changed() -> None:
     settings = settings_from(ServiceSettings, GOOD)
 
     with pytest.raises(ValidationError, match="frozen"):
-        settings.listen = "127.0.0.1:1"  # type: ignore[misc]  # the point of the test
+        settings.listen = "127.0.0.1:1"
 
 
-def test_every_field_has_a_variable_and_a_description():
+def test_every_field_has_a_variable_and_a_description() -> None:
     assert len(set(variables(ServiceSettings).values())) == len(ServiceSettings.model_fields)
     assert [name for name, field in ServiceSettings.model_fields.items() if not field.description] == []
 
 
-def run(*arguments, **environment):
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     code = (
         "from harmonia_chassis.node import run_service\n"
         "from harmonia_chassis.settings import ServiceSettings\n"
@@ -85,13 +85,13 @@ def run(*arguments, **environment):
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_check_accepts_good_settings_and_starts_nothing():
+def test_check_accepts_good_settings_and_starts_nothing() -> None:
     done = run("--check", **GOOD)
 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_service_with_wrong_settings_exits_2_and_reports_on_stderr():
+def test_a_service_with_wrong_settings_exits_2_and_reports_on_stderr() -> None:
     done = run(**(GOOD | {"HARMONIA_LISTEN": "nowhere", "HARMONIA_TYPO": "1"}))
 
     assert done.returncode == 2
