@@ -76,14 +76,9 @@ class Node(Generic[S]):
         self._jobs: JobStream | None = None
         self._offers: list[Offer] = []
         self._background: list[tuple[str, Background]] = []
-<<<<<<< HEAD
-        internal = GrpcDoor(Door.INTERNAL, admit_services(self.verifier, settings.trust_domain), self.metrics)
-        self._doors = {Door.INTERNAL: (internal, settings.listen, self.certificates)}
-=======
         admit = admit_services(self.verifier, settings.trust_domain)
         internal = GrpcDoor(Door.INTERNAL, admit, self.metrics, limits=self._limits)
-        self._doors = {Door.INTERNAL: (internal, settings.listen)}
->>>>>>> chassis
+        self._doors = {Door.INTERNAL: (internal, settings.listen, self.certificates)}
 
     @cached_property
     def store(self) -> StoreClient:
@@ -107,15 +102,9 @@ class Node(Generic[S]):
 
     def serve_users(self, listen: str, authenticate: Authenticate, *, certificates: CertificateFiles) -> None:
         """Opens the public door at host:port. `authenticate` turns a bearer token into a Principal or
-<<<<<<< HEAD
         raises Unauthenticated; `certificates` are what users see."""
-        door = GrpcDoor(Door.PUBLIC, admit_users(authenticate), self.metrics)
-        self._doors[Door.PUBLIC] = (door, listen, certificates)
-=======
-        raises Unauthenticated."""
         door = GrpcDoor(Door.PUBLIC, admit_users(authenticate), self.metrics, limits=self._limits)
-        self._doors[Door.PUBLIC] = (door, listen)
->>>>>>> chassis
+        self._doors[Door.PUBLIC] = (door, listen, certificates)
 
     def serve(
         self, add_to_server: Callable[[Any, grpc.aio.Server], None], servicer: object, *, public: bool = False
