@@ -22,7 +22,6 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_TENANT_": ("gateway",),
     "HARMONIA_RATE_": ("gateway",),
     "HARMONIA_STORE_": ("gateway",),
-    "HARMONIA_SWEEP": ("gateway",),
     "HARMONIA_LINK_": ("artifacts",),
     "HARMONIA_S3_": ("artifacts",),
 }
@@ -52,8 +51,10 @@ class Plan:
 def service_environment(
     service: str, plan: Plan, *, inherited: Mapping[str, str], added: Mapping[str, str]
 ) -> dict[str, str]:
-    ours = {PREFIX + name: value for name, value in _settings(service, plan, on_s3=S3 in added).items()}
-    theirs = {name: value for name, value in added.items() if _concerns(service, name)}
+    set_here = {each: _settings(each, plan, on_s3=S3 in added) for each in SERVICES}
+    ours = {PREFIX + name: value for name, value in set_here[service].items()}
+    others = {PREFIX + name for each in SERVICES for name in set_here[each]} - set(ours)
+    theirs = {name: value for name, value in added.items() if name not in others and _concerns(service, name)}
     return without_settings(inherited) | _python(plan.home) | ours | theirs
 
 
