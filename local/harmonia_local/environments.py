@@ -11,6 +11,7 @@ from harmonia_local.ports import LOOPBACK
 PREFIX = "HARMONIA_"
 S3 = "HARMONIA_S3_ENDPOINT"  # a mesh that is told this keeps its objects there and not in the home
 WORKERS = ("lyricist", "composer", "mastering")
+SCRATCHES = ("composer", "artifacts")  # artifacts only where its objects are on S3
 
 # Workers drain while gateway and artifacts still answer; mesh.STOP_ORDER adds a little to each and ends under 20 s.
 DRAIN_GRACE_S: Mapping[str, float] = dict.fromkeys(WORKERS, 7.0) | dict.fromkeys(("gateway", "artifacts"), 4.0)
@@ -22,6 +23,7 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_TENANT_": ("gateway",),
     "HARMONIA_RATE_": ("gateway",),
     "HARMONIA_STORE_": ("gateway",),
+    "HARMONIA_SLOTS": ("mastering",),
     "HARMONIA_LINK_": ("artifacts",),
     "HARMONIA_S3_": ("artifacts",),
 }
@@ -104,7 +106,7 @@ def _own_settings(service: str, plan: Plan, *, on_s3: bool) -> dict[str, str]:
         }
     if service == "artifacts" and not on_s3:
         return {"STATE_DIR": str(plan.home.root / "artifacts")}
-    return {"SCRATCH_DIR": str(plan.home.root / "cache" / "scratch")}
+    return {"SCRATCH_DIR": str(plan.home.root / "cache" / "scratch")} if service in SCRATCHES else {}
 
 
 def _python(home: Home) -> dict[str, str]:
