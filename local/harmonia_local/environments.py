@@ -11,6 +11,7 @@ from harmonia_local.ports import LOOPBACK
 PREFIX = "HARMONIA_"
 S3 = "HARMONIA_S3_ENDPOINT"  # a mesh that is told this keeps its objects there and not in the home
 WORKERS = ("lyricist", "composer", "mastering")
+SCRATCHES = ("composer", "artifacts")  # artifacts only where its objects are on S3
 
 # Workers drain while gateway and artifacts still answer; mesh.STOP_ORDER adds a little to each and ends under 20 s.
 DRAIN_GRACE_S: Mapping[str, float] = dict.fromkeys(WORKERS, 7.0) | dict.fromkeys(("gateway", "artifacts"), 4.0)
@@ -22,7 +23,7 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_TENANT_": ("gateway",),
     "HARMONIA_RATE_": ("gateway",),
     "HARMONIA_STORE_": ("gateway",),
-    "HARMONIA_SWEEP": ("gateway",),
+    "HARMONIA_SLOTS": ("mastering",),
     "HARMONIA_LINK_": ("artifacts",),
     "HARMONIA_S3_": ("artifacts",),
 }
@@ -52,8 +53,10 @@ class Plan:
 def service_environment(
     service: str, plan: Plan, *, inherited: Mapping[str, str], added: Mapping[str, str]
 ) -> dict[str, str]:
-    ours = {PREFIX + name: value for name, value in _settings(service, plan, on_s3=S3 in added).items()}
-    theirs = {name: value for name, value in added.items() if _concerns(service, name)}
+    set_here = {each: _settings(each, plan, on_s3=S3 in added) for each in SERVICES}
+    ours = {PREFIX + name: value for name, value in set_here[service].items()}
+    others = {PREFIX + name for each in SERVICES for name in set_here[each]} - set(ours)
+    theirs = {name: value for name, value in added.items() if name not in others and _concerns(service, name)}
     return without_settings(inherited) | _python(plan.home) | ours | theirs
 
 
@@ -103,7 +106,7 @@ def _own_settings(service: str, plan: Plan, *, on_s3: bool) -> dict[str, str]:
         }
     if service == "artifacts" and not on_s3:
         return {"STATE_DIR": str(plan.home.root / "artifacts")}
-    return {"SCRATCH_DIR": str(plan.home.root / "cache" / "scratch")}
+    return {"SCRATCH_DIR": str(plan.home.root / "cache" / "scratch")} if service in SCRATCHES else {}
 
 
 def _python(home: Home) -> dict[str, str]:

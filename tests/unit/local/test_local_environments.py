@@ -1,15 +1,20 @@
 """What the services of a mesh are told, and what they are not."""
 
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from harmonia_chassis.settings import ServiceSettings, problems, variables
 from harmonia_local.certificates import SERVICES
 from harmonia_local.environments import Doors, Plan, service_environment, without_settings
 from harmonia_local.home import Home
 
 DOORS = {name: Doors(grpc=4000 + at, health=4100 + at, metrics=4200 + at) for at, name in enumerate(SERVICES)}
 PLAN = Plan(Home(Path("/home/h")), "tls://127.0.0.1:4222", "harmonia.local", 2.5, 7443, DOORS)
+
+RUNNABLE = [service for service in SERVICES if find_spec(f"harmonia_{service}.__main__")]
 
 
 def environment(service: str, added: dict[str, str] | None = None) -> dict[str, str]:
@@ -63,3 +68,25 @@ def test_each_service_has_its_own_certificate_and_knows_all_addresses() -> None:
 
 def test_nats_server_gets_no_setting_of_ours() -> None:
     assert without_settings({"HARMONIA_X": "1", "HOME": "/root"}) == {"HOME": "/root"}
+
+
+def settings_of(service: str) -> type[ServiceSettings]:
+    """Its own settings, or the common ones where it has none of its own."""
+    name = f"harmonia_{service}.settings"
+    found = vars(import_module(name)).values() if find_spec(name) else ()
+    own = [each for each in found if isinstance(each, type) and issubclass(each, ServiceSettings)]
+    return next((each for each in own if each is not ServiceSettings), ServiceSettings)
+
+
+@pytest.mark.parametrize("service", RUNNABLE)
+def test_each_service_accepts_what_the_mesh_tells_it(service: str) -> None:
+    assert problems(settings_of(service), environment(service)) == []
+
+
+@pytest.mark.parametrize("service", RUNNABLE)
+def test_a_setting_given_to_the_mesh_reaches_only_services_that_know_it(service: str) -> None:
+    everything = {name: "x" for each in RUNNABLE for name in variables(settings_of(each)).values()}
+    known = set(variables(settings_of(service)).values())
+    got = {name for name in environment(service, everything) if name.startswith("HARMONIA_")}
+
+    assert got - known == set()
