@@ -67,6 +67,11 @@ class Composer(composer_pb2_grpc.ComposerServiceServicer):
     async def GetCapabilities(self, request: object, context: object) -> composer_pb2.GetCapabilitiesResponse:
         return composer_pb2.GetCapabilitiesResponse(engines=[ENGINE])
 
+    async def Compose(
+        self, request: composer_pb2.ComposeRequest, context: object
+    ) -> AsyncIterator[composer_pb2.ComposeEvent]:
+        yield composer_pb2.ComposeEvent()
+
 
 class Mastering(mastering_pb2_grpc.MasteringServiceServicer):
     async def GetCapabilities(self, request: object, context: object) -> mastering_pb2.GetCapabilitiesResponse:
@@ -105,12 +110,16 @@ async def master(_node: Node[Settings], job: job_pb2.Job, _work: Work) -> job_pb
 
 
 async def start(node: Node[Settings]) -> None:
-    add, servicer, lane, perform = {
-        "lyricist": (lyricist_pb2_grpc.add_LyricistServiceServicer_to_server, Lyricist(), "write", write),
-        "composer": (composer_pb2_grpc.add_ComposerServiceServicer_to_server, Composer(), "compose-arranger", compose),
-        "mastering": (mastering_pb2_grpc.add_MasteringServiceServicer_to_server, Mastering(), "master", master),
-    }[node.service]
-    node.serve(add, servicer)
+    match node.service:
+        case "lyricist":
+            node.serve(lyricist_pb2_grpc.add_LyricistServiceServicer_to_server, Lyricist())
+            lane, perform = "write", write
+        case "composer":
+            node.serve(composer_pb2_grpc.add_ComposerServiceServicer_to_server, Composer())
+            lane, perform = "compose-arranger", compose
+        case _:
+            node.serve(mastering_pb2_grpc.add_MasteringServiceServicer_to_server, Mastering())
+            lane, perform = "master", master
     worker = Worker(node, lanes=[lane], request_from=lambda job: job, perform=partial(perform, node), slots=Slots(4))
     node.background("worker", worker.run)
 

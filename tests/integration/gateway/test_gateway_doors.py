@@ -63,7 +63,8 @@ async def settle(songs: Any, name: str, *states: str) -> pb.Song:
     async with asyncio.timeout(20):
         async for event in songs.WatchSong(pb.WatchSongRequest(name=name)):
             if event.HasField("song") and State.Name(event.song.state) in states:
-                return await songs.GetSong(pb.GetSongRequest(name=name))
+                song: pb.Song = await songs.GetSong(pb.GetSongRequest(name=name))
+                return song
     raise AssertionError(f"{name} was never in {states}")
 
 

@@ -15,6 +15,8 @@ from harmonia_gateway.intake import check_request, same_or_conflict
 from harmonia_gateway.names import artifact_digest, song_id
 
 ID = "0123456789abcdef" * 2
+NO_NAMES = ["", "songs/", f"songs/{ID[:-1]}", f"songs/{ID}0", f"songs/{ID.upper()}", f"song/{ID}", f"songs/{ID}\n"]
+WAITS = [Duration(seconds=61), Duration(seconds=-1), Duration(seconds=2**62), Duration(nanos=-1)]
 
 
 def earlier(state: "job_pb2.Job.State.ValueType" = job_pb2.Job.QUEUED) -> Stored:
@@ -40,9 +42,7 @@ def test_the_request_id_of_a_purged_song_is_used_up():
     assert caught.value.reason == "REQUEST_ID_REUSED"
 
 
-@pytest.mark.parametrize(
-    "wait", [Duration(seconds=61), Duration(seconds=-1), Duration(seconds=2**62), Duration(nanos=-1)]
-)
+@pytest.mark.parametrize("wait", WAITS)
 def test_a_wait_is_at_most_a_minute(wait):
     with pytest.raises(InvalidInput, match="from 0 to 60 s") as caught:
         check_request(song_pb2.CreateSongRequest(wait=wait))

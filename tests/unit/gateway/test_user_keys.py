@@ -4,13 +4,14 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from harmonia_chassis.entities import Entities
 from harmonia_chassis.errors import Unauthenticated
 from harmonia_gateway.tokens import KEYS, UserKeys, read_keys
 
 TOKEN = "k" * 43
 
 
-class Kept:
+class Kept(Entities):
     """Entities in a dictionary."""
 
     def __init__(self) -> None:
