@@ -77,6 +77,11 @@ class Mastering(mastering_pb2_grpc.MasteringServiceServicer):
     async def GetCapabilities(self, request: object, context: object) -> mastering_pb2.GetCapabilitiesResponse:
         return mastering_pb2.GetCapabilitiesResponse(presets=PRESETS, formats=["wav", "flac", "mp3"])
 
+    async def Master(
+        self, request: mastering_pb2.MasterRequest, context: object
+    ) -> AsyncIterator[mastering_pb2.MasterEvent]:
+        yield mastering_pb2.MasterEvent()
+
     async def Analyze(self, request: mastering_pb2.AnalyzeRequest, context: object) -> mastering_pb2.AnalyzeResponse:
         analysis = audio_pb2.AnalyzeResponse(duration_seconds=request.source.size_bytes)
         return mastering_pb2.AnalyzeResponse(analysis=analysis)
@@ -102,7 +107,7 @@ async def compose(node: Node[Settings], job: job_pb2.Job, work: Work) -> job_pb2
     return job_pb2.StageResult(compose=result, cpu_seconds=1)
 
 
-async def master(_node: Node[Settings], job: job_pb2.Job, _work: Work) -> job_pb2.StageResult:
+async def master(node: Node[Settings], job: job_pb2.Job, work: Work) -> job_pb2.StageResult:
     ref = job.stages[1].result.compose.takes[0].premaster
     file = mastering_pb2.MasterResult.File(role="master", file="master.wav", ref=ref, duration_seconds=60)
     take = mastering_pb2.MasterResult.Take(take=1, files=[file])
