@@ -141,7 +141,8 @@ def test_a_new_song_waits(job, now):
 def test_a_finished_song_says_how_it_went(job, now):
     song = wire.song(finished(job, now), 50, now=now)
 
-    assert (song.state, song.progress) == (song_pb2.Song.SUCCEEDED, pytest.approx(1.0))
+    assert song.state == song_pb2.Song.SUCCEEDED
+    assert song.progress == pytest.approx(1.0)
     assert [(s.name, s.state, s.attempt, s.progress) for s in song.stages] == [
         ("write", song_pb2.Song.SUCCEEDED, 1, 1.0),
         ("compose", song_pb2.Song.SUCCEEDED, 1, 1.0),
