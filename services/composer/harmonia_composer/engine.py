@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 
-class Unplayable(ValueError):  # noqa: N818 (named for what it says, as the house's errors are)
+class Unplayable(ValueError):
     """The brief asks for something the engine does not do. `field` is its path in the brief."""
 
     def __init__(self, message: str, *, field: str) -> None:
