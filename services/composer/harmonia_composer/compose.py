@@ -1,0 +1,162 @@
+"""The composer's one function, behind both its doors: a request becomes takes in the store."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from harmonia.composer.v1 import composer_pb2 as pb
+from harmonia.job.v1 import job_pb2
+from harmonia.song.v1 import brief_pb2
+from harmonia.store.v1 import store_pb2
+from harmonia.type.v1 import type_pb2
+from harmonia_chassis.errors import InvalidInput, NotFound, Reason
+from harmonia_chassis.worker import Work
+from harmonia_composer import wire
+from harmonia_composer.engine import Engine, Order, Take, Unplayable
+
+CHECKPOINT = store_pb2.StorageClass.CHECKPOINT
+OUTPUT = store_pb2.StorageClass.OUTPUT
+# Of the stage's progress, what is left for storing.
+MADE = 0.9
+
+log = structlog.get_logger()
+
+
+class Store(Protocol):
+    """The part of chassis' StoreClient that is used here."""
+
+    async def put(
+        self,
+        source: bytes | Path,
+        media_type: str,
+        grant: str,
+        *,
+        storage_class: store_pb2.StorageClass.Class.ValueType = OUTPUT,
+    ) -> type_pb2.ArtifactRef: ...
+
+    async def get(self, ref: type_pb2.ArtifactRef, grant: str) -> bytes: ...
+
+
+class Composer:
+    """Raises InvalidInput when an engine refuses the brief, and what `work.check` raises."""
+
+    def __init__(self, engines: Mapping[str, Engine], store: Store, scratch: Path) -> None:
+        self.engines = engines
+        self._store = store
+        self._scratch = scratch
+
+    async def perform(self, request: pb.ComposeRequest, work: Work) -> job_pb2.StageResult:
+        started = time.process_time()
+        if done := await self._resumed(request, work):
+            return job_pb2.StageResult(compose=done)
+        engine = self._engine(request.engine)
+        order = wire.order_from_proto(request, await self._lyrics(request, work))
+        folder = await asyncio.to_thread(self._new_folder)
+        try:
+            takes = await self._composed(engine, order, folder, work)
+            result = await self._stored(engine, takes, work)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        work.progress(1.0, "composed")
+        return job_pb2.StageResult(compose=result, cpu_seconds=time.process_time() - started)
+
+    def _engine(self, name: str) -> Engine:
+        engine = self.engines.get(name or "arranger")
+        if engine is None:
+            message = f"no engine {name!r} here: there are {', '.join(self.engines)}"
+            raise InvalidInput(message, reason=Reason.UNKNOWN_VALUE, field="engine")
+        return engine
+
+    async def _resumed(self, request: pb.ComposeRequest, work: Work) -> pb.ComposeResult | None:
+        """What an earlier try stored; None when there was none, or when it is no longer kept."""
+        if not request.HasField("checkpoint"):
+            return None
+        try:
+            return pb.ComposeResult.FromString(await self._store.get(request.checkpoint, work.grant))
+        except NotFound:
+            log.info("checkpoint is gone, composing again", job=work.job)
+            return None
+
+    async def _lyrics(self, request: pb.ComposeRequest, work: Work) -> brief_pb2.Lyrics:
+        if not request.HasField("lyrics"):
+            return request.brief.lyrics
+        return brief_pb2.Lyrics.FromString(await self._store.get(request.lyrics, work.grant))
+
+    def _new_folder(self) -> Path:
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="compose-", dir=self._scratch))
+
+    async def _composed(self, engine: Engine, order: Order, folder: Path, work: Work) -> Sequence[Take]:
+        """In a thread, which has ended when this returns or raises, so that nobody writes into a folder that goes."""
+
+        def progress(fraction: float, message: str) -> None:
+            work.progress(MADE * fraction, message)
+
+        composing = asyncio.ensure_future(
+            asyncio.to_thread(engine.compose, order, folder=folder, progress=progress, check=work.check)
+        )
+        try:
+            return await asyncio.shield(composing)
+        except asyncio.CancelledError:
+            work.stop()
+            await asyncio.wait([composing])
+            raise
+        except Unplayable as refusal:
+            raise InvalidInput(str(refusal), reason=Reason.NOT_SUPPORTED, field=f"brief.{refusal.field}") from refusal
+
+    async def _stored(self, engine: Engine, takes: Sequence[Take], work: Work) -> pb.ComposeResult:
+        work.check()
+        work.progress(MADE, "storing")
+        stored = [await self._put_take(take, work) for take in takes]
+        result = pb.ComposeResult(
+            takes=stored,
+            engine=engine.name,
+            engine_version=engine.version,
+            licence=engine.licence,
+        )
+        kept = await self._store.put(
+            result.SerializeToString(deterministic=True),
+            "application/octet-stream",
+            work.grant,
+            storage_class=CHECKPOINT,
+        )
+        await work.checkpoint(kept)
+        return result
+
+    async def _put_take(self, take: Take, work: Work) -> pb.ComposeResult.Take:
+        files = {
+            "premaster": (take.premaster, "audio/flac"),
+            "midi": (take.midi, "audio/midi"),
+            "lyrics_text": (take.lyrics_text, "text/plain"),
+            "lyrics_lrc": (take.lyrics_lrc, "text/x-lrc"),
+        }
+        plain = {name: (path, media_type) for name, (path, media_type) in files.items() if path is not None}
+        stems = {role: (path, "audio/flac") for role, path in take.stems.items()}
+        refs = await self._put_all([*plain.values(), *stems.values()], work)
+        return pb.ComposeResult.Take(
+            seed=take.seed,
+            duration_seconds=take.duration_seconds,
+            stems=[
+                pb.ComposeResult.Stem(role=role, ref=ref) for role, ref in zip(stems, refs[len(plain) :], strict=True)
+            ],
+            sections=[
+                pb.ComposeResult.PlacedSection(name=one.name, start_seconds=one.start_seconds, bars=one.bars)
+                for one in take.sections
+            ],
+            **dict(zip(plain, refs, strict=False)),
+        )
+
+    async def _put_all(self, files: Sequence[tuple[Path, str]], work: Work) -> list[type_pb2.ArtifactRef]:
+        """All at once; the first that fails ends the others, and is what is raised."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                puts = [group.create_task(self._store.put(path, media, work.grant)) for path, media in files]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
+        return [put.result() for put in puts]
