@@ -74,7 +74,7 @@ class Lexicon:
 
 def load() -> Lexicon:
     """Reads the tables; some 20 ms, so once per process."""
-    genres, moods, instruments, words = (_table(name) for name in ("genres", "moods", "instruments", "words"))
+    genres, moods, instruments, words = (table(name) for name in ("genres", "moods", "instruments", "words"))
     entries = index([*_genre_facts(genres), *_mood_facts(moods), *_instrument_facts(instruments), *_word_facts(words)])
     return Lexicon(
         genres={name: _genre(name, row) for name, row in genres.items()},
@@ -107,7 +107,7 @@ def index(pairs: list[tuple[str, Fact]]) -> Entries:
     return {first: tuple(sorted(entry, key=lambda row: -len(row[0]))) for first, entry in rows.items()}
 
 
-def _table(name: str) -> dict[str, Any]:
+def table(name: str) -> dict[str, Any]:
     return tomllib.loads(files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
 
 

@@ -1,0 +1,261 @@
+"""The built-in writer: English verses and choruses from whole phrases with typed rhyme slots.
+
+PURE: the same theme, title, form and seed give the same words.
+
+A line is an opening and a closing of the same kind ("I keep on walking" + "down the road"); closings are chosen
+in rhyming pairs, openings so that the lines of a stanza have the syllables its metre asks for. It writes no
+other language and repeats no word it would not say in front of children.
+"""
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harmonia_lyricist.brief import Line, Lyrics, LyricSection
+from harmonia_lyricist.lexicon import table
+from harmonia_lyricist.metre import Metre, clashes, line_stresses, line_syllables, words
+from harmonia_lyricist.rhyme import Sounds, last_word, rhyming_part, same_word
+from harmonia_lyricist.title import fit, title_case
+
+_BARS_A_STANZA = 8
+_KINDS = ("where", "what", "do", "how")
+_WORDLESS = frozenset({"intro", "outro", "solo", "instrumental", "interlude", "drop", "breakdown", "break"})
+# Syllables a line, by rhyme scheme: a ballad's, and even lines.
+_METRES = {
+    "ABCB": ((8, 6, 8, 6), (8, 7, 8, 7)),
+    "AABB": ((8, 8, 8, 8), (7, 7, 7, 7)),
+    "ABAB": ((8, 8, 8, 8), (8, 6, 8, 6)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    text: str
+    topics: frozenset[str]
+    syllables: int
+    word: str
+    kind: str
+    # Rhyming part of the last word.
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """The writer's phrases, and how they sound."""
+
+    openings: Mapping[str, tuple[Phrase, ...]]
+    closings: Mapping[str, tuple[Phrase, ...]]
+    theme_lines: tuple[str, ...]
+    hooks: tuple[str, ...]
+    topics: Mapping[str, frozenset[str]]
+    unclean: tuple[str, ...]
+    sounds: Sounds
+    metre: Metre
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """`schemes` has a rhyme scheme for each section of the lyrics."""
+
+    lyrics: Lyrics
+    schemes: tuple[str, ...]
+
+
+def load() -> Writing:
+    """Reads the tables; once per process."""
+    rows, spoken = table("writing"), table("sounds")
+    metre = Metre(spoken["syllables"], spoken["stress"])
+    sounds = Sounds(spoken["endings"], spoken["words"])
+    openings = rows["openings"]
+    return Writing(
+        openings={kind: tuple(_phrase(t, metre, sounds, kind=kind) for t in openings[kind]) for kind in _KINDS},
+        closings={
+            sound: tuple(_phrase(t, metre, sounds, kind=kind) for kind, texts in kinds.items() for t in texts)
+            for sound, kinds in rows["closings"].items()
+        },
+        theme_lines=tuple(openings["theme"]),
+        hooks=tuple(openings["hook"]),
+        topics={topic: frozenset(triggers) for topic, triggers in rows["topics"].items()},
+        unclean=tuple(rows["clean"]["stems"]),
+        sounds=sounds,
+        metre=metre,
+    )
+
+
+def _phrase(marked: str, metre: Metre, sounds: Sounds, *, kind: str) -> Phrase:
+    text, *topics = (part.strip() for part in marked.split("#"))
+    word = last_word(text)
+    return Phrase(text, frozenset(topics), line_syllables(text, metre), word, kind, rhyming_part(word, sounds))
+
+
+def form_for(bars: float) -> tuple[str, ...]:
+    """Stanzas of eight bars that fit, an intro and an ending left free."""
+    stanzas = round((bars - 4) / _BARS_A_STANZA)
+    if stanzas <= 1:
+        return ("chorus",)
+    forms = {
+        2: "verse chorus",
+        3: "verse chorus chorus",
+        4: "verse chorus verse chorus",
+        5: "verse chorus verse chorus chorus",
+        6: "verse chorus verse chorus bridge chorus",
+        7: "verse verse chorus verse chorus bridge chorus",
+    }
+    return tuple(forms.get(stanzas, "verse verse chorus verse verse chorus bridge chorus chorus").split())
+
+
+def is_clean(text: str, writing: Writing) -> bool:
+    return not any(stem in word for word in words(text) for stem in writing.unclean)
+
+
+def write(theme: str, *, title: str, form: Sequence[str], seed: int, writing: Writing) -> Written:
+    """A stanza for each section of the form that has words; every chorus the same."""
+    pen = _Pen(writing, random.Random(f"{seed}:words"), _topics(theme, title, writing))  # noqa: S311  # repeatable, not secret
+    title = title if title.strip() and is_clean(title, writing) and words(title) else pen.title()
+    theme = theme if is_clean(theme, writing) and 0 < line_syllables(theme, writing.metre) <= 9 else ""
+    named = [name for name in form if name not in _WORDLESS] or ["chorus"]
+    verse_scheme = pen.dice.choice(["ABCB", "ABCB", "AABB", "ABAB"])
+    verse_metre = pen.dice.choice(_METRES[verse_scheme])
+    chorus, chorus_scheme = pen.chorus(fit(title))
+    sections, schemes = [], []
+    for at, name in enumerate(named):
+        if name == "chorus":
+            lines, scheme = chorus, chorus_scheme
+        elif name == "bridge":
+            lines, scheme = pen.stanza("ABCB", (8, 6, 8, 6), about=theme), "ABCB"
+        else:
+            first = at == 0 and verse_scheme == "ABCB"
+            lines, scheme = pen.stanza(verse_scheme, verse_metre, about=theme if first else ""), verse_scheme
+        sections.append(LyricSection(name, lines))
+        schemes.append(scheme)
+    return Written(Lyrics(tuple(sections)), tuple(schemes))
+
+
+def _topics(theme: str, title: str, writing: Writing) -> frozenset[str]:
+    said = {*words(theme), *words(title)}
+    return frozenset(topic for topic, triggers in writing.topics.items() if said & triggers)
+
+
+_ADDRESS = re.compile(r"\b(?:me|my|i)\b")
+
+
+@dataclass(slots=True)
+class _Pen:
+    """Remembers what it has used, so that no rhyme word and no opening comes twice while there are others."""
+
+    writing: Writing
+    dice: random.Random
+    topics: frozenset[str]
+    used: set[str] = field(default_factory=set)
+    fitting: dict[tuple[str, int], list[Phrase]] = field(default_factory=dict)
+
+    def title(self) -> str:
+        sound = self.dice.choice(
+            [rows for rows in self.writing.closings.values() if any(p.kind == "where" for p in rows)]
+        )
+        return title_case(self.dice.choice([p.text for p in sound if p.kind == "where"]).split())
+
+    def chorus(self, title: str) -> tuple[tuple[Line, ...], str]:
+        """The title is its hook."""
+        length = line_syllables(title, self.writing.metre)
+        scheme = self.dice.choice(["ABCB", "AABB", "ABAB"]) if length <= 4 else "ABCB"
+        if scheme == "ABCB":
+            short = length <= 3
+            hook = self.dice.choice([h for h in self.writing.hooks if short or h.count("{title}") == 1]).format(
+                title=title
+            )
+            second, fourth = self.pair((6, 6), apart_from=[hook])
+            return tuple(self.line(text) for text in (hook, second, hook, fourth)), scheme
+        lines = self.stanza(scheme, (8, 8, 8, 8), hook=f"{title},")
+        return lines, scheme
+
+    def stanza(self, scheme: str, targets: tuple[int, ...], *, about: str = "", hook: str = "") -> tuple[Line, ...]:
+        texts = [""] * len(scheme)
+        if about:
+            texts[0] = self.dice.choice(self.writing.theme_lines).format(theme=about)
+            self.used.add(last_word(texts[0]))
+        for letter in dict.fromkeys(scheme):
+            places = [at for at, own in enumerate(scheme) if own == letter]
+            if len(places) == 1:
+                texts[places[0]] = texts[places[0]] or self.alone(targets[places[0]], texts)
+            else:
+                opening = hook if places[0] == 0 else ""
+                texts[places[0]], texts[places[1]] = self.pair(
+                    (targets[places[0]], targets[places[1]]), apart_from=texts, hook=opening
+                )
+        return tuple(self.line(text) for text in texts)
+
+    def line(self, text: str) -> Line:
+        return Line(text, line_syllables(text, self.writing.metre))
+
+    def pair(self, targets: tuple[int, int], *, apart_from: Sequence[str], hook: str = "") -> tuple[str, str]:
+        """Two lines that rhyme with each other and with none of the stanza's others."""
+        pairs = self._pairs(targets, taken=self._parts(apart_from), hook=hook)
+        first, second = max(pairs, key=lambda pair: self._liking(*pair))
+        return self._finish(first, targets[0], hook=hook), self._finish(second, targets[1])
+
+    def _parts(self, lines: Sequence[str]) -> set[str]:
+        return {rhyming_part(last_word(text), self.writing.sounds) for text in lines if text}
+
+    def _pairs(self, targets: tuple[int, int], *, taken: set[str], hook: str) -> list[tuple[Phrase, Phrase]]:
+        hooked = line_syllables(hook, self.writing.metre) if hook else 0
+        for reused in (False, True):
+            found = []
+            for rows in self.writing.closings.values():
+                fresh = [p for p in rows if (reused or p.word not in self.used) and p.part not in taken]
+                firsts = [p for p in fresh if (p.kind == "where" if hook else self._opens(p, targets[0]))]
+                firsts = [p for p in firsts if not hook or abs(hooked + p.syllables - targets[0]) <= 1]
+                seconds = [p for p in fresh if self._opens(p, targets[1])]
+                pairs = [(a, b) for a in firsts for b in seconds if a.part == b.part and not same_word(a.word, b.word)]
+                if pairs:
+                    self.dice.shuffle(pairs)
+                    found.append(max(pairs, key=lambda pair: self._fit(*pair)))
+            if found:
+                return found
+        raise AssertionError("no two closings rhyme")  # the tables hold several pairs for every metre above
+
+    def _liking(self, *phrases: Phrase) -> float:
+        return self._fit(*phrases) + self.dice.random() * 2.5
+
+    def _fit(self, *phrases: Phrase) -> float:
+        """Of the song's own topics rather than of none, and of none rather than of others."""
+        return sum(2.0 if p.topics & self.topics else -1.5 if p.topics else 0.0 for p in phrases)
+
+    def _opens(self, closing: Phrase, target: int) -> bool:
+        return bool(self._openings(closing.kind, target - closing.syllables))
+
+    def _openings(self, kind: str, length: int) -> list[Phrase]:
+        if (kind, length) not in self.fitting:
+            own = (p for p in self.writing.openings[kind] if not p.topics or p.topics & self.topics)
+            self.fitting[kind, length] = [p for p in own if p.syllables == length]
+        return self.fitting[kind, length]
+
+    def _finish(self, closing: Phrase, target: int, *, hook: str = "") -> str:
+        self.used.add(closing.word)
+        if hook:
+            return f"{hook} {closing.text}"
+        openings = self._openings(closing.kind, target - closing.syllables)
+        fresh = [p for p in openings if p.text not in self.used] or openings
+        opening = max(fresh, key=lambda p: self._scan(p, closing) + self.dice.random())
+        self.used.add(opening.text)
+        return f"{opening.text} {closing.text}"
+
+    def _scan(self, opening: Phrase, closing: Phrase) -> float:
+        flow = clashes(line_stresses(f"{opening.text} {closing.text}", self.writing.metre))
+        echo = 1 if _ADDRESS.search(opening.text.lower()) and _ADDRESS.search(closing.text.lower()) else 0
+        own = 2 if opening.topics else 0
+        return own - flow - echo
+
+    def alone(self, target: int, others: Sequence[str]) -> str:
+        """A line that rhymes with none of the stanza."""
+        spoken = self._parts(others)
+        closings = [
+            p
+            for rows in self.writing.closings.values()
+            for p in rows
+            if p.word not in self.used and p.part not in spoken and self._opens(p, target)
+        ]
+        if not closings:
+            closings = [p for rows in self.writing.closings.values() for p in rows if self._opens(p, target)]
+        return self._finish(max(closings, key=self._liking), target)
