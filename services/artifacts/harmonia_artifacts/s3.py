@@ -25,7 +25,7 @@ from urllib3 import PoolManager, Timeout
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from harmonia_artifacts.settings import ArtifactsSettings
+from harmonia_artifacts.settings import Settings
 from harmonia_artifacts.store import (
     CHUNK_BYTES,
     Arrival,
@@ -223,7 +223,7 @@ def _unavailable(message: str) -> Unavailable:
     return Unavailable(message, reason=Reason.UNREACHABLE, retry_after=timedelta(seconds=2))
 
 
-def open_s3(settings: ArtifactsSettings, *, now: Callable[[], datetime]) -> S3Store:
+def open_s3(settings: Settings, *, now: Callable[[], datetime]) -> S3Store:
     """For settings that name an S3 endpoint; makes the bucket where there is none."""
     endpoint, scratch = settings.s3_endpoint or "", settings.scratch_dir or Path()
     public = connected(settings.s3_public_endpoint, settings) if settings.s3_public_endpoint else None
@@ -232,7 +232,7 @@ def open_s3(settings: ArtifactsSettings, *, now: Callable[[], datetime]) -> S3St
     return store
 
 
-def connected(endpoint: str, settings: ArtifactsSettings) -> Minio:
+def connected(endpoint: str, settings: Settings) -> Minio:
     address = urlsplit(endpoint)
     return Minio(
         address.netloc,
