@@ -25,7 +25,7 @@ from urllib3 import PoolManager, Timeout
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from harmonia_artifacts.settings import ArtifactsSettings
+from harmonia_artifacts.settings import Settings
 from harmonia_artifacts.store import (
     CHUNK_BYTES,
     Arrival,
@@ -46,6 +46,7 @@ T = TypeVar("T")
 
 # Larger objects go in parts of this size, three at a time: what one Put holds in memory.
 _PART_BYTES = 16 << 20
+RETRY_FOR = timedelta(seconds=10)
 _PAGE = 200
 # As many as the servicer has threads.
 _CONNECTIONS = 16
@@ -58,13 +59,21 @@ _ANSWERS = frozenset({"NoSuchKey", "PreconditionFailed"})
 
 class S3Store:
     def __init__(
-        self, client: Minio, bucket: str, *, scratch: Path, now: Callable[[], datetime], public: Minio | None = None
+        self,
+        client: Minio,
+        bucket: str,
+        *,
+        scratch: Path,
+        now: Callable[[], datetime],
+        public: Minio | None = None,
+        retry_for: timedelta = RETRY_FOR,
     ) -> None:
         self._client = client
         self._bucket = bucket
         self._scratch = scratch
         self._now = now
         self._public = public or client
+        self._retry_for = retry_for
 
     def prepare(self) -> None:
         """Makes the bucket where there is none. Raises Unavailable when S3 does not answer or does not allow it."""
@@ -181,11 +190,11 @@ class S3Store:
         return [item.object_name or "" for item in islice(found, _PAGE)]
 
     def _ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Tries for about 10 s, first again after 0.1 to 0.2 s. S3Error is NoSuchKey or PreconditionFailed only."""
+        """Tries for `retry_for`, with up to 0.1, 0.2, 0.4 … 2 s between. S3Error: NoSuchKey or PreconditionFailed."""
         retrying = Retrying(
             retry=retry_if_exception(_is_passing),
             wait=wait_random_exponential(multiplier=0.1, max=2),
-            stop=stop_after_delay(10),
+            stop=stop_after_delay(self._retry_for),
             reraise=True,
         )
         try:
@@ -214,7 +223,7 @@ def _unavailable(message: str) -> Unavailable:
     return Unavailable(message, reason=Reason.UNREACHABLE, retry_after=timedelta(seconds=2))
 
 
-def open_s3(settings: ArtifactsSettings, *, now: Callable[[], datetime]) -> S3Store:
+def open_s3(settings: Settings, *, now: Callable[[], datetime]) -> S3Store:
     """For settings that name an S3 endpoint; makes the bucket where there is none."""
     endpoint, scratch = settings.s3_endpoint or "", settings.scratch_dir or Path()
     public = connected(settings.s3_public_endpoint, settings) if settings.s3_public_endpoint else None
@@ -223,7 +232,7 @@ def open_s3(settings: ArtifactsSettings, *, now: Callable[[], datetime]) -> S3St
     return store
 
 
-def connected(endpoint: str, settings: ArtifactsSettings) -> Minio:
+def connected(endpoint: str, settings: Settings) -> Minio:
     address = urlsplit(endpoint)
     return Minio(
         address.netloc,

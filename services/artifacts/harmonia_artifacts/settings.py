@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from harmonia_chassis.settings import ServiceSettings
 
 
-class ArtifactsSettings(ServiceSettings):
+class Settings(ServiceSettings):
     state_dir: Path | None = Field(None, description="folder of the objects; or else s3_endpoint")
     s3_endpoint: str | None = Field(None, pattern=r"^https?://", description="https://host:port of an S3 server")
     s3_public_endpoint: str | None = Field(

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from harmonia_artifacts.__main__ import start
-from harmonia_artifacts.settings import ArtifactsSettings
+from harmonia_artifacts.settings import Settings
 from harmonia_chassis.node import run_service
 
 
@@ -19,4 +19,4 @@ async def stop_at(wanted: str, marker: Path, point: str) -> None:
 if __name__ == "__main__":
     wanted, marker = sys.argv[1], Path(sys.argv[2])
     failpoint = lambda point, _stage: stop_at(wanted, marker, point)  # noqa: E731
-    run_service("artifacts", ArtifactsSettings, partial(start, failpoint=failpoint), argv=[])
+    run_service("artifacts", Settings, partial(start, failpoint=failpoint), argv=[])

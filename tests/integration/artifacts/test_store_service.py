@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -469,6 +469,34 @@ async def test_many_transfers_at_once_all_arrive(mesh: StoreMesh) -> None:
         getting = [tasks.create_task(mesh.store().get(task.result(), mesh.grant())) for task in putting]
 
     assert [task.result() for task in getting] == bodies
+
+
+class S3Server(Protocol):
+    address: str
+    access_key: str
+    secret_key: str
+
+
+async def test_the_same_service_keeps_its_objects_on_s3(mesh: StoreMesh, s3_server: S3Server) -> None:
+    await mesh.stop_artifacts()
+    access, secret = mesh.folder / "access", mesh.folder / "secret"
+    await asyncio.to_thread(access.write_text, s3_server.access_key)
+    await asyncio.to_thread(secret.write_text, f"{s3_server.secret_key}\n")
+    await mesh.start_artifacts(
+        HARMONIA_S3_ENDPOINT=f"http://{s3_server.address}",
+        HARMONIA_S3_BUCKET="service",
+        HARMONIA_S3_ACCESS_KEY_FILE=str(access),
+        HARMONIA_S3_SECRET_KEY_FILE=str(secret),
+        HARMONIA_SCRATCH_DIR=str(mesh.folder / "scratch"),
+    )
+    body = song(20 << 20)
+
+    ref = await mesh.store().put(body, "audio/flac", mesh.grant())
+
+    assert await mesh.store().get(ref, mesh.grant()) == body
+    assert visible(mesh.objects) == set()
+    with pytest.raises(NotFound):
+        await mesh.store().get(ref, mesh.grant(owner="bob"))
 
 
 async def test_settings_that_name_no_store_or_two_stop_the_start(mesh: StoreMesh) -> None:

@@ -28,6 +28,7 @@ class Behind(Protocol):
 
     def read(self, key: str) -> bytes: ...
     def write(self, key: str, body: bytes) -> None: ...
+    def remove(self, key: str) -> None: ...
     def keys(self) -> set[str]: ...
 
 
@@ -42,6 +43,9 @@ class BehindFiles:
         with (self.root / key).open("r+b") as file:  # in place, as a disk rots
             file.write(body)
             file.truncate()
+
+    def remove(self, key: str) -> None:
+        (self.root / key).unlink()
 
     def keys(self) -> set[str]:
         files = (path for path in self.root.rglob("*") if path.is_file())
@@ -59,6 +63,9 @@ class BehindS3:
 
     def write(self, key: str, body: bytes) -> None:
         self.client._execute("PUT", self.bucket, key, body=body)
+
+    def remove(self, key: str) -> None:
+        self.client.remove_object(self.bucket, key)
 
     def keys(self) -> set[str]:
         return {item.object_name or "" for item in self.client.list_objects(self.bucket, recursive=True)}
@@ -298,19 +305,23 @@ def test_a_put_in_the_middle_of_a_read_of_rotten_bytes_is_not_quarantined(bench:
     assert bench.get(bench.store.find("acme", artifact.sha256)) == song(1_000_000)
 
 
-def test_objects_without_a_sidecar_and_sidecars_without_an_object_do_not_exist(bench: Bench) -> None:
-    half = hashlib.sha256(b"half").hexdigest()
-    artifact = bench.put(b"abc")
-    bench.put(b"half")
-    if isinstance(bench.behind, BehindFiles):
-        (bench.behind.root / f"acme/{half[:2]}/{half}.json").unlink()
-    else:
-        assert isinstance(bench.behind, BehindS3)
-        bench.behind.client.remove_object(bench.behind.bucket, f"acme/{half[:2]}/{half}.json")
+def test_an_object_without_a_sidecar_does_not_exist(bench: Bench) -> None:
+    half, whole = bench.put(b"half"), bench.put(b"whole")
+    bench.behind.remove(f"{key_of(half)}.json")
 
     with pytest.raises(NotFound):
-        bench.store.find("acme", half)
-    assert list(bench.store.artifacts("acme")) == [artifact]
+        bench.store.find("acme", half.sha256)
+    assert list(bench.store.artifacts("acme")) == [whole]
+
+
+def test_a_sidecar_without_an_object_opens_nothing(bench: Bench) -> None:
+    lost = bench.put(b"lost")
+    bench.behind.remove(key_of(lost))
+
+    with pytest.raises(NotFound, match=lost.sha256):
+        bench.get(lost)
+    with pytest.raises(NotFound, match=lost.sha256):
+        bench.get(bench.store.find("acme", lost.sha256))
 
 
 def test_a_list_goes_on_behind_its_token_in_the_order_of_digests(bench: Bench) -> None:
