@@ -15,14 +15,14 @@ def register(app: typer.Typer) -> None:
 async def analyze(common: Common, file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
     """Measures a recording: loudness, tempo, key."""
     from harmonia_sdk.cli.session import session
-    from harmonia_sdk.cli.show import print_json
+    from harmonia_sdk.cli.show import all_of, print_json
     from harmonia_sdk.transfer import check_readable
 
     check_readable(file)
     async with session(common) as mesh:
         measured = await mesh.client.analyze(file)
     if common.json:
-        print_json(measured)
+        print_json(all_of(measured))
         return
     loudness = measured.loudness
     print(f"{measured.duration_seconds:.2f} s, {measured.sample_rate_hz} Hz, {measured.channels} channels")

@@ -3,13 +3,14 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harmonia_sdk.cli.options import Common
+from harmonia_sdk.cli.users import LOOK_S, join, last_to_leave, users_of
 from harmonia_sdk.client import AsyncClient
 from harmonia_sdk.endpoint import Endpoint, is_locked, local_endpoint, read_ca, read_token, remote_endpoint
 from harmonia_sdk.errors import FailedPrecondition, InvalidInput, Reason, Unavailable
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from harmonia_local.mesh import Mesh
 
 OTHERS_START_S = 30.0
-LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,14 @@ class Session:
 @asynccontextmanager
 async def session(common: Common, *, ephemeral: bool = False, may_start: bool = True) -> AsyncIterator[Session]:
     async with AsyncExitStack() as stack:
-        endpoint = None if ephemeral else await _running(common)
-        private = endpoint is None
-        if endpoint is None and not may_start:
-            raise no_mesh(home_of(common))
-        if endpoint is None:
-            endpoint = await stack.enter_async_context(_own_mesh(home_of(common), ephemeral=ephemeral))
+        private = False
+        endpoint = None if ephemeral else remote_of(common)
+        if endpoint is None and ephemeral:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harmonia-")))
+            endpoint = await stack.enter_async_context(_mesh_of_ours(folder, _warm(home_of(common))))
+            private = True
+        elif endpoint is None:
+            endpoint, private = await _local(stack, home_of(common), may_start=may_start)
         client = await stack.enter_async_context(AsyncClient.at(endpoint))
         yield Session(client, private)
 
@@ -70,30 +72,63 @@ def no_mesh(home: Path) -> Unavailable:
     return Unavailable(message, reason=Reason.UNREACHABLE, field="home")
 
 
-async def _running(common: Common) -> Endpoint | None:
-    if (remote := remote_of(common)) is not None:
-        return remote
-    home = home_of(common)
+async def _local(stack: AsyncExitStack, home: Path, *, may_start: bool) -> tuple[Endpoint, bool]:
+    """The mesh of a home, and whether it is ours."""
+    while True:
+        if (found := await _joined(stack, home)) is not None:
+            return found, False
+        if not may_start:
+            raise no_mesh(home)
+        try:
+            return await stack.enter_async_context(_mesh_of_ours(home, {})), True
+        except FailedPrecondition as error:
+            if error.reason != Reason.HOME_IN_USE:
+                raise
+        # Another command was first: its mesh is ours to use.
+
+
+async def _joined(stack: AsyncExitStack, home: Path) -> Endpoint | None:
+    """Waits for a mesh that starts or stops; None when none is left."""
     deadline = time.monotonic() + OTHERS_START_S
-    # Locked without a mesh.json: another command's mesh starts or stops.
-    while (found := local_endpoint(home)) is None and is_locked(home) and time.monotonic() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(LOOK_S)  # the other process has no way to tell us
-    return found
+    users = None
+    while is_locked(home):
+        users = stack.enter_context(users_of(home)) if users is None else users
+        if (found := local_endpoint(home)) is not None and join(users):
+            return found
+        if time.monotonic() > deadline:
+            message = f"the mesh in {home} neither answers nor ends: see its logs, or stop it"
+            raise Unavailable(message, reason=Reason.UNREACHABLE, field="home")
+        await asyncio.sleep(LOOK_S)
+    return None
 
 
 @asynccontextmanager
-async def _own_mesh(home: Path, *, ephemeral: bool) -> AsyncIterator[Endpoint]:
+async def _mesh_of_ours(home: Path, environment: Mapping[str, str]) -> AsyncIterator[Endpoint]:
+    """Ends with the command, but not before other commands that came to use it have ended; SIGTERM waits for nobody."""
     async with AsyncExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harmonia-"))) if ephemeral else home
         try:
-            await stack.enter_async_context(own_mesh(place, _warm(home) if ephemeral else {}))
+            # Its processes are told to stop before `users` is let go.
+            users = stack.enter_context(_made_users_of(home))
+            await stack.enter_async_context(own_mesh(home, environment))
         except OSError as exc:
-            message = f"cannot keep a mesh in {place}: {exc.strerror or exc}"
+            message = f"cannot keep a mesh in {home}: {exc.strerror or exc}"
             raise InvalidInput(message, reason=Reason.MALFORMED, field="home") from exc
-        endpoint = local_endpoint(place)
+        endpoint = local_endpoint(home)
         if endpoint is None:
-            raise FailedPrecondition(f"the mesh in {place} ended at once", reason=Reason.NOT_READY)
-        yield endpoint
+            raise FailedPrecondition(f"the mesh in {home} ended at once", reason=Reason.NOT_READY)
+        try:
+            yield endpoint
+        except Exception:
+            await last_to_leave(users)
+            raise
+        await last_to_leave(users)
+
+
+@contextmanager
+def _made_users_of(home: Path) -> Iterator[int]:
+    (home / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
+    with users_of(home) as users:
+        yield users
 
 
 def _warm(home: Path) -> Mapping[str, str]:

@@ -37,6 +37,14 @@ def as_dict(message: Message) -> dict[str, object]:
     return told
 
 
+def all_of(message: Message) -> dict[str, object]:
+    """With what is 0, false or empty too: for answers whose keys are promised."""
+    told: dict[str, object] = json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return told
+
+
 def print_json(value: Message | dict[str, object]) -> None:
     print(json.dumps(as_dict(value) if isinstance(value, Message) else value), flush=True)
 

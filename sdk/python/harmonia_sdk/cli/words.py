@@ -17,14 +17,14 @@ def register(app: typer.Typer) -> None:
 async def understand(common: Common, prompt: PROMPT) -> None:
     """Says what a prompt would be taken to mean; makes nothing."""
     from harmonia_sdk.cli.session import session
-    from harmonia_sdk.cli.show import as_dict, print_json, say
+    from harmonia_sdk.cli.show import all_of, print_json, say
     from harmonia_sdk.spec import checked_text
 
     text = checked_text(" ".join(prompt), "prompt")
     async with session(common) as mesh:
         read = await mesh.client.understand(text)
     if common.json:
-        print_json({"brief": as_dict(read.brief), "understood": [as_dict(word) for word in read.understood]})
+        print_json({"brief": all_of(read.brief), "understood": [all_of(word) for word in read.understood]})
         return
     for word in read.understood:
         say(f"{word.field:<18} {word.value:<24} {word.text}".rstrip())
