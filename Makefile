@@ -16,7 +16,7 @@ help:
 	@echo 'make check     lint, types, imports, contracts, generated code'
 	@echo 'make bench     benchmarks, as tables'
 	@echo 'make chaos     the kill suite: ALL=1, or SONGS=100 KILLS=30 SEED=1'
-	@echo 'make proto     regenerate code from the contracts'
+	@echo 'make proto     regenerate code and pages from contracts and settings'
 	@echo 'make clean     remove what make made'
 
 song: $(call stamp,embedded)
@@ -34,6 +34,7 @@ check: $(call stamp,dev)
 
 proto: $(call stamp,dev)
 	@PATH="$$PWD/$(BIN):$$PATH" ./proto/generate.sh
+	@$(BIN)/python docs/generate.py
 
 bench: $(call stamp,test)
 	@$(BIN)/python -m bench $(ARGS)

@@ -11,9 +11,12 @@ buf breaking --against proto/released.binpb
 
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
-cp -R proto/gen "$fresh/committed"
+cp -R proto/gen docs "$fresh"
 ./proto/generate.sh >/dev/null 2>&1
-diff -r -x __pycache__ -x pyproject.toml "$fresh/committed" proto/gen || {
-    echo "proto/gen is not what the contracts say: run make proto and commit" >&2
-    exit 1
-}
+python docs/generate.py
+for generated in proto/gen docs; do
+    diff -r -x __pycache__ "$fresh/${generated##*/}" "$generated" || {
+        echo "$generated is not what its sources say: run make proto and commit" >&2
+        exit 1
+    }
+done

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +127,7 @@ class Range:
     async def _get(self, name: str) -> song_pb2.Song:
         return await self._retried(lambda: self._client.get(name))
 
-    async def _retried(self, call):
+    async def _retried(self, call: Callable[[], Awaitable[song_pb2.Song]]) -> song_pb2.Song:
         while True:
             try:
                 return await call()
