@@ -177,10 +177,10 @@ class CertificateFiles:
 
     def changed(self) -> bool:
         """Reads the files again when they are new; True when `current` is now another one."""
-        stamps = self._stat()
-        if stamps == self._stamps:
-            return False
         try:
+            stamps = self._stat()
+            if stamps == self._stamps:
+                return False
             newest = _read_certificate(*self._paths)
         except (OSError, ValueError):
             return False
