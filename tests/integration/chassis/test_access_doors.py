@@ -170,7 +170,7 @@ async def start_public(mesh: Mesh, forms: Forms) -> Node[ServiceSettings]:
         return USER
 
     async def start(node: Node[ServiceSettings]) -> None:
-        node.serve_users("127.0.0.1:0", authenticate)
+        node.serve_users("127.0.0.1:0", authenticate, certificates=node.certificates)
         node.serve(capability_pb2_grpc.add_CapabilityServiceServicer_to_server, forms, public=True)
 
     return await mesh.start_gateway(start)
