@@ -16,6 +16,7 @@ from harmonia_chassis.store import StoreClient
 from harmonia_gateway import rules, songs
 from harmonia_gateway.capabilities import Capabilities
 from harmonia_gateway.grants import call_grant
+from harmonia_gateway.offer import offer_for
 from harmonia_gateway.quotas import Quotas
 
 Spec = spec_pb2.SongSpec
@@ -85,7 +86,7 @@ class LyricsServicer(rpc.LyricsServiceServicer):
         warnings = songs.validate(spec, capabilities, datetime.now(UTC), shown=shown)
         resolved = songs.resolve(spec, capabilities, draw_seed=lambda: 0)
         resolved.prompt, resolved.negative_prompt = spec.prompt, spec.negative_prompt
-        palette = songs.palette(songs.engine_of(resolved, capabilities))
+        palette = songs.palette(offer_for(resolved.engine, capabilities))
         request = lyricist_pb2.WriteRequest(
             spec=resolved,
             genres=palette.genres,

@@ -19,9 +19,9 @@ from harmonia.song.v1 import song_pb2, spec_pb2
 from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_chassis.lanes import batch_twin
 from harmonia_gateway import limits, rules
+from harmonia_gateway.offer import SUPPORTED, Offer, offer_for, offers
 from harmonia_gateway.rules import Planned, Setting
 
-DEFAULT_ENGINE = "arranger"
 DEFAULT_FORMATS = ("wav", "flac", "mp3")
 DEFAULT_CEILING_DBTP = -1.0
 
@@ -30,12 +30,6 @@ Lyrics = spec_pb2.LyricsSpec
 Preset = spec_pb2.Mastering.Preset
 Support = capability_pb2.FieldSupport
 
-# What the mesh does whichever engine plays: the lyricist reads, mastering masters, the gateway keeps.
-_OF_THE_MESH: dict[str, "Support.Support.ValueType"] = {
-    **dict.fromkeys(("prompt", "title", "lyrics", "language", "labels", "deadline", "batch", "engine"), Support.EXACT),
-    **dict.fromkeys(("seed", "outputs.formats", "mastering"), Support.EXACT),
-    "negative_prompt": Support.HINT,
-}
 # Set, and yet nothing is asked for: no engine needs to be able to do it.
 _NOTHING_ASKED: dict[str, Any] = {
     "kind": Spec.SONG,
@@ -61,32 +55,16 @@ def validate(
 ) -> tuple[str, ...]:
     """Warnings about what will only be leaned towards. Raises InvalidInput at the first field that cannot be."""
     rules.refuse_unknown_fields(spec, shown)
-    engine = engine_of(spec, capabilities)
+    offer = offer_for(spec.engine, capabilities)
     warnings = []
     for setting in rules.settings_of(spec, shown=shown):
-        warnings += _check(setting, engine, capabilities, now)
+        warnings += _check(setting, offer, now)
     _refuse_contradictions(spec, shown)
     _refuse_nothing_to_go_on(spec, shown)
     return tuple(warnings)
 
 
-def engine_of(spec: Spec, capabilities: capability_pb2.Capabilities) -> capability_pb2.Engine:
-    name = spec.engine or DEFAULT_ENGINE
-    for engine in capabilities.engines:
-        if engine.name == name:
-            return engine
-    allowed = ", ".join(engine.name for engine in capabilities.engines)
-    raise InvalidInput(
-        f"spec.engine is {name[:64]!r}, which this mesh does not have: it has {allowed}",
-        reason=Reason.UNKNOWN_VALUE,
-        field="spec.engine",
-        allowed=allowed,
-    )
-
-
-def _check(
-    setting: Setting, engine: capability_pb2.Engine, capabilities: capability_pb2.Capabilities, now: datetime
-) -> list[str]:
+def _check(setting: Setting, offer: Offer, now: datetime) -> list[str]:
     rule = rules.RULES[setting.path]
     if isinstance(rule, Planned):
         if rule.nothing is None or setting.value != rule.nothing:
@@ -94,49 +72,34 @@ def _check(
         return []
     if setting.path in _NOTHING_ASKED and setting.value == _NOTHING_ASKED[setting.path]:
         return []
-    support = support_of(engine, setting.path)
-    _refuse_unsupported(setting, support, engine, capabilities)
+    support = offer.support(setting.path)
+    _refuse_unsupported(setting, support, offer)
     rule(setting, now)
     for value in _names(setting):
-        _refuse_unoffered(setting, value, engine, capabilities)
+        _refuse_unoffered(setting, value, offer)
     if support == Support.HINT:
-        return [f"{setting.shown}: the engine {engine.name} leans towards it and does not promise it"]
+        return [f"{setting.shown}: the engine {offer.engine.name} leans towards it and does not promise it"]
     return []
 
 
-def support_of(engine: capability_pb2.Engine, path: str) -> "Support.Support.ValueType":
-    """What the engine says of the field or of the message around it; what neither it nor the mesh names is NO."""
-    said = {field.field: field.support for field in engine.fields}
-    while path:
-        for known in (said, _OF_THE_MESH):
-            if path in known:
-                return known[path]
-        path = path.rpartition(".")[0]
-    return Support.NO
-
-
-def _refuse_unsupported(
-    setting: Setting,
-    support: "Support.Support.ValueType",
-    engine: capability_pb2.Engine,
-    capabilities: capability_pb2.Capabilities,
-) -> None:
-    if support in (Support.EXACT, Support.HINT):
+def _refuse_unsupported(setting: Setting, support: "Support.Support.ValueType", offer: Offer) -> None:
+    if support in SUPPORTED:
         return
     if support == Support.LATER:
-        raise _not_yet(setting, f"comes with a later release of the engine {engine.name}: leave it out")
-    able = [e.name for e in capabilities.engines if support_of(e, setting.path) in (Support.EXACT, Support.HINT)]
-    raise _not_supported(setting, f"is not taken by the engine {engine.name}", engine, able)
+        raise _not_yet(setting, f"comes with a later release of the engine {offer.engine.name}: leave it out")
+    able = [other for other in offers(offer.capabilities) if other.support(setting.path) in SUPPORTED]
+    raise _not_supported(setting, f"is not taken by the engine {offer.engine.name}", offer, able)
 
 
 def _not_yet(setting: Setting, why: str) -> InvalidInput:
     return rules.refuse(setting, why, Reason.NOT_YET_SUPPORTED)
 
 
-def _not_supported(setting: Setting, why: str, engine: capability_pb2.Engine, able: Sequence[str]) -> InvalidInput:
-    names = ", ".join(able)
+def _not_supported(setting: Setting, why: str, offer: Offer, able: Sequence[Offer]) -> InvalidInput:
+    names = ", ".join(other.engine.name for other in able)
     way_out = f"choose an engine that can: {names}" if able else "no engine of this mesh can, so leave it out"
-    return rules.refuse(setting, f"{why}: {way_out}", Reason.NOT_SUPPORTED, engine=engine.name, engines=names)
+    engine = offer.engine.name
+    return rules.refuse(setting, f"{why}: {way_out}", Reason.NOT_SUPPORTED, engine=engine, engines=names)
 
 
 def _names(setting: Setting) -> list[str]:
@@ -150,60 +113,21 @@ def _names(setting: Setting) -> list[str]:
     return []
 
 
-def choices(path: str, engine: capability_pb2.Engine, capabilities: capability_pb2.Capabilities) -> tuple[str, ...]:
-    """What the field may be; empty: anything in range."""
-    if path == "outputs.formats":
-        return tuple(capabilities.formats)
-    if path == "mastering.preset":
-        return tuple(preset.name for preset in capabilities.presets)
-    lists = {"genre": engine.genres, "moods": engine.moods, "instruments": engine.instruments}
-    if path in lists:
-        return tuple(lists[path])
-    if path == "model":
-        return tuple(model.name for model in engine.models)
-    return next((tuple(field.values) for field in engine.fields if field.field == path), ())
-
-
-def pick(path: str, value: str, offered: Sequence[str]) -> str | None:
-    """The offered spelling of the value. 'en-GB' is picked as 'en', 'D dorian' where 'dorian' is offered as itself."""
-    by_folded = {name.casefold(): name for name in offered}
-    folded = value.strip().casefold()
-    if folded in by_folded:
-        return by_folded[folded]
-    if path == "language" and folded.split("-")[0] in by_folded:
-        return by_folded[folded.split("-")[0]]
-    if path == "key" and folded.split()[-1] in by_folded:
-        return value
-    return None
-
-
 # Choices of the contract itself: a value that no engine offers today is a matter of time, not a slip of the pen.
 _OF_THE_CONTRACT = ("kind", "vocals", "time_signature", "language", "key", "outputs.formats", "mastering.preset")
-_ALWAYS_OFFERED = ("genre", "moods", "instruments", "model", "outputs.formats")
 
 
-def _refuse_unoffered(
-    setting: Setting, value: str, engine: capability_pb2.Engine, capabilities: capability_pb2.Capabilities
-) -> None:
-    if _offers(engine, setting.path, value, capabilities):
+def _refuse_unoffered(setting: Setting, value: str, offer: Offer) -> None:
+    if offer.takes(setting.path, value):
         return
-    others = [e for e in capabilities.engines if e.name != engine.name]
-    able = [e.name for e in others if _offers(e, setting.path, value, capabilities)]
+    engine = offer.engine.name
+    able = [other for other in offers(offer.capabilities) if other.takes(setting.path, value)]
     if able:
-        raise _not_supported(setting, f"{value!r} is not offered by the engine {engine.name}", engine, able)
-    offered = choices(setting.path, engine, capabilities)
-    allowed = ", ".join(offered)
+        raise _not_supported(setting, f"{value!r} is not offered by the engine {engine}", offer, able)
+    allowed = ", ".join(offer.choices(setting.path))
     reason = Reason.NOT_YET_SUPPORTED if setting.path in _OF_THE_CONTRACT else Reason.UNKNOWN_VALUE
-    raise rules.refuse(
-        setting, f"is {value!r}: the engine {engine.name} offers {allowed}", reason, engine=engine.name, allowed=allowed
-    )
-
-
-def _offers(engine: capability_pb2.Engine, path: str, value: str, capabilities: capability_pb2.Capabilities) -> bool:
-    offered = choices(path, engine, capabilities)
-    if not offered and path not in _ALWAYS_OFFERED:
-        return support_of(engine, path) in (Support.EXACT, Support.HINT)
-    return pick(path, value, offered) is not None
+    why = f"is {value!r}: the engine {engine} offers {allowed}"
+    raise rules.refuse(setting, why, reason, engine=engine, allowed=allowed)
 
 
 def _refuse_contradictions(spec: Spec, shown: str) -> None:
@@ -253,9 +177,9 @@ def resolve(spec: Spec, capabilities: capability_pb2.Capabilities, *, draw_seed:
     resolved.CopyFrom(spec)
     for prose in ("prompt", "negative_prompt", "labels", "deadline"):
         resolved.ClearField(prose)
-    engine = engine_of(spec, capabilities)
-    _fix_names(resolved, engine, capabilities)
-    resolved.engine = engine.name
+    offer = offer_for(spec.engine, capabilities)
+    _fix_names(resolved, offer)
+    resolved.engine = offer.engine.name
     resolved.kind = spec.kind or Spec.SONG
     resolved.vocals = spec.vocals or Spec.OFF
     resolved.lyrics.mode = Lyrics.TEXT if _has_words(spec) else spec.lyrics.mode or Lyrics.AUTO
@@ -263,7 +187,7 @@ def resolve(spec: Spec, capabilities: capability_pb2.Capabilities, *, draw_seed:
     resolved.variations = spec.variations if spec.HasField("variations") else 1
     _fix_length(resolved)
     _fix_mastering(resolved.mastering, capabilities)
-    _fix_outputs(resolved.outputs, engine)
+    _fix_outputs(resolved.outputs, offer)
     return resolved
 
 
@@ -271,17 +195,13 @@ def _has_words(spec: Spec) -> bool:
     return bool(spec.lyrics.text) or spec.lyrics.HasField("text_artifact")
 
 
-def _fix_names(resolved: Spec, engine: capability_pb2.Engine, capabilities: capability_pb2.Capabilities) -> None:
-    def spelled(path: str, value: str) -> str:
-        return pick(path, value, choices(path, engine, capabilities)) or value
-
+def _fix_names(resolved: Spec, offer: Offer) -> None:
     for name in ("genre", "language", "time_signature"):
         if getattr(resolved, name):
-            setattr(resolved, name, spelled(name, getattr(resolved, name)))
-    for name in ("moods", "instruments"):
-        chosen = [spelled(name, value) for value in getattr(resolved, name)]
-        resolved.ClearField(name)  # type: ignore[arg-type]  # the two names of the loop are fields
-        getattr(resolved, name).extend(chosen)
+            setattr(resolved, name, offer.spelled(name, getattr(resolved, name)))
+    for listed in ("moods", "instruments"):
+        entries = getattr(resolved, listed)
+        entries[:] = [offer.spelled(listed, entry) for entry in entries]
     if resolved.key:
         resolved.key = rules.canonical_key(resolved.key)
 
@@ -303,14 +223,14 @@ def _fix_mastering(mastering: spec_pb2.Mastering, capabilities: capability_pb2.C
         mastering.ceiling_dbtp = preset.ceiling_dbtp if preset else DEFAULT_CEILING_DBTP
 
 
-def _fix_outputs(outputs: spec_pb2.Outputs, engine: capability_pb2.Engine) -> None:
+def _fix_outputs(outputs: spec_pb2.Outputs, offer: Offer) -> None:
     asked = [name.casefold() for name in outputs.formats] or DEFAULT_FORMATS
     del outputs.formats[:]
     outputs.formats.extend(dict.fromkeys(asked))
     if not outputs.HasField("stems"):
-        outputs.stems = support_of(engine, "outputs.stems") == Support.EXACT
+        outputs.stems = offer.support("outputs.stems") == Support.EXACT
     if not outputs.HasField("midi"):
-        outputs.midi = support_of(engine, "outputs.midi") == Support.EXACT
+        outputs.midi = offer.support("outputs.midi") == Support.EXACT
 
 
 def song_id(requester: Requester, *, new_id: Callable[[], str]) -> str:
@@ -365,7 +285,7 @@ def plan(
         spec_digest=spec_digest,
         batch=spec.batch,
         warnings=warnings,
-        palette=palette(engine_of(resolved, capabilities)),
+        palette=palette(offer_for(resolved.engine, capabilities)),
         deadline=timestamp(deadline_of(spec, now)),
         create_time=timestamp(now),
         update_time=timestamp(now),
@@ -407,10 +327,13 @@ def _stages(resolved: Spec) -> list[job_pb2.Stage]:
     return [job_pb2.Stage(name=name, lane=lane) for name, lane in zip(names, lanes_of(resolved), strict=True)]
 
 
-def palette(engine: capability_pb2.Engine) -> job_pb2.Palette:
-    signatures = next((f.values for f in engine.fields if f.field == "time_signature"), ())
+def palette(offer: Offer) -> job_pb2.Palette:
+    engine = offer.engine
     return job_pb2.Palette(
-        genres=engine.genres, moods=engine.moods, instruments=engine.instruments, time_signatures=signatures
+        genres=engine.genres,
+        moods=engine.moods,
+        instruments=engine.instruments,
+        time_signatures=offer.choices("time_signature"),
     )
 
 
@@ -423,7 +346,7 @@ _STEM_BYTES_PER_S = 100_000
 
 def estimate(resolved: Spec, capabilities: capability_pb2.Capabilities, *, ahead: int) -> song_pb2.Estimate:
     """`ahead`: songs before it in its lane, taken to be like it."""
-    engine = engine_of(resolved, capabilities)
+    engine = offer_for(resolved.engine, capabilities).engine
     seconds = resolved.duration_seconds * resolved.variations
     composing = engine.cpu_seconds_per_second * seconds
     cpu_seconds = _WRITE_CPU_S + composing + _MASTER_CPU_S_PER_S * seconds
