@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sys
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ async def up(common: Common) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     try:
-        async with own_mesh(home_of(common), {}) as mesh:
+        async with own_mesh(home_of(common), {}, _to_stderr) as mesh:
             _print(mesh.info, as_json=common.json)
             await asyncio.Event().wait()
     except asyncio.CancelledError:
@@ -55,6 +56,10 @@ def version(common: Common) -> None:
     """Prints the version."""
     number = version_of("harmonia")
     print(json.dumps({"version": number}) if common.json else f"harmonia {number}")
+
+
+def _to_stderr(line: str) -> None:
+    print(f"harmonia: {line}", file=sys.stderr, flush=True)
 
 
 def _print(info: "MeshInfo", *, as_json: bool) -> None:

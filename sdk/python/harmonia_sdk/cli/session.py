@@ -3,13 +3,14 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harmonia_sdk.cli.options import Common
+from harmonia_sdk.cli.show import say
 from harmonia_sdk.cli.users import LOOK_S, join, last_to_leave, users_of
 from harmonia_sdk.client import AsyncClient
 from harmonia_sdk.endpoint import Endpoint, is_locked, local_endpoint, read_ca, read_token, remote_endpoint
@@ -35,10 +36,10 @@ async def session(common: Common, *, ephemeral: bool = False, may_start: bool = 
         endpoint = None if ephemeral else remote_of(common)
         if endpoint is None and ephemeral:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harmonia-")))
-            endpoint = await stack.enter_async_context(_mesh_of_ours(folder, _warm(home_of(common))))
+            endpoint = await stack.enter_async_context(_mesh_of_ours(folder, _warm(home_of(common)), _say(common)))
             private = True
         elif endpoint is None:
-            endpoint, private = await _local(stack, home_of(common), may_start=may_start)
+            endpoint, private = await _local(stack, common, may_start=may_start)
         client = await stack.enter_async_context(AsyncClient.at(endpoint))
         yield Session(client, private)
 
@@ -57,14 +58,16 @@ def remote_of(common: Common) -> Endpoint | None:
     return _remote(common.server, ca=common.ca, token_file=common.token_file)
 
 
-def own_mesh(home: Path, environment: Mapping[str, str]) -> "AbstractAsyncContextManager[Mesh]":
+def own_mesh(
+    home: Path, environment: Mapping[str, str], say: Callable[[str], None]
+) -> "AbstractAsyncContextManager[Mesh]":
     """harmonia_local's running_mesh, where that is installed."""
     try:
         from harmonia_local.mesh import running_mesh
     except ModuleNotFoundError as exc:
         message = "no mesh to talk to: install one with pip install 'harmonia[local]', or name one with --server"
         raise Unavailable(message, reason=Reason.UNREACHABLE, field="server") from exc
-    return running_mesh(home, environment=environment)
+    return running_mesh(home, environment=environment, say=say)
 
 
 def no_mesh(home: Path) -> Unavailable:
@@ -72,15 +75,16 @@ def no_mesh(home: Path) -> Unavailable:
     return Unavailable(message, reason=Reason.UNREACHABLE, field="home")
 
 
-async def _local(stack: AsyncExitStack, home: Path, *, may_start: bool) -> tuple[Endpoint, bool]:
+async def _local(stack: AsyncExitStack, common: Common, *, may_start: bool) -> tuple[Endpoint, bool]:
     """The mesh of a home, and whether it is ours."""
+    home = home_of(common)
     while True:
         if (found := await _joined(stack, home)) is not None:
             return found, False
         if not may_start:
             raise no_mesh(home)
         try:
-            return await stack.enter_async_context(_mesh_of_ours(home, {})), True
+            return await stack.enter_async_context(_mesh_of_ours(home, {}, _say(common))), True
         except FailedPrecondition as error:
             if error.reason != Reason.HOME_IN_USE:
                 raise
@@ -103,13 +107,15 @@ async def _joined(stack: AsyncExitStack, home: Path) -> Endpoint | None:
 
 
 @asynccontextmanager
-async def _mesh_of_ours(home: Path, environment: Mapping[str, str]) -> AsyncIterator[Endpoint]:
+async def _mesh_of_ours(
+    home: Path, environment: Mapping[str, str], say: Callable[[str], None]
+) -> AsyncIterator[Endpoint]:
     """Ends with the command, but not before other commands that came to use it have ended; SIGTERM waits for nobody."""
     async with AsyncExitStack() as stack:
         try:
             # Its processes are told to stop before `users` is let go.
             users = stack.enter_context(_made_users_of(home))
-            await stack.enter_async_context(own_mesh(home, environment))
+            await stack.enter_async_context(own_mesh(home, environment, say))
         except OSError as exc:
             message = f"cannot keep a mesh in {home}: {exc.strerror or exc}"
             raise InvalidInput(message, reason=Reason.MALFORMED, field="home") from exc
@@ -129,6 +135,11 @@ def _made_users_of(home: Path) -> Iterator[int]:
     (home / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
     with users_of(home) as users:
         yield users
+
+
+def _say(common: Common) -> Callable[[str], None]:
+    """A process that is started again is news, and no error: stderr is kept for the one line of an error."""
+    return (lambda _: None) if common.json else say
 
 
 def _warm(home: Path) -> Mapping[str, str]:
