@@ -14,7 +14,7 @@ async def main() -> None:
     key, chain, ca = ((pki / name).read_bytes() for name in ("gateway.key.pem", "gateway.pem", "ca.pem"))
     credentials = grpc.ssl_server_credentials([(key, chain)], ca, require_client_auth=True)
     server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(_echo)
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(_echo)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Echo", {"Echo": handler}),))
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()

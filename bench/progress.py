@@ -19,6 +19,7 @@ async def rows() -> list[Row]:
     latencies = []
     async with noop_mesh() as measured:
         pki = measured.home / "pki"
+        await measured.client.create(spec_pb2.SongSpec(prompt="techno"))  # capabilities are known from here on
         await measured.mesh.kill("lyricist", signal.SIGSTOP)
         song = await measured.client.create(spec_pb2.SongSpec(prompt="techno"))
         worker = Connection("composer", Credentials(pki / "composer.pem", pki / "composer.key.pem", pki / "ca.pem"))

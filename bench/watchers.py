@@ -15,7 +15,7 @@ async def rows() -> list[Row]:
     async with noop_mesh() as measured:
         song = await measured.client.create(spec_pb2.SongSpec(prompt="techno"))
 
-        async def watch() -> tuple[list[int], float]:
+        async def watch() -> tuple[list["song_pb2.Song.State.ValueType"], float]:
             async with AsyncClient(home=measured.home) as client:
                 states = [e.song.state async for e in client.watch(song.name) if e.HasField("song")]
             return states, time.perf_counter()
