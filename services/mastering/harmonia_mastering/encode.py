@@ -7,6 +7,7 @@ large goes through the pipes. The same samples and tags give the same bytes.
 
 import json
 import sys
+import time
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from io import BytesIO
@@ -59,7 +60,7 @@ def fill(order: Order) -> None:
 
 
 def wav(samples: NDArray[np.float32], rate_hz: int, tags: Tags) -> bytes:
-    """24-bit PCM with an ID3 chunk: LIST INFO has no place for tempo, key and words, and where it stands ID3 is ignored."""
+    """24-bit PCM with an ID3 chunk; LIST INFO has no place for tempo, key and words, and hides the ID3 from ffmpeg."""
     pcm = _pcm24(samples)
     packed = np.ascontiguousarray(pcm.view(np.uint8).reshape(-1, 4)[:, :3]).tobytes()
     channels = samples.shape[0]
@@ -108,9 +109,11 @@ def _pcm24(samples: NDArray[np.float32]) -> NDArray[np.int32]:
 def serve(orders: BinaryIO, answers: BinaryIO) -> None:
     """Fills orders until there are no more. What an encoder raises is its answer; what kills it, the parent sees."""
     for line in orders:
-        answer = {}
+        answer: dict[str, str | float] = {}
+        started = time.process_time()
         try:
             fill(Order.from_json(line))
+            answer["cpu_s"] = time.process_time() - started
         except (ValueError, RuntimeError, OSError) as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer).encode() + b"\n")

@@ -34,8 +34,11 @@ class Encoders:
     ) -> None:
         await asyncio.gather(*(self._end(process) for process in tuple(self._all)))
 
-    async def encode(self, order: Order) -> None:
-        """Raises Unavailable when the encoder dies, Internal when it says why it cannot, DeadlineExceeded."""
+    async def encode(self, order: Order) -> float:
+        """The CPU seconds it took.
+
+        Raises Unavailable when the encoder dies, DeadlineExceeded when it hangs, Internal when it says why it cannot.
+        """
         process: Process | None = await self._idle.get()
         try:
             if process is None or process.returncode is not None:
@@ -51,8 +54,9 @@ class Encoders:
             self._idle.put_nowait(process)
         if "error" in answer:
             raise Internal(f"{order.format}: {answer['error']}", reason=Reason.ENCODER_FAILED)
+        return float(answer["cpu_s"])
 
-    async def _ask(self, process: Process, order: Order) -> dict[str, str]:
+    async def _ask(self, process: Process, order: Order) -> dict[str, str | float]:
         stdin, stdout = process.stdin, process.stdout
         assert stdin
         assert stdout
@@ -68,7 +72,7 @@ class Encoders:
             raise _died(order) from error
         if not line.endswith(b"\n"):
             raise _died(order)
-        answer: dict[str, str] = json.loads(line)
+        answer: dict[str, str | float] = json.loads(line)
         return answer
 
     async def _start(self) -> Process:

@@ -77,11 +77,11 @@ def _chroma(samples: NDArray[np.float32], rate_hz: int) -> tuple[NDArray[np.floa
 
 
 def _by_class(
-    weights: NDArray[np.floating], hz: NDArray[np.float64], lowest_hz: float, highest_hz: float
+    weights: NDArray[np.floating], hz: NDArray[np.floating], lowest_hz: float, highest_hz: float
 ) -> NDArray[np.float64]:
     inside = (hz >= lowest_hz) & (hz <= highest_hz)
     pitch = 69 + 12 * np.log2(hz[inside] / 440)
     # A partial in the crack between two semitones belongs to neither.
     trust = np.cos(np.pi * (pitch - np.rint(pitch))) ** 2
     totals = weights[:, inside].sum(axis=0) * trust
-    return np.bincount(np.rint(pitch).astype(int) % 12, weights=totals, minlength=12)
+    return np.bincount(np.rint(pitch).astype(int) % 12, weights=totals, minlength=12).astype(np.float64)

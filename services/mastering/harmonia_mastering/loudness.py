@@ -1,7 +1,7 @@
 """Loudness and true peak of a recording: ITU-R BS.1770-4, EBU Tech 3341 and 3342.
 
-Pure: arrays in, numbers out. It refuses rates outside 8 to 384 kHz and layouts beyond 5.1; samples that are not
-finite are the business of whoever decodes.
+Pure: arrays in, numbers out. It refuses layouts beyond 5.1 and rates outside 8 to 384 kHz (InvalidInput); samples that
+are not finite are the business of whoever decodes.
 """
 
 import math
@@ -12,10 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from harmonia_mastering.layout import check_layout
 from harmonia_mastering.true_peak import Samples, true_peak
-
-MIN_RATE_HZ = 8_000
-MAX_RATE_HZ = 384_000
 
 # BS.1770-4 table 3: surrounds weigh 1.41, the LFE is left out. Orders are those of WAVE files.
 _WEIGHTS = {
@@ -26,7 +24,6 @@ _WEIGHTS = {
     5: (1.0, 1.0, 1.0, 1.41, 1.41),
     6: (1.0, 1.0, 1.0, 0.0, 1.41, 1.41),
 }
-MAX_CHANNELS = max(_WEIGHTS)
 
 # Hops of 10 ms: at 100 ms the momentary maximum misses Tech 3341 tests 13 and 14.
 _HOPS_PER_SECOND = 100
@@ -88,13 +85,6 @@ def hop_energies(samples: Samples, rate_hz: int) -> NDArray[np.float64]:
     check_layout(samples.shape[0], rate_hz)
     weights = np.array(_WEIGHTS[samples.shape[0]])
     return _hop_energies(samples, weights, k_weighting(rate_hz), round(rate_hz / _HOPS_PER_SECOND))
-
-
-def check_layout(channels: int, rate_hz: int) -> None:
-    if channels not in _WEIGHTS:
-        raise ValueError(f"{channels} channels: the meter knows 1 to {MAX_CHANNELS}")
-    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-        raise ValueError(f"{rate_hz} Hz: the meter works from {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz")
 
 
 def decibels(linear: float) -> float | None:

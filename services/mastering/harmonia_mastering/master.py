@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_mastering import limiter
 from harmonia_mastering.loudness import Loudness, integrated, measure
 from harmonia_mastering.true_peak import Samples, peak_envelope, residue, true_peak
@@ -43,9 +44,11 @@ class Target:
 
     def __post_init__(self) -> None:
         if self.loudness_lufs is not None and not -30 <= self.loudness_lufs <= -8:
-            raise ValueError(f"target of {self.loudness_lufs} LUFS: allowed is -30 to -8")
+            message = f"a target of {self.loudness_lufs} LUFS: allowed are -30 to -8"
+            raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="mastering.target_lufs")
         if not -9 <= self.ceiling_dbtp <= 0:
-            raise ValueError(f"ceiling of {self.ceiling_dbtp} dBTP: allowed is -9 to 0")
+            message = f"a ceiling of {self.ceiling_dbtp} dBTP: allowed are -9 to 0"
+            raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="mastering.ceiling_dbtp")
 
 
 PRESETS: Mapping[Preset, Target] = {
@@ -83,11 +86,11 @@ def master(samples: Samples, rate_hz: int, target: Target, *, check: Callable[[]
     """Secant on the gain in front of the limiter until the loudness is the target's within 0.02 LU.
 
     Silence, and what is shorter than 400 ms, has no loudness to correct: it passes with no gain, under the ceiling.
-    samples: float32 [channels, n], full scale ±1; ValueError when one is not finite.
+    samples: float32 [channels, n], full scale ±1; InvalidInput when one is not finite.
     check is called several times a second of work and may raise to stop it.
     """
     if not np.isfinite(samples).all():
-        raise ValueError("samples that are not finite cannot be mastered")
+        raise InvalidInput("samples that are not finite cannot be mastered", reason=Reason.AUDIO_UNREADABLE)
     samples = np.ascontiguousarray(samples, dtype=np.float32)
     before = integrated(samples, rate_hz)
     envelope = peak_envelope(samples)

@@ -51,7 +51,6 @@ def vorbis_comment(tags: Tags) -> bytes:
         "GENRE": tags.genre,
         "BPM": _number(tags.bpm),
         "KEY": tags.key,
-        "INITIALKEY": _short_key(tags.key),
         "LYRICS": tags.lyrics,
         "COMMENT": tags.comment,
     }

@@ -6,6 +6,7 @@ import numpy as np
 import pyebur128
 import pytest
 
+from harmonia_chassis.errors import InvalidInput
 from harmonia_mastering import loudness
 from harmonia_mastering.true_peak import Samples, true_peak
 
@@ -212,5 +213,5 @@ def test_odd_rates_read_the_same_tone_the_same(rate_hz: int) -> None:
 
 @pytest.mark.parametrize(("channels", "rate_hz", "word"), [(7, 48_000, "7 channels"), (2, 4_000, "4000 Hz")])
 def test_layouts_the_standard_does_not_know_are_refused(channels: int, rate_hz: int, word: str) -> None:
-    with pytest.raises(ValueError, match=word):
+    with pytest.raises(InvalidInput, match=word):
         loudness.measure(np.zeros((channels, 48_000), dtype=np.float32), rate_hz)

@@ -4,6 +4,7 @@ import numpy as np
 import pyebur128
 import pytest
 
+from harmonia_chassis.errors import InvalidInput
 from harmonia_mastering import limiter
 from harmonia_mastering.master import PRESETS, Preset, Target, lower_peaks, master
 from harmonia_mastering.true_peak import Samples, peak_envelope, true_peak
@@ -151,7 +152,7 @@ def test_samples_that_are_not_finite_are_refused(poison: float) -> None:
     signal = music(1)
     signal[0, 77] = poison
 
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(InvalidInput, match="not finite"):
         master(signal, RATE_HZ, PRESETS[Preset.STREAMING])
 
 
@@ -166,7 +167,7 @@ def test_a_target_out_of_reach_is_said_so_and_still_under_the_ceiling() -> None:
 
 @pytest.mark.parametrize(("lufs", "dbtp", "word"), [(-31, -1, "-31 LUFS"), (-7, -1, "-7 LUFS"), (-14, 0.5, "0.5 dBTP")])
 def test_targets_out_of_range_are_refused(lufs: float, dbtp: float, word: str) -> None:
-    with pytest.raises(ValueError, match=word):
+    with pytest.raises(InvalidInput, match=word):
         Target(lufs, dbtp)
 
 

@@ -1,0 +1,162 @@
+"""Protobuf to what mastering works with, and back. PURE."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harmonia.audio.v1 import audio_pb2
+from harmonia.capability.v1 import capability_pb2
+from harmonia.composer.v1 import composer_pb2
+from harmonia.job.v1 import job_pb2
+from harmonia.lyricist.v1 import lyricist_pb2
+from harmonia.mastering.v1 import mastering_pb2 as pb
+from harmonia.song.v1 import brief_pb2, spec_pb2
+from harmonia_chassis.errors import InvalidInput, Reason
+from harmonia_mastering.encode import Format
+from harmonia_mastering.key import Key
+from harmonia_mastering.loudness import Loudness
+from harmonia_mastering.master import PRESETS, Preset, Target
+from harmonia_mastering.tags import Tags
+from harmonia_mastering.tempo import Tempo
+
+ARTIST = "Harmonia"
+# Of a spec, what says nothing about the sound: the same song later, or under another label, has the same bytes.
+_NOT_SOUND = ("labels", "project", "deadline", "batch", "webhook")
+
+
+def request_from(job: job_pb2.Job) -> pb.MasterRequest:
+    """The master stage of a job whose song has been written and composed."""
+    written, composed = _written(job), _composed(job)
+    brief = written.brief
+    request = pb.MasterRequest(
+        mastering=job.resolved.mastering,
+        formats=job.resolved.outputs.formats,
+        tags=pb.Tags(
+            title=job.resolved.title or brief.title,
+            artist=ARTIST,
+            genre=brief.genre,
+            bpm=brief.bpm,
+            key=brief.key,
+            lyrics=_words(brief.lyrics),
+            comment=digest(job.resolved, composed.engine_version),
+        ),
+    )
+    for take, made in enumerate(composed.takes, start=1):
+        request.sources.add(take=take, seed=made.seed, premaster=made.premaster)
+    if written.HasField("lyrics") and composed.takes and composed.takes[0].HasField("lyrics_text"):
+        request.lyrics.CopyFrom(composed.takes[0].lyrics_text)
+    return request
+
+
+def digest(resolved: spec_pb2.SongSpec, engine_version: str) -> str:
+    """SHA-256 of all that decides how a song sounds."""
+    sound = spec_pb2.SongSpec()
+    sound.CopyFrom(resolved)
+    for field in _NOT_SOUND:
+        sound.ClearField(field)  # type: ignore[arg-type]  # all are fields
+    return hashlib.sha256(sound.SerializeToString(deterministic=True) + engine_version.encode()).hexdigest()
+
+
+def _written(job: job_pb2.Job) -> lyricist_pb2.WriteResult:
+    return next((stage.result.write for stage in job.stages if stage.name == "write"), lyricist_pb2.WriteResult())
+
+
+def _composed(job: job_pb2.Job) -> composer_pb2.ComposeResult:
+    return next((stage.result.compose for stage in job.stages if stage.name == "compose"), composer_pb2.ComposeResult())
+
+
+def _words(lyrics: brief_pb2.Lyrics) -> str:
+    return "\n\n".join("\n".join(line.text for line in section.lines) for section in lyrics.sections)
+
+
+def target_from_proto(mastering: spec_pb2.Mastering) -> Target:
+    """The preset's, where it is not overridden; raises InvalidInput naming the field."""
+    name = spec_pb2.Mastering.Preset.Name(mastering.preset or spec_pb2.Mastering.STREAMING)
+    preset = PRESETS[Preset(name)]
+    return Target(
+        mastering.target_lufs if mastering.HasField("target_lufs") else preset.loudness_lufs,
+        mastering.ceiling_dbtp if mastering.HasField("ceiling_dbtp") else preset.ceiling_dbtp,
+    )
+
+
+def formats_from_proto(formats: Sequence[str]) -> list[Format]:
+    """Without repetition; all of them when none is named."""
+    known = {one.value for one in Format}
+    for name in formats:
+        if name not in known:
+            message = f'"{name}" is no format of this release: allowed are {", ".join(Format)}'
+            raise InvalidInput(message, reason=Reason.UNKNOWN_VALUE, field="formats")
+    return [Format(name) for name in dict.fromkeys(formats)] or list(Format)
+
+
+def tags_from_proto(tags: pb.Tags) -> Tags:
+    return Tags(
+        title=tags.title,
+        artist=tags.artist,
+        genre=tags.genre,
+        bpm=tags.bpm,
+        key=tags.key,
+        lyrics=tags.lyrics,
+        comment=tags.comment,
+    )
+
+
+def with_lyrics(tags: Tags, lyrics: str) -> Tags:
+    return replace(tags, lyrics=lyrics)
+
+
+def check_sources(request: pb.MasterRequest) -> None:
+    if not request.sources:
+        raise InvalidInput("nothing to master", reason=Reason.MISSING, field="sources")
+
+
+def analysis_to_proto(
+    tags: Tags, tempo: Tempo, key: Key, loudness: Loudness, *, gain_reduction_db: float
+) -> audio_pb2.Analysis:
+    """What was asked for beside what came out."""
+    measured = loudness_to_proto(loudness)
+    measured.gain_reduction_db = gain_reduction_db
+    return audio_pb2.Analysis(
+        tempo=audio_pb2.Analysis.Tempo(requested=tags.bpm, measured=tempo.bpm, confidence=tempo.confidence),
+        key=audio_pb2.Analysis.Key(requested=tags.key, measured=key.name, confidence=key.confidence),
+        loudness=measured,
+    )
+
+
+def loudness_to_proto(loudness: Loudness) -> audio_pb2.Loudness:
+    return audio_pb2.Loudness(
+        integrated_lufs=loudness.integrated_lufs,
+        range_lu=loudness.range_lu,
+        true_peak_dbtp=loudness.true_peak_dbtp,
+        max_momentary_lufs=loudness.max_momentary_lufs,
+        max_short_term_lufs=loudness.max_short_term_lufs,
+    )
+
+
+def reading_to_proto(
+    loudness: Loudness, tempo: Tempo, key: Key, *, channels: int, length: int, rate_hz: int
+) -> audio_pb2.AnalyzeResponse:
+    """Tempo and key are absent where nothing recurs or nothing has a pitch."""
+    response = audio_pb2.AnalyzeResponse(
+        loudness=loudness_to_proto(loudness),
+        duration_seconds=length / rate_hz,
+        sample_rate_hz=rate_hz,
+        channels=channels,
+    )
+    if tempo.bpm:
+        response.tempo.bpm, response.tempo.confidence = tempo.bpm, tempo.confidence
+        response.tempo.alternatives_bpm.extend(tempo.alternatives_bpm)
+    if key.name:
+        response.key.name, response.key.confidence = key.name, key.confidence
+        response.key.alternatives.extend(key.alternatives)
+    return response
+
+
+def capabilities_to_proto() -> pb.GetCapabilitiesResponse:
+    presets = [
+        capability_pb2.MasteringPreset(
+            name=preset, target_lufs=target.loudness_lufs or 0.0, ceiling_dbtp=target.ceiling_dbtp
+        )
+        for preset, target in PRESETS.items()
+    ]
+    return pb.GetCapabilitiesResponse(presets=presets, formats=list(Format))
