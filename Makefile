@@ -8,7 +8,7 @@ PACKAGES = proto/gen/python chassis $(wildcard services/*) local sdk/python
 # A set is installed once per content of its lock and of our own package files.
 stamp = .venv/.$(1)-$(shell cat requirements/$(1).lock requirements/bootstrap.lock $(PACKAGES:%=%/pyproject.toml) | cksum | tr ' ' -)
 
-.PHONY: help song test check up proto bench chaos sound-report lyrics-report rest studio clean
+.PHONY: help song test check up proto locks bench chaos clean
 help:
 	@echo 'make song PROMPT="…" [OUT=DIR] [ARGS="--seed 7"]   make a song'
 	@echo 'make up        run the mesh in the foreground'
@@ -17,6 +17,7 @@ help:
 	@echo 'make bench     benchmarks, as tables'
 	@echo 'make chaos     the kill suite: ALL=1, or SONGS=100 KILLS=30 SEED=1'
 	@echo 'make proto     regenerate code and pages from contracts and settings'
+	@echo 'make locks     resolve the dependencies anew'
 	@echo 'make clean     remove what make made'
 
 song: $(call stamp,embedded)
@@ -35,6 +36,9 @@ check: $(call stamp,dev)
 proto: $(call stamp,dev)
 	@PATH="$$PWD/$(BIN):$$PATH" ./proto/generate.sh
 	@$(BIN)/python docs/generate.py
+
+locks: $(call stamp,dev)
+	@PATH="$$PWD/$(BIN):$$PATH" ./requirements/lock.sh
 
 bench: $(call stamp,test)
 	@$(BIN)/python -m bench $(ARGS)

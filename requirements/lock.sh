@@ -1,0 +1,13 @@
+#!/bin/sh
+# Resolves every set anew: `make locks`. One resolution (dev, the union of all) constrains the others, so they agree.
+set -eu
+cd "$(dirname "$0")"
+lock() {
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+        --allow-unsafe --strip-extras "$@"
+}
+lock bootstrap.in -o bootstrap.lock
+lock dev.in -o dev.lock
+for set in gateway lyricist composer mastering artifacts embedded test; do
+    lock "$set.in" -c dev.lock -o "$set.lock"
+done
