@@ -102,7 +102,7 @@ class _Reader:
     def kind(self) -> Kind:
         clue = next(iter(self.says.of("kind")), None)
         if self.asked.kind:
-            if clue and clue.value != self.asked.kind:
+            if clue and clue.value != self.asked.kind and clue.value in self.palette.kinds:
                 self.overruled("kind", clue.value, self.asked.kind)
             return self.asked.kind
         if clue is None:
@@ -162,7 +162,7 @@ class _Reader:
         if subject:
             self.note(says.quote(subject), "lyrics", f"about {subject.value}")
             return subject.value
-        about = self.asked.title or (says.title.value if says.title else "") or content(says)
+        about = says.title.value if says.title else content(says)
         self.note(says.quote(wanted[0]) if wanted else "", "lyrics", f"about {about}" if about else "words")
         return about
 
@@ -185,15 +185,13 @@ class _Reader:
         """What the prompt names, and what is played."""
         named = self._named_genre()
         if self.asked.genre:
-            if named and self._canonical(named) != self.asked.genre:
+            if named and self._played(self._canonical(named)) != self.asked.genre:
                 self.overruled("genre", self.says.quote(named), self.asked.genre)
             return None, self._habits(self.asked.genre)
         if named is None:
             return None, self._habits(self._guessed_genre())
         genre, text = self._canonical(named), self.says.quote(named)
-        played = (
-            choose.nearest_genre(genre, self.palette.genres, self.lexicon) if genre in self.lexicon.genres else genre
-        )
+        played = self._played(genre)
         if played != genre:
             self.warn(f"genre: the engine does not play {text}; {played} is the nearest it has")
         elif named.kind == "akin":
@@ -203,6 +201,10 @@ class _Reader:
 
     def _canonical(self, clue: Clue) -> str:
         return self.lexicon.styles[clue.value].genre if clue.kind == "style" else clue.value
+
+    def _played(self, genre: str) -> str:
+        known = genre in self.lexicon.genres
+        return choose.nearest_genre(genre, self.palette.genres, self.lexicon) if known else genre
 
     def _habits(self, genre: str) -> Genre:
         known = self.lexicon.genres.get(genre)
@@ -270,7 +272,7 @@ class _Reader:
     def moods(self, named: Clue | None, genre: Genre) -> tuple[str, ...]:
         said = self._said_moods()
         if self.asked.moods:
-            if said and not set(said) & set(self.asked.moods):
+            if said and not {self._nearest_mood(mood) for mood in said} & set(self.asked.moods):
                 self.overruled("moods", ", ".join(said), ", ".join(self.asked.moods))
             return self.asked.moods
         avoided = {clue.value for clue in self.denied("mood")}
@@ -295,12 +297,15 @@ class _Reader:
         return said
 
     def _offered_mood(self, mood: str, text: str) -> str:
-        if not self.palette.moods or mood in self.palette.moods:
-            return mood
-        nearest = choose.nearest_mood(mood, self.palette.moods, self.lexicon)
-        if nearest:
+        nearest = self._nearest_mood(mood)
+        if nearest and nearest != mood:
             self.warn(f"moods: the engine has no {mood} mood ({text}); {nearest} is the nearest it has")
         return nearest
+
+    def _nearest_mood(self, mood: str) -> str:
+        if not self.palette.moods or mood in self.palette.moods:
+            return mood
+        return choose.nearest_mood(mood, self.palette.moods, self.lexicon)
 
     def _weigh(self, moods: Sequence[str]) -> None:
         places = [self.lexicon.moods[mood] for mood in moods if mood in self.lexicon.moods]
@@ -329,7 +334,7 @@ class _Reader:
             low, high = self.lexicon.styles[named.value].bpm
         said = self.says.of("bpm")
         if self.asked.bpm is not None:
-            if said and abs(said[0].number - self.asked.bpm) > 0.5:
+            if said and abs(min(max(said[0].number, _LOWEST_BPM), _HIGHEST_BPM) - self.asked.bpm) > 0.5:
                 self.overruled("bpm", said[0].value, f"{self.asked.bpm:g}")
             return self.asked.bpm
         level, text = self._tempo_words()
@@ -403,7 +408,8 @@ class _Reader:
     def metre(self, genre: Genre) -> str:
         clue = next(iter([*self.says.of("time_signature"), *self.says.of("metre")]), None)
         if self.asked.time_signature:
-            if clue and clue.value != self.asked.time_signature:
+            offered = self.palette.time_signatures
+            if clue and choose.nearest_metre(clue.value, offered) != self.asked.time_signature:
                 self.overruled("time_signature", clue.value, self.asked.time_signature)
             return self.asked.time_signature
         waltz = next((c for c in self.says.of("genre", "style", "akin") if self._canonical(c) == "waltz"), None)
@@ -422,7 +428,7 @@ class _Reader:
         said = self.says.of("duration_seconds") or self.says.of("length")
         bars = next(iter(self.says.of("bars")), None)
         if self.asked.duration_seconds is not None:
-            if said and abs(said[0].number - self.asked.duration_seconds) > 0.5:
+            if said and abs(min(max(said[0].number, _SHORTEST_S), _LONGEST_S) - self.asked.duration_seconds) > 0.5:
                 self.overruled("duration_seconds", self.says.quote(said[0]), f"{self.asked.duration_seconds:g}")
             return self.asked.duration_seconds
         if not said and not bars:
@@ -442,54 +448,67 @@ class _Reader:
 
     def instruments(self, genre: Genre) -> tuple[tuple[str, ...], tuple[str, ...]]:
         denied = self._denied_instruments()
-        if self.asked.instruments:
-            said = self._wanted_instruments(genre, denied, quiet=True)
-            if said and not set(said) & set(self.asked.instruments):
-                self.overruled("instruments", ", ".join(said), ", ".join(self.asked.instruments))
-            return self.asked.instruments, tuple(name for name in denied if name not in self.asked.instruments)
-        wanted = self._wanted_instruments(genre, denied, quiet=False)
+        wanted = self._wanted_instruments(genre, denied)
         if wanted and self._alone():
-            others = [name for name in self.palette.instruments or ("drums", "bass") if name not in wanted]
-            denied.update(dict.fromkeys(others, ""))
-        return tuple(wanted)[:_MOST_INSTRUMENTS], tuple(denied)
+            named = self.asked.instruments or wanted
+            others = self.palette.instruments or ("drums", "bass")
+            denied.update({name: "" for name in others if name not in named})
+        if self.asked.instruments:
+            if wanted and not set(wanted) & set(self.asked.instruments):
+                self.overruled("instruments", ", ".join(wanted), ", ".join(self.asked.instruments))
+            played = self.asked.instruments
+        else:
+            played = tuple(wanted)[:_MOST_INSTRUMENTS]
+            for name in played:
+                self.note(wanted[name], "instruments", name)
+        excluded = tuple(name for name in denied if not any(self._bars(name, other) for other in played))
+        for name in excluded:
+            self.note(denied[name], "excluded_instruments", name)
+        return played, excluded
 
     def _denied_instruments(self) -> dict[str, str]:
-        """A family by its general word: "no synths" bars pads and arpeggios too."""
+        """By the user's words for them. A family by its general word: "no synths" bars pads and arpeggios too, but
+        not the one that is asked for by name."""
         denied: dict[str, str] = {}
+        named = {clue.value for clue in self.says.of("instrument")}
         for clue in self.denied("instrument"):
             known = self.lexicon.instruments.get(clue.value)
-            names = [clue.value]
-            if known and clue.value in ("drums", "bass", "guitar", "synth", "strings", "brass"):
-                names += [n for n in self.palette.instruments if self._family(n) == known.family and n != clue.value]
-            for name in names:
-                if name not in denied:
-                    denied[name] = self._quote(clue)
-                    self.note(self._quote(clue), "excluded_instruments", name)
+            kin = [n for n in self.palette.instruments if known and known.general and self._family(n) == known.family]
+            for name in (clue.value, *(name for name in kin if name not in named)):
+                denied.setdefault(name, self._quote(clue))
         return denied
+
+    def _bars(self, denied: str, played: str) -> bool:
+        """Whether excluding the one by name would silence the other: engines may take "guitar" for all guitars."""
+        known = self.lexicon.instruments.get(denied)
+        general = known is not None and known.general and self._family(played) == known.family
+        return general or denied in (played, *played.split())
 
     def _family(self, name: str) -> str:
         known = self.lexicon.instruments.get(name)
         return known.family if known else ""
 
-    def _wanted_instruments(self, genre: Genre, denied: dict[str, str], *, quiet: bool) -> list[str]:
-        wanted: list[str] = []
+    def _wanted_instruments(self, genre: Genre, denied: dict[str, str]) -> dict[str, str]:
+        """What the engine has of what the prompt names, by the user's words for it."""
+        wanted: dict[str, str] = {}
+        offered = tuple(name for name in self.palette.instruments if name not in denied)
         for clue in self.says.of("instrument"):
             text = self.says.quote(clue)
             if clue.value in denied:
-                if not quiet:
-                    self.warn(f"instruments: {clue.value} is both asked for and refused; it is left out")
+                self.warn(f"instruments: {clue.value} is both asked for and refused; it is left out")
                 continue
-            offered = tuple(name for name in self.palette.instruments if name not in denied)
             name = choose.nearest_instrument(clue.value, offered, genre.instruments, self.lexicon)
-            if not quiet and not name:
+            if not name:
                 self.warn(f"instruments: the engine has no {text}, nor anything like it; it is left out")
-            elif not quiet and name != clue.value:
+            elif name != clue.value and not self._meant(clue.value, name):
                 self.warn(f"instruments: the engine has no {text}; {name} is the nearest it has")
-            if name and name not in wanted:
-                wanted.append(name)
-                if not quiet:
-                    self.note(text, "instruments", name)
+            if name:
+                wanted.setdefault(name, text)
         return wanted
+
+    def _meant(self, general: str, name: str) -> bool:
+        known = self.lexicon.instruments.get(general)
+        return known is not None and known.general and self._family(name) == known.family
 
     def _alone(self) -> bool:
         """ "solo piano", "just guitar and voice", "piano only"."""

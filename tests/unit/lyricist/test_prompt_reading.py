@@ -172,7 +172,7 @@ def test_fields_win_over_the_prompt_and_conflicts_are_said(lexicon: Lexicon) -> 
     )
     prompt = "dark techno beat called 'Theirs', 132 bpm, F minor, 4/4, 2 minutes, with vocals and synth, in german"
 
-    reading = read(prompt, asked, Palette(), lexicon=lexicon)
+    reading = read(prompt, asked, Palette(kinds=tuple(Kind)), lexicon=lexicon)
 
     b = reading.brief
     assert (b.genre, b.bpm, b.key, b.time_signature, b.duration_seconds) == ("folk", 100, "C major", "3/4", 30)
@@ -210,3 +210,30 @@ def test_understood_quotes_the_user(lexicon: Lexicon) -> None:
     assert reading.brief.bpm == 84
     assert reading.brief.key == "Ab minor"
     assert all(u.text in prompt for u in reading.understood)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[row["text"][:40] or "empty" for row in TABLE])
+def test_the_brief_as_fields_gives_the_same_brief_again(row: dict[str, Any], lexicon: Lexicon) -> None:
+    palette = SPINE if row.get("palette") == "spine" else everything(lexicon)
+    first = read(row["text"], Asked(seed=7), palette, lexicon=lexicon)
+    b = first.brief
+    words = Words.INSTRUMENTAL if first.theme is None else Words.WRITE
+    asked = Asked(
+        kind=b.kind,
+        title=b.title,
+        words=words,
+        language=b.language,
+        genre=b.genre,
+        moods=b.moods,
+        instruments=b.instruments,
+        complexity=b.complexity,
+        bpm=b.bpm,
+        key=b.key,
+        time_signature=b.time_signature,
+        duration_seconds=b.duration_seconds,
+        seed=7,
+    )
+
+    again = read(row["text"], asked, palette, lexicon=lexicon)
+
+    assert (again.brief, again.theme, again.form) == (first.brief, first.theme, first.form)

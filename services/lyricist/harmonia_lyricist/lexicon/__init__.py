@@ -52,6 +52,8 @@ class Instrument:
     name: str
     family: str
     near: tuple[str, ...]
+    # "drums": any of its near ones is what was meant.
+    general: bool
 
 
 Entries = Mapping[str, tuple[tuple[tuple[str, ...], tuple[Fact, ...]], ...]]
@@ -84,7 +86,10 @@ def load() -> Lexicon:
             for spelling, row in entry.get("styles", {}).items()
         },
         moods={name: Mood(name, *row["at"]) for name, row in moods.items()},
-        instruments={name: Instrument(name, row["family"], tuple(row["near"])) for name, row in instruments.items()},
+        instruments={
+            name: Instrument(name, row["family"], tuple(row["near"]), row.get("general", False))
+            for name, row in instruments.items()
+        },
         italian={name: (low, high) for name, (low, high) in words["italian"].items()},
         eras=words["eras"],
         scenes={name: tuple(row) for name, row in words["scenes"].items()},

@@ -1,0 +1,132 @@
+"""Protobuf on one side, the lyricist's own words on the other. PURE."""
+
+from collections.abc import Iterable
+
+from harmonia.job.v1 import job_pb2
+from harmonia.lyricist.v1 import lyricist_pb2 as pb
+from harmonia.song.v1 import brief_pb2, spec_pb2
+from harmonia.type.v1 import type_pb2
+from harmonia_lyricist.brief import Asked, Brief, Kind, Lyrics, Palette, Section, Understood, Words
+
+_KINDS = {spec_pb2.SongSpec.SONG: Kind.SONG, spec_pb2.SongSpec.BEAT: Kind.BEAT, spec_pb2.SongSpec.LOOP: Kind.LOOP}
+_KIND_VALUES = {kind: value for value, kind in _KINDS.items()}
+_WORDS = {
+    spec_pb2.LyricsSpec.INSTRUMENTAL: Words.INSTRUMENTAL,
+    spec_pb2.LyricsSpec.WRITE: Words.WRITE,
+    spec_pb2.LyricsSpec.TEXT: Words.TEXT,
+}
+# A job's record is at most 32 KiB; a prompt that is all names of instruments must not fill it.
+_MOST_UNDERSTOOD, _MOST_WARNINGS = 64, 16
+_LONGEST_QUOTE = 160
+
+
+def request_from(job: job_pb2.Job) -> pb.WriteRequest:
+    """What the gateway chose for want of a word, the prompt may still say: kind and length."""
+    spec = spec_pb2.SongSpec()
+    spec.CopyFrom(job.resolved)
+    spec.prompt, spec.negative_prompt = job.spec.prompt, job.spec.negative_prompt
+    spec.kind = job.spec.kind
+    if not job.spec.HasField("duration_seconds"):
+        spec.ClearField("duration_seconds")
+    palette = job.palette
+    return pb.WriteRequest(
+        spec=spec,
+        genres=palette.genres,
+        moods=palette.moods,
+        instruments=palette.instruments,
+        time_signatures=palette.time_signatures,
+    )
+
+
+def _has_text(lyrics: spec_pb2.LyricsSpec) -> bool:
+    return bool(lyrics.text) or lyrics.HasField("text_artifact")
+
+
+def text_artifact(request: pb.WriteRequest) -> type_pb2.ArtifactRef | None:
+    """Where the user's words are, when they are not in the request."""
+    lyrics = request.spec.lyrics
+    return lyrics.text_artifact if lyrics.HasField("text_artifact") and not lyrics.text else None
+
+
+def asked_from_proto(spec: spec_pb2.SongSpec, *, text: str = "") -> Asked:
+    """`text` stands for spec.lyrics.text_artifact."""
+    words = Words.TEXT if _has_text(spec.lyrics) else _WORDS.get(spec.lyrics.mode, Words.AUTO)
+    return Asked(
+        negative_prompt=spec.negative_prompt,
+        kind=_KINDS.get(spec.kind),
+        title=spec.title,
+        words=words,
+        text=spec.lyrics.text or text,
+        language=spec.language,
+        genre=spec.genre,
+        moods=tuple(spec.moods),
+        instruments=tuple(spec.instruments),
+        complexity=spec.complexity if spec.HasField("complexity") else None,
+        bpm=spec.bpm if spec.HasField("bpm") else None,
+        key=spec.key,
+        time_signature=spec.time_signature,
+        duration_seconds=spec.duration_seconds if spec.HasField("duration_seconds") else None,
+        sections=tuple(_section_from_proto(section) for section in spec.sections),
+        seed=spec.seed,
+    )
+
+
+def palette_from_proto(request: pb.WriteRequest) -> Palette:
+    return Palette(
+        genres=tuple(request.genres),
+        moods=tuple(request.moods),
+        instruments=tuple(request.instruments),
+        time_signatures=tuple(request.time_signatures),
+    )
+
+
+def _section_from_proto(section: spec_pb2.Section) -> Section:
+    return Section(section.name, section.bars, section.intensity if section.HasField("intensity") else None)
+
+
+def _section_to_proto(section: Section) -> spec_pb2.Section:
+    return spec_pb2.Section(name=section.name, bars=section.bars, intensity=section.intensity)
+
+
+def brief_to_proto(brief: Brief) -> brief_pb2.Brief:
+    return brief_pb2.Brief(
+        title=brief.title,
+        genre=brief.genre,
+        moods=brief.moods,
+        bpm=brief.bpm,
+        key=brief.key,
+        time_signature=brief.time_signature,
+        duration_seconds=brief.duration_seconds,
+        kind=_KIND_VALUES[brief.kind],
+        instruments=brief.instruments,
+        excluded_instruments=brief.excluded_instruments,
+        complexity=brief.complexity,
+        sections=map(_section_to_proto, brief.sections),
+        lyrics=lyrics_to_proto(brief.lyrics) if brief.lyrics.sections else None,
+        language=brief.language,
+        description=brief.description,
+    )
+
+
+def lyrics_to_proto(lyrics: Lyrics) -> brief_pb2.Lyrics:
+    return brief_pb2.Lyrics(
+        sections=[
+            brief_pb2.LyricSection(
+                name=section.name,
+                lines=[brief_pb2.LyricLine(text=line.text, syllables=line.syllables) for line in section.lines],
+            )
+            for section in lyrics.sections
+        ]
+    )
+
+
+def result_to_proto(brief: Brief, understood: Iterable[Understood], warnings: Iterable[str]) -> pb.WriteResult:
+    said = [brief_pb2.Understood(text=_short(one.text), field=one.field, value=_short(one.value)) for one in understood]
+    told = [_short(warning) for warning in warnings]
+    if len(told) > _MOST_WARNINGS:
+        told = [*told[:_MOST_WARNINGS], f"and {len(told) - _MOST_WARNINGS} warnings more"]
+    return pb.WriteResult(brief=brief_to_proto(brief), understood=said[:_MOST_UNDERSTOOD], warnings=told)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"

@@ -1,0 +1,104 @@
+"""The stage `write`, the same at both doors: prompt to brief, and words where words are wanted."""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+
+from harmonia.job.v1 import job_pb2
+from harmonia.lyricist.v1 import lyricist_pb2 as pb
+from harmonia.song.v1 import brief_pb2
+from harmonia_chassis.errors import InvalidInput, Reason
+from harmonia_chassis.store import StoreClient
+from harmonia_chassis.worker import Work
+from harmonia_lyricist import lexicon, wire, writer
+from harmonia_lyricist.brief import Asked, Brief, Palette, Reading, Words
+from harmonia_lyricist.prompt import read, total_bars
+from harmonia_lyricist.sheet import read_sheet
+
+INLINE_LYRICS_BYTES = 2048
+LYRICS_MEDIA_TYPE = "application/x-protobuf"
+_TEXT_FIELD = "spec.lyrics.text_artifact"
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """All that is read at start: what words mean, and what to say."""
+
+    lexicon: lexicon.Lexicon
+    writing: writer.Writing
+
+
+def load() -> Tables:
+    return Tables(lexicon.load(), writer.load())
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    brief: Brief
+    reading: Reading
+    warnings: tuple[str, ...]
+    cpu_seconds: float = 0.0
+
+
+class Lyricist:
+    def __init__(self, tables: Tables, store: StoreClient) -> None:
+        self._tables = tables
+        self._store = store
+
+    async def perform(self, request: pb.WriteRequest, work: Work) -> job_pb2.StageResult:
+        """The stage's result; long lyrics go to the store. Raises InvalidInput when the user's text is no text."""
+        written = await self.write(request, work.grant)
+        work.check()
+        result = await self.result(written, work.grant)
+        work.progress(1.0, "written")
+        return job_pb2.StageResult(write=result, cpu_seconds=written.cpu_seconds)
+
+    def read(self, request: pb.WriteRequest) -> pb.WriteResult:
+        """The brief without its words; well under a millisecond."""
+        spec = request.spec
+        asked = wire.asked_from_proto(spec)
+        reading = read(spec.prompt, asked, wire.palette_from_proto(request), lexicon=self._tables.lexicon)
+        return wire.result_to_proto(reading.brief, reading.understood, reading.warnings)
+
+    async def write(self, request: pb.WriteRequest, grant: str) -> Written:
+        asked = wire.asked_from_proto(request.spec, text=await self._text(request, grant))
+        palette = wire.palette_from_proto(request)
+        return await asyncio.to_thread(_timed, request.spec.prompt, asked, palette, tables=self._tables)
+
+    async def result(self, written: Written, grant: str) -> pb.WriteResult:
+        result = wire.result_to_proto(written.brief, written.reading.understood, written.warnings)
+        lyrics: brief_pb2.Lyrics = result.brief.lyrics
+        if lyrics.ByteSize() > INLINE_LYRICS_BYTES:
+            body = lyrics.SerializeToString(deterministic=True)
+            result.lyrics.CopyFrom(await self._store.put(body, LYRICS_MEDIA_TYPE, grant))
+            result.brief.ClearField("lyrics")
+        return result
+
+    async def _text(self, request: pb.WriteRequest, grant: str) -> str:
+        ref = wire.text_artifact(request)
+        if ref is None:
+            return ""
+        try:
+            return (await self._store.get(ref, grant)).decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput("the lyrics are no text in UTF-8", reason=Reason.MALFORMED, field=_TEXT_FIELD) from error
+
+
+def _timed(prompt: str, asked: Asked, palette: Palette, *, tables: Tables) -> Written:
+    started = time.thread_time()
+    written = write(prompt, asked, palette, tables=tables)
+    return replace(written, cpu_seconds=time.thread_time() - started)
+
+
+def write(prompt: str, asked: Asked, palette: Palette, *, tables: Tables) -> Written:
+    """PURE. Some 0.3 ms, and 5 ms a stanza."""
+    reading = read(prompt, asked, palette, lexicon=tables.lexicon)
+    brief, warnings = reading.brief, reading.warnings
+    if asked.words is Words.TEXT:
+        lyrics, more = read_sheet(asked.text, tables.writing.metre)
+        brief, warnings = replace(brief, lyrics=lyrics), (*warnings, *more)
+    elif reading.theme is not None:
+        form = reading.form or writer.form_for(total_bars(brief.duration_seconds, brief.bpm, brief.time_signature))
+        song = writer.write(reading.theme, title=brief.title, form=form, seed=asked.seed, writing=tables.writing)
+        brief = replace(brief, lyrics=song.lyrics)
+    return Written(brief, reading, warnings)

@@ -1,0 +1,103 @@
+"""The stage as the worker sees it: a job's record in, a stage's result out."""
+
+import pytest
+
+from harmonia.job.v1 import job_pb2
+from harmonia.lyricist.v1 import lyricist_pb2
+from harmonia.song.v1 import brief_pb2, spec_pb2
+from harmonia.type.v1 import type_pb2
+from harmonia_chassis.worker import Work
+from harmonia_lyricist.wire import request_from
+from harmonia_lyricist.write import Lyricist, Tables, load
+
+Spec, Lyrics = spec_pb2.SongSpec, spec_pb2.LyricsSpec
+
+
+class Shelf:
+    """The store's client, in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    async def put(self, source: bytes, media_type: str, grant: str, **_: object) -> type_pb2.ArtifactRef:
+        ref = type_pb2.ArtifactRef(sha256=f"{len(self.kept):064}", media_type=media_type, size_bytes=len(source))
+        self.kept[ref.sha256] = source
+        return ref
+
+    async def get(self, ref: type_pb2.ArtifactRef, grant: str) -> bytes:
+        return self.kept[ref.sha256]
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    return load()
+
+
+def job(spec: spec_pb2.SongSpec, **resolved: object) -> job_pb2.Job:
+    made = Spec()
+    made.CopyFrom(spec)
+    made.MergeFrom(Spec(kind=Spec.SONG, seed=5, engine="arranger", **resolved))  # type: ignore[arg-type]  # fields of a spec
+    for prose in ("prompt", "negative_prompt"):
+        made.ClearField(prose)
+    if not made.HasField("duration_seconds"):
+        made.duration_seconds = 60
+    return job_pb2.Job(id="1", spec=spec, resolved=made, palette=job_pb2.Palette(genres=["folk", "techno"]))
+
+
+async def perform(tables: Tables, spec: spec_pb2.SongSpec, shelf: Shelf) -> lyricist_pb2.WriteResult:
+    work = Work(job="1", tenant="t", owner="o", grant="g", on_progress=lambda _fraction, _message: None)
+    lyricist = Lyricist(tables, shelf)  # type: ignore[arg-type]  # has the two methods that are used
+    result = await lyricist.perform(request_from(job(spec)), work)
+    assert result.cpu_seconds > 0
+    return result.write
+
+
+async def test_a_length_in_the_prompt_wins_over_the_default_of_the_record(tables: Tables) -> None:
+    result = await perform(tables, Spec(prompt="folk, two minutes"), Shelf())
+
+    assert result.brief.duration_seconds == 120
+    assert result.brief.kind == Spec.SONG
+
+
+async def test_a_length_that_was_set_wins_over_the_prompt(tables: Tables) -> None:
+    result = await perform(tables, Spec(prompt="folk, two minutes", duration_seconds=30), Shelf())
+
+    assert result.brief.duration_seconds == 30
+    assert any("duration_seconds" in warning for warning in result.warnings)
+
+
+async def test_a_prompt_about_something_gets_words_and_another_none(tables: Tables) -> None:
+    about = await perform(tables, Spec(prompt="a folk song about leaving home"), Shelf())
+    other = await perform(tables, Spec(prompt="a folk tune"), Shelf())
+
+    assert {section.name for section in about.brief.lyrics.sections} == {"verse", "chorus"}
+    assert not other.brief.HasField("lyrics")
+
+
+async def test_long_words_go_to_the_store_and_short_ones_stay(tables: Tables) -> None:
+    shelf = Shelf()
+    text = "[verse]\n" + "a line of words that goes on\n" * 200
+    long = await perform(tables, Spec(prompt="folk", lyrics=Lyrics(mode=Lyrics.TEXT, text=text)), shelf)
+
+    assert not long.brief.HasField("lyrics")
+    assert len(brief_pb2.Lyrics.FromString(shelf.kept[long.lyrics.sha256]).sections[0].lines) == 200
+
+
+async def test_the_users_words_are_fetched_and_read(tables: Tables) -> None:
+    shelf = Shelf()
+    ref = await shelf.put(b"[chorus]\nStay a while\n", "text/plain", "g")
+    spec = Spec(prompt="folk", lyrics=Lyrics(mode=Lyrics.TEXT, text_artifact=ref))
+
+    result = await perform(tables, spec, shelf)
+
+    assert [(s.name, s.lines[0].text, s.lines[0].syllables) for s in result.brief.lyrics.sections] == [
+        ("chorus", "Stay a while", 3)
+    ]
+
+
+async def test_a_prompt_of_names_only_does_not_fill_the_record(tables: Tables) -> None:
+    names = " ".join(["no drums, piano, sad, happy, fast, slow, techno, C minor, 90 bpm,"] * 40)[:2000]
+
+    result = await perform(tables, Spec(prompt=names, negative_prompt=names), Shelf())
+
+    assert result.ByteSize() < 16_000
