@@ -27,7 +27,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.x509 import load_pem_x509_certificate
 from jwt.exceptions import InvalidTokenError
 
-from harmonia_chassis.errors import HarmoniaError, PermissionDenied, Reason, Unauthenticated, Unavailable
+from harmonia_chassis.errors import (
+    DeadlineExceeded,
+    HarmoniaError,
+    PermissionDenied,
+    Reason,
+    Unauthenticated,
+    Unavailable,
+)
 
 Clock = Callable[[], float]
 T = TypeVar("T")
@@ -408,7 +415,8 @@ class TokenSource:
             try:
                 token = await self._exchange(audience)
             except HarmoniaError as error:
-                self._failed[audience] = (time.monotonic(), error)
+                if not isinstance(error, DeadlineExceeded):  # the deadline is of one caller, the rest is of all
+                    self._failed[audience] = (time.monotonic(), error)
                 return self._still_good(held, error)
             life_s = token.expires.timestamp() - self._clock()
             self._held[audience] = _Held(token, self._clock() + life_s / 2)

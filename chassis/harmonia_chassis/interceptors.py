@@ -132,6 +132,7 @@ class ServerChain:
         self._admit = admit
         self._metrics = metrics
         self._open = 0
+        self._open_calls = metrics.open_calls.labels(door.value)
         self._calls_at_once = calls_at_once
         self.streams = Streams()
 
@@ -192,21 +193,24 @@ class ServerChain:
         attributes: dict[str, str | int | float | bool] = {RPC_SYSTEM: "grpc", RPC_METHOD: path[1:]}
         serving = begin_span(path[1:], parent=metadata.get(TRACEPARENT), kind=SpanKind.SERVER, attributes=attributes)
         started = time.perf_counter()
-        self._open += 1
+        self._count(1)
         try:
             with use_span(serving, end_on_exit=False, record_exception=False, set_status_on_exception=False):
                 yield report
                 report.code = "OK"
         finally:
-            self._open -= 1
+            self._count(-1)
             seconds = time.perf_counter() - started
-            self._metrics.open_calls.labels(self._door.value).set(self._open)
             self._metrics.server_calls.labels(path[1:], report.code).observe(seconds)
             serving.set_attribute(RPC_STATUS, report.code)
             if report.code not in _FINE:
                 fail(serving, report.reason or report.code)
             serving.end()
             self._log_line(path, report, seconds, traceparent_of(serving))
+
+    def _count(self, change: int) -> None:
+        self._open += change
+        self._open_calls.set(self._open)
 
     def _log_line(self, path: str, report: "_Report", seconds: float, trace: str) -> None:
         _log.info(
@@ -266,6 +270,9 @@ class _ClientChain:
         try:
             call = await continuation(await self.prepare(details, traced, DEFAULT_TIMEOUT.total_seconds()), request)
             code = (await _finished(call)).name
+        except HarmoniaError as error:
+            code = error.code
+            raise
         finally:
             self._metrics.client_calls.labels(path[1:], code).observe(time.perf_counter() - started)
             _end(traced, code)

@@ -6,11 +6,12 @@ Trace ids travel all the same, so that logs and songs can name them.
 """
 
 import logging
+import random
 import re
-import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 
 import structlog
 from opentelemetry import trace
@@ -154,12 +155,14 @@ def start_span(
     name: str, *, parent: str | None = None, kind: SpanKind = SpanKind.INTERNAL, attributes: Mapping[str, Attribute]
 ) -> Span:
     context = None if parent is None else trace.set_span_in_context(NonRecordingSpan(_context(parent)))
-    started = trace.get_tracer("harmonia").start_span(name, context, kind, attributes)
+    started = _tracer().start_span(name, context, kind, attributes)
     if started.is_recording():
         return started
     above = started.get_span_context()
-    trace_id = above.trace_id if above.is_valid else secrets.randbits(128)
-    return NonRecordingSpan(SpanContext(trace_id, secrets.randbits(64), is_remote=False, trace_flags=above.trace_flags))
+    # A trace that begins where nothing is exported is for the next service to record.
+    flags = above.trace_flags if above.is_valid else TraceFlags(TraceFlags.SAMPLED)
+    trace_id = above.trace_id if above.is_valid else random.getrandbits(128)
+    return NonRecordingSpan(SpanContext(trace_id, random.getrandbits(64), is_remote=False, trace_flags=flags))
 
 
 def fail(failed: Span, kind: str) -> None:
@@ -183,6 +186,11 @@ def trace_id() -> str:
     """32 hex digits; empty outside a trace."""
     context = trace.get_current_span().get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid else ""
+
+
+@cache
+def _tracer() -> trace.Tracer:
+    return trace.get_tracer("harmonia")  # without the cache each span would look into the environment
 
 
 def _context(parent: str) -> SpanContext:

@@ -27,6 +27,17 @@ from harmonia_chassis.node import Node
 from harmonia_chassis.server import Limits
 from harmonia_chassis.settings import ServiceSettings
 
+SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 NOBODY = "127.0.0.1:1"
 Start = Callable[[Node[ServiceSettings]], Awaitable[None]]
 
@@ -51,6 +62,7 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"test {directory.name}")])
         builder = self._builder(self._name, self._key.public_key(), dt.timedelta(hours=2))
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(SIGNS_CERTIFICATES, critical=True)
         (directory / "ca.pem").write_bytes(
             builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         )
@@ -85,6 +97,10 @@ class Authority:
         now = dt.datetime.now(dt.UTC)
         builder = x509.CertificateBuilder().issuer_name(self._name).subject_name(subject).public_key(key)
         builder = builder.serial_number(x509.random_serial_number())
+        # RFC 5280 asks for both key identifiers, and OpenSSL since Python 3.13 insists.
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        builder = builder.add_extension(identifier, critical=False)
         return builder.not_valid_before(now - dt.timedelta(hours=1)).not_valid_after(now + life)
 
 
