@@ -69,7 +69,7 @@ async def start(node: Node[Settings]) -> None:
         return RESULTS[node.service]
 
     worker = Worker(node, lanes=SERVES[node.service], request_from=lambda job: job, perform=perform, slots=Slots(SLOTS))
-    node.background("worker", worker.run)
+    node.background("worker", worker.run, drains=True)
 
 
 if __name__ == "__main__":

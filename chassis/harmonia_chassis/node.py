@@ -75,7 +75,7 @@ class Node(Generic[S]):
         self._channels = Channels(addresses_of(settings), self.certificates, TokenSource(self._exchange), self.metrics)
         self._jobs: JobStream | None = None
         self._offers: list[Offer] = []
-        self._background: list[tuple[str, Background]] = []
+        self._background: list[tuple[str, Background, bool]] = []
         admit = admit_services(self.verifier, settings.trust_domain)
         internal = GrpcDoor(Door.INTERNAL, admit, self.metrics, limits=self._limits)
         self._doors = {Door.INTERNAL: (internal, settings.listen, self.certificates)}
@@ -118,10 +118,10 @@ class Node(Generic[S]):
                 raise DoorMissing(f"for users, and not served in public: {', '.join(hidden)}")
         self._offers += offers
 
-    def background(self, name: str, run: Background) -> None:
-        """`run(ready)` becomes a task of the node; it calls `ready()` once it can take work, watches
-        `draining`, and is cancelled when the grace is over."""
-        self._background.append((name, run))
+    def background(self, name: str, run: Background, *, drains: bool = False) -> None:
+        """`run(ready)` becomes a task of the node and calls `ready()` once it can take work. At the drain one
+        that `drains` ends by itself within the grace, because it watches `draining`; others are cancelled."""
+        self._background.append((name, run, drains))
 
     async def live(self, start: Callable[["Node[S]"], Awaitable[None]]) -> None:
         """From start to drain; raises an ExceptionGroup when a background task fails."""
@@ -143,7 +143,7 @@ class Node(Generic[S]):
                 ready = [asyncio.Event() for _ in self._background]
                 work = [
                     tasks.create_task(_run(name, run, event), name=name)
-                    for (name, run), event in zip(self._background, ready, strict=True)
+                    for (name, run, _), event in zip(self._background, ready, strict=True)
                 ]
                 if await self._unless_draining(_all(ready)):
                     await self._be_ready(health, born)
@@ -194,14 +194,15 @@ class Node(Generic[S]):
             self.settings.ready_file.unlink(missing_ok=True)
 
     async def _drain(self, work: Sequence[asyncio.Task[None]]) -> None:
-        """Calls and background tasks end by themselves, or when the grace is over."""
+        """Calls and work end by themselves, or when the grace is over."""
         grace = self.settings.drain_grace
+        draining = [task for task, (_, _, drains) in zip(work, self._background, strict=True) if drains]
         async with asyncio.TaskGroup() as closing:
             for door, _, _ in self._doors.values():
                 closing.create_task(door.close(grace))
                 closing.create_task(_end_streams(door, grace / 2))
-            if work:
-                closing.create_task(asyncio.wait(work, timeout=grace.total_seconds()))
+            if draining:
+                closing.create_task(asyncio.wait(draining, timeout=grace.total_seconds()))
 
     async def _close_clients(self) -> None:
         if self._jobs is not None:

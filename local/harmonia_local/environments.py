@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from harmonia_local.certificates import SERVICES
 from harmonia_local.home import Home
@@ -57,7 +56,7 @@ def service_environment(
     ours = {PREFIX + name: value for name, value in set_here[service].items()}
     others = {PREFIX + name for each in SERVICES for name in set_here[each]} - set(ours)
     theirs = {name: value for name, value in added.items() if name not in others and _concerns(service, name)}
-    return without_settings(inherited) | _python(plan.home) | ours | theirs
+    return without_settings(inherited) | ours | theirs
 
 
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
@@ -107,8 +106,3 @@ def _own_settings(service: str, plan: Plan, *, on_s3: bool) -> dict[str, str]:
     if service == "artifacts" and not on_s3:
         return {"STATE_DIR": str(plan.home.root / "artifacts")}
     return {"SCRATCH_DIR": str(plan.home.root / "cache" / "scratch")} if service in SCRATCHES else {}
-
-
-def _python(home: Home) -> dict[str, str]:
-    cache: Path = home.root / "cache"
-    return {"NUMBA_CACHE_DIR": str(cache / "numba"), "PYTHONUNBUFFERED": "1"}

@@ -13,7 +13,7 @@ from harmonia_composer.compose import Composer
 from harmonia_composer.engine import Engine
 from harmonia_composer.engines.arranger.engine import Arranger
 from harmonia_composer.servicer import ComposerServicer
-from harmonia_composer.settings import ComposerSettings
+from harmonia_composer.settings import Settings
 from harmonia_composer.wire import request_from
 
 # The arranger uses two threads a song.
@@ -21,7 +21,7 @@ SLOTS = 1
 
 
 async def start(
-    node: Node[ComposerSettings], *, engines: Mapping[str, Engine] | None = None, failpoint: Failpoint = never
+    node: Node[Settings], *, engines: Mapping[str, Engine] | None = None, failpoint: Failpoint = never
 ) -> None:
     playing = engines if engines is not None else {"arranger": Arranger()}
     slots = Slots(SLOTS)
@@ -35,7 +35,7 @@ async def start(
         slots=slots,
         failpoint=failpoint,
     )
-    node.background("worker", worker.run)
+    node.background("worker", worker.run, drains=True)
     for engine in playing.values():
         node.background(f"warm-up of {engine.name}", warm_up(engine))
 
@@ -49,7 +49,7 @@ def warm_up(engine: Engine) -> Background:
 
 
 def main() -> None:
-    run_service("composer", ComposerSettings, start)
+    run_service("composer", Settings, start)
 
 
 if __name__ == "__main__":

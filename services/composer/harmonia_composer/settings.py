@@ -7,5 +7,5 @@ from pydantic import Field
 from harmonia_chassis.settings import ServiceSettings
 
 
-class ComposerSettings(ServiceSettings):
+class Settings(ServiceSettings):
     scratch_dir: Path = Field(description="where songs lie while they are made; emptied by whoever made them")

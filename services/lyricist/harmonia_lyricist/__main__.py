@@ -24,7 +24,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         slots=slots,
         failpoint=failpoint,
     )
-    node.background("write", worker.run)
+    node.background("worker", worker.run, drains=True)
 
 
 def main() -> None:

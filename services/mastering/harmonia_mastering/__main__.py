@@ -11,13 +11,13 @@ from harmonia_chassis.testing import Failpoint, never
 from harmonia_chassis.worker import Worker
 from harmonia_mastering.encoders import Encoders
 from harmonia_mastering.servicer import MasteringServicer
-from harmonia_mastering.settings import MasteringSettings
+from harmonia_mastering.settings import Settings
 from harmonia_mastering.stage import MasterStage
 from harmonia_mastering.warm import warm_up
 from harmonia_mastering.wire import request_from
 
 
-async def start(node: Node[MasteringSettings], *, failpoint: Failpoint = never) -> None:
+async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     slots = Slots(node.settings.slots)
     # Two for each song: MP3 takes one, the quicker formats the other.
     encoders = Encoders(2 * node.settings.slots)
@@ -37,11 +37,11 @@ async def start(node: Node[MasteringSettings], *, failpoint: Failpoint = never) 
             await asyncio.to_thread(warm_up)
             await worker.run(ready)
 
-    node.background("worker", run)
+    node.background("worker", run, drains=True)
 
 
 def main() -> None:
-    run_service("mastering", MasteringSettings, start)
+    run_service("mastering", Settings, start)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ async def test_live_and_ready_are_told_apart_at_start_and_at_the_end(mesh: Mesh)
         leave.set()
 
     async def start(node: Node[ServiceSettings]) -> None:
-        node.background("work", lambda ready: work(ready, node))
+        node.background("work", lambda ready: work(ready, node), drains=True)
 
     node = await mesh.start("composer", start)
     seen["running"] = await health(node.at["health"], "ready") + " " + await health(node.at["health"], "")
@@ -125,7 +125,7 @@ async def test_work_that_does_not_end_is_cancelled_when_the_grace_is_over(mesh: 
             ended.append(time.monotonic())
 
     async def start(node: Node[ServiceSettings]) -> None:
-        node.background("deaf", deaf)
+        node.background("deaf", deaf, drains=True)
 
     node = await mesh.start("composer", start, drain_grace=1)
     began = time.monotonic()
@@ -162,7 +162,7 @@ async def start(node):
         await node.draining.wait()
     if "stuck" in sys.argv:
         await asyncio.sleep(3600)
-    node.background("work", work)
+    node.background("work", work, drains=True)
 
 run_service("composer", ServiceSettings, start, [])
 """

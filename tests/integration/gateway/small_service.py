@@ -126,7 +126,7 @@ async def start(node: Node[Settings]) -> None:
             node.serve(mastering_pb2_grpc.add_MasteringServiceServicer_to_server, Mastering())
             lane, perform = "master", master
     worker = Worker(node, lanes=[lane], request_from=lambda job: job, perform=partial(perform, node), slots=Slots(4))
-    node.background("worker", worker.run)
+    node.background("worker", worker.run, drains=True)
 
 
 if __name__ == "__main__":
