@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 
 import grpc
@@ -43,6 +44,10 @@ OFFERED_BY = {
     "mastering": ("harmonia.mastering.v1.MasteringService",),
     "artifacts": ("harmonia.store.v1.StoreService",),
 }
+CONTRACTS = Path(__file__).parents[2] / "proto" / "gen" / "python"
+MODULES = [
+    import_module(".".join(path.relative_to(CONTRACTS).with_suffix("").parts)) for path in CONTRACTS.rglob("*_pb2.py")
+]
 METHODS = [
     (service, method)
     for service, names in OFFERED_BY.items()
@@ -59,6 +64,12 @@ PEOPLE = {
     "without scopes": ("local", "user", (), False),
     "operator": ("local", "operator", (*USER_SCOPES, "admin"), True),
 }
+
+
+def test_every_service_of_the_contracts_is_offered_somewhere() -> None:
+    declared = {service.full_name for module in MODULES for service in module.DESCRIPTOR.services_by_name.values()}
+
+    assert declared == {name for names in OFFERED_BY.values() for name in names}
 
 
 @dataclass(frozen=True)
@@ -159,7 +170,7 @@ def internal_callers(world: World, target: str) -> Iterator[Caller]:
     elsewhere = "composer" if target != "composer" else "lyricist"
     yield Caller("wrong audience", *gateway, _bearer(world.service_token("gateway", elsewhere)))
     yield Caller("another's token", *world.certificate("composer"), _bearer(world.service_token("gateway", target)))
-    yield Caller("observer", *world.certificate("observer"), _bearer(world.service_token("observer", target)))
+    yield Caller("observer", *world.certificate("observer"), _bearer(world.service_token("gateway", target)))
     right = _bearer(world.service_token("gateway", target))
     yield Caller("gateway without grant", *gateway, right)
     yield Caller(
