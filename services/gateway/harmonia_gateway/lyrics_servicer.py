@@ -86,6 +86,10 @@ class LyricsServicer(rpc.LyricsServiceServicer):
         warnings = songs.validate(spec, capabilities, datetime.now(UTC), shown=shown)
         resolved = songs.resolve(spec, capabilities, draw_seed=lambda: 0)
         resolved.prompt, resolved.negative_prompt = spec.prompt, spec.negative_prompt
+        # What was only chosen for want of a word the prompt may still say.
+        resolved.kind = spec.kind
+        if not spec.HasField("duration_seconds"):
+            resolved.ClearField("duration_seconds")
         palette = songs.palette(offer_for(resolved.engine, capabilities))
         request = lyricist_pb2.WriteRequest(
             spec=resolved,

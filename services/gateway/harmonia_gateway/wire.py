@@ -75,8 +75,8 @@ def _tell_results(shown: song_pb2.Song, job: job_pb2.Job) -> None:
 
 
 def resolved(job: job_pb2.Job) -> spec_pb2.SongSpec:
-    """Every choice made so far. Used as a spec it gives the same song: so no deadline, and no form that only the
-    prompt told, for the same prompt tells it again."""
+    """Every choice made so far. Used as a spec it gives the same song: so no deadline; and no kind and no form
+    that only the prompt told, for the same prompt tells them again and the engine may not take them as fields."""
     spec = spec_pb2.SongSpec()
     spec.CopyFrom(job.resolved)
     spec.prompt = job.spec.prompt
@@ -95,11 +95,10 @@ def _fill_in(spec: spec_pb2.SongSpec, written: lyricist_pb2.WriteResult) -> None
     spec.key = brief.key or spec.key
     spec.time_signature = brief.time_signature or spec.time_signature
     spec.language = brief.language or spec.language
-    spec.kind = brief.kind or spec.kind
     spec.complexity = brief.complexity
     if brief.bpm:
         spec.bpm = brief.bpm
-    if brief.duration_seconds and spec.kind != spec_pb2.SongSpec.LOOP:
+    if brief.duration_seconds and not spec.HasField("bars"):
         spec.duration_seconds = brief.duration_seconds
     if brief.moods:
         spec.moods[:] = brief.moods[: limits.MOODS]

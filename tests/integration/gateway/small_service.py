@@ -38,7 +38,7 @@ PRESETS = [capability_pb2.MasteringPreset(name="STREAMING", target_lufs=-14, cei
 
 
 class Settings(ServiceSettings):
-    scratch_dir: Path
+    scratch_dir: Path | None = None  # given to some of the three
 
 
 def brief_of(spec: spec_pb2.SongSpec) -> brief_pb2.Brief:

@@ -48,7 +48,7 @@ def written() -> lyricist_pb2.WriteResult:
         "key": "A minor",
         "time_signature": "4/4",
         "duration_seconds": 60,
-        "kind": "SONG",
+        "kind": "BEAT",
         "instruments": ["rhodes", "drums"],
         "complexity": 0.4,
         "sections": [{"name": "intro", "bars": 4}],
@@ -267,6 +267,10 @@ def test_a_resolved_spec_is_valid_and_gives_the_same_choices(job, capabilities, 
     assert spec.lyrics.mode == spec_pb2.LyricsSpec.INSTRUMENTAL
     assert wire.resolved(again) == spec
     assert wire.resolved(finished(again, later)) == spec
+
+
+def test_a_kind_that_only_the_prompt_told_is_not_a_field_of_the_resolved_spec(job, now):
+    assert wire.resolved(finished(job, now)).kind == spec_pb2.SongSpec.SONG
 
 
 def test_words_that_were_written_are_written_again(job, now):

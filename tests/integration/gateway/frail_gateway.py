@@ -1,0 +1,28 @@
+"""The gateway with a small job store, killed once at a point: `python frail_gateway.py FILE`.
+
+FILE holds the name of the point; whoever wants a kill writes it, the kill empties it.
+"""
+
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+from harmonia_chassis.node import run_service
+from harmonia_gateway.__main__ import start
+from harmonia_gateway.settings import Settings
+
+# The last fifth holds what the workers write in the second for which fullness is remembered.
+STORE_BYTES = 32 << 20
+
+
+def strike(file: Path, point: str, _stage: str) -> None:
+    if file.exists() and file.read_text() == point:
+        file.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    os.environ["HARMONIA_STORE_BYTES"] = str(STORE_BYTES)
+    run_service("gateway", Settings, partial(start, failpoint=partial(strike, Path(sys.argv[1]))), argv=[])
