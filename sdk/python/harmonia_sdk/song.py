@@ -129,18 +129,18 @@ class Song:
 
 
 def progress_of(event: pb.SongEvent, song: pb.Song) -> Progress | None:
-    """None for a heartbeat. `song`: as it was last told."""
+    """`song`: as it was last told. None for a heartbeat, and for what a stage says after it was over."""
     state = pb.Song.State.Name(song.state)
     if event.HasField("progress"):
         told = event.progress
+        if told.stage in {stage.name for stage in song.stages if stage.state == pb.Song.SUCCEEDED}:
+            return None
         eta_s = told.eta.ToTimedelta().total_seconds() if told.HasField("eta") else None
         return Progress(state, told.stage, told.stage_progress, told.progress, eta_s, told.message)
     if not event.HasField("song"):
         return None
-    stage = next((stage for stage in song.stages if stage.state != pb.Song.SUCCEEDED), None)
+    stage = next((stage for stage in song.stages if stage.state != pb.Song.SUCCEEDED), pb.StageStatus())
     eta_s = song.eta.ToTimedelta().total_seconds() if song.HasField("eta") else None
-    if stage is None:
-        return Progress(state, "", 0.0, song.progress, eta_s, "")
     return Progress(state, stage.name, stage.progress, song.progress, eta_s, "")
 
 

@@ -29,7 +29,9 @@ async def follow(session: Session, name: str, *, as_json: bool, resume_token: st
 
 
 def left_alone(name: str) -> None:
-    say(f"{name} goes on: harmonia watch {name}, harmonia cancel {name}, harmonia download {name}")
+    say(f"{name} goes on without this command; to see it, to stop it, to have it:")
+    for command in ("watch", "cancel", "download"):
+        print(f"  harmonia {command} {name}", flush=True)
 
 
 def raise_unless_succeeded(song: pb.Song) -> None:

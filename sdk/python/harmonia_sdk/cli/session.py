@@ -20,7 +20,7 @@ from harmonia_sdk.settings import chosen_home, config_file, default_home, read_p
 if TYPE_CHECKING:
     from harmonia_local.mesh import Mesh
 
-OTHERS_START_S = 30.0
+OTHERS_START_S = 150.0  # the very first start compiles kernels
 
 
 @dataclass(frozen=True, slots=True)

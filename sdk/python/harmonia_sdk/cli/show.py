@@ -111,9 +111,9 @@ def print_made(song: pb.Song, folder: Path) -> None:
     say(headline(song))
     for read in song.understood:
         if read.text:
-            say(f'  understood "{read.text}": {read.field} {read.value}')
+            say(f'understood "{read.text}": {read.field} {read.value}')
     for warning in song.warnings:
-        say(f"  warning: {warning}")
+        say(f"warning: {warning}")
     if (line := play_line(folder)) is not None:
         print(f"play it: {line}")
     print(folder, flush=True)
