@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -394,6 +395,37 @@ async def test_a_list_shows_an_owner_its_own_page_by_page(mesh: StoreMesh) -> No
         token = response.next_page_token
 
     assert pages == [mine[:3], mine[3:6], mine[6:]]
+
+
+@pytest.mark.parametrize(
+    ("request_message", "field"),
+    [
+        (store_pb2.ListRequest(page_size=-1), "page_size"),
+        (store_pb2.ListRequest(page_size=1001), "page_size"),
+        (store_pb2.ListRequest(page_token="../.."), "page_token"),
+    ],
+)
+async def test_a_list_that_breaks_a_rule_names_the_field(
+    mesh: StoreMesh, request_message: store_pb2.ListRequest, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught, rpc_errors():
+        await mesh.gateway_stub.List(request_message, metadata=mesh.metadata())
+
+    assert caught.value.field == field
+
+
+async def test_a_reader_that_goes_away_does_not_hold_the_object(mesh: StoreMesh) -> None:
+    ref = await mesh.store().put(song(20 << 20), "audio/flac", mesh.grant())
+    assert mesh.process is not None
+    process = psutil.Process(mesh.process.pid)
+    call = mesh.stub.Get(store_pb2.GetRequest(sha256=ref.sha256), metadata=mesh.metadata())
+    await call.read()
+    await call.read()
+    await until(lambda: ref.sha256 in " ".join(file.path for file in process.open_files()))
+
+    call.cancel()
+
+    await until(lambda: ref.sha256 not in " ".join(file.path for file in process.open_files()))
 
 
 @pytest.mark.parametrize("part", [0.0, 0.5, 1.0])
