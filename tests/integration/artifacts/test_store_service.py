@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -34,6 +33,7 @@ from harmonia_chassis.settings import ServiceSettings
 from harmonia_chassis.status import rpc_errors
 from harmonia_chassis.store import StoreClient
 from harmonia_local.certificates import issue_stale, open_authority
+from harmonia_local.ports import Ports
 
 TRUST_DOMAIN = "harmonia.local"
 SERVICES = ("gateway", "lyricist", "composer", "mastering", "artifacts")
@@ -163,7 +163,6 @@ async def store_mesh(folder: Path) -> AsyncIterator[StoreMesh]:
     now = datetime.now(UTC)
     issue_stale(open_authority(pki, now), pki, trust_domain=TRUST_DOMAIN, now=now, keep_keys=False)
     signer = TokenSigner(Ed25519PrivateKey.generate(), TRUST_DOMAIN)
-    ports = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True))
 
     async def start_gateway(node: Node[ServiceSettings]) -> None:
         node.sign_with(signer)
@@ -171,23 +170,17 @@ async def store_mesh(folder: Path) -> AsyncIterator[StoreMesh]:
 
     async def start_nothing(node: Node[ServiceSettings]) -> None: ...
 
-    async with (
-        living(folder, ports, "gateway", start_gateway) as gateway,
-        living(folder, ports, "composer", start_nothing) as composer,
-    ):
-        mesh = StoreMesh(folder, ports, signer, gateway, composer)
-        try:
-            yield mesh
-        finally:
-            await mesh.stop_artifacts()
-
-
-def _free_ports(count: int) -> list[int]:
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in taken]
-    for server in taken:
-        server.close()
-    return ports
+    with Ports() as held:
+        ports = {service: held.take() for service in SERVICES}
+        async with (
+            living(folder, ports, "gateway", start_gateway) as gateway,
+            living(folder, ports, "composer", start_nothing) as composer,
+        ):
+            mesh = StoreMesh(folder, ports, signer, gateway, composer)
+            try:
+                yield mesh
+            finally:
+                await mesh.stop_artifacts()
 
 
 CHUNK_BYTES = 256 * 1024
