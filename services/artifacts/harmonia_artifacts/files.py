@@ -28,9 +28,11 @@ from harmonia_artifacts.store import (
     absent,
     artifact_from_sidecar,
     full_disk_named,
+    is_digest,
     merged,
     object_key,
     sidecar,
+    tenant_key,
     verified,
 )
 from harmonia_chassis.errors import FailedPrecondition, Reason
@@ -90,11 +92,10 @@ class FileStore:
             yield from verified(artifact, chunks, offset=offset, quarantine=lambda: self._quarantine(artifact, inode))
 
     def artifacts(self, tenant: str, *, after: str = "") -> Iterator[Artifact]:
-        for shard in sorted((self._root / tenant).glob("??")):
-            if shard.name < after[:2]:
-                continue
-            for path in sorted(shard.glob("*.json")):
-                artifact = self._known(tenant, path.stem) if path.stem > after else None
+        for shard in sorted((self._root / tenant_key(tenant)).glob("??")):
+            digests = sorted(path.stem for path in shard.glob("*.json") if is_digest(path.stem))
+            for sha256 in digests:
+                artifact = self._known(tenant, sha256) if sha256 > after else None
                 if artifact:
                     yield artifact
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
@@ -34,9 +34,11 @@ from harmonia_artifacts.store import (
     Spool,
     absent,
     artifact_from_sidecar,
+    is_digest,
     merged,
     object_key,
     sidecar,
+    tenant_key,
     verified,
 )
 from harmonia_chassis.errors import HarmoniaError, Overloaded, Reason, Unavailable
@@ -104,10 +106,9 @@ class S3Store:
         return verified(artifact, self._chunks(artifact), offset=offset, quarantine=lambda: self._quarantine(artifact))
 
     def artifacts(self, tenant: str, *, after: str = "") -> Iterator[Artifact]:
-        for key in self._keys(f"{tenant}/", after=f"{object_key(tenant, after)}.json" if after else ""):
-            if not key.endswith(".json"):
-                continue
-            artifact, _ = self._sidecar(tenant, Path(key).stem)
+        for key in self._keys(tenant_key(tenant), after=f"{object_key(tenant, after)}.json" if after else ""):
+            name = PurePosixPath(key)
+            artifact = self._sidecar(tenant, name.stem)[0] if name.suffix == ".json" and is_digest(name.stem) else None
             if artifact:
                 yield artifact
 

@@ -5,8 +5,9 @@ Chunks move between the stream and a thread in batches, so the loop stays free a
 
 # ruff: noqa: ARG002 - gRPC names the methods and passes the context
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from itertools import islice
 from typing import Any, ParamSpec, TypeVar
 
@@ -54,15 +55,15 @@ class StoreServicer(rpc.StoreServiceServicer):
         self, request: pb.GetRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.GetResponse]:
         artifact = await self._own(request.sha256)
-        batches = self._batches(self._store.read(artifact, request.offset))
-        # An offset outside the object is refused before anything is said.
-        first: list[bytes] = await anext(batches, [])
-        yield pb.GetResponse(object=wire.artifact_to_proto(artifact))
-        for chunk in first:
-            yield pb.GetResponse(chunk=chunk)
-        async for batch in batches:
-            for chunk in batch:
+        async with aclosing(self._batches(self._store.read(artifact, request.offset))) as batches:
+            # Before anything is said: an offset outside the object is refused here.
+            first: list[bytes] = await anext(batches, [])
+            yield pb.GetResponse(object=wire.artifact_to_proto(artifact))
+            for chunk in first:
                 yield pb.GetResponse(chunk=chunk)
+            async for batch in batches:
+                for chunk in batch:
+                    yield pb.GetResponse(chunk=chunk)
 
     async def Stat(self, request: pb.StatRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.StatResponse:
         return pb.StatResponse(object=wire.artifact_to_proto(await self._own(request.sha256)))
@@ -79,10 +80,9 @@ class StoreServicer(rpc.StoreServiceServicer):
         return wire.link_to_proto(link)
 
     async def List(self, request: pb.ListRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.ListResponse:
-        size, grant = wire.page_size_from_proto(request), current_grant()
-        page = await self._run(
-            _owned, self._store.artifacts(grant.tenant, after=request.page_token), grant.owner, size + 1
-        )
+        size, after, grant = wire.page_size_from_proto(request), wire.page_token_from_proto(request), current_grant()
+        listed = self._store.artifacts(grant.tenant, after=after)
+        page = await self._run(_owned, listed, grant.owner, size + 1)
         next_page_token = page[size - 1].sha256 if len(page) > size else ""
         return pb.ListResponse(objects=map(wire.artifact_to_proto, page[:size]), next_page_token=next_page_token)
 
@@ -107,7 +107,7 @@ class StoreServicer(rpc.StoreServiceServicer):
             raise absent(sha256)
         return artifact
 
-    async def _batches(self, chunks: Iterator[bytes]) -> AsyncIterator[list[bytes]]:
+    async def _batches(self, chunks: Iterator[bytes]) -> AsyncGenerator[list[bytes], None]:
         while batch := await self._run(_taken, chunks, _BATCH_CHUNKS):
             yield batch
 

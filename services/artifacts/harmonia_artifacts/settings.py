@@ -9,19 +9,25 @@ from harmonia_chassis.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    state_dir: Path | None = Field(None, description="folder of the objects; or else s3_endpoint")
-    s3_endpoint: str | None = Field(None, pattern=r"^https?://", description="https://host:port of an S3 server")
-    s3_public_endpoint: str | None = Field(
-        None, pattern=r"^https?://", description="where clients reach that server; default the same"
+    state_dir: Path | None = Field(default=None, description="folder of the objects; or else s3_endpoint")
+    s3_endpoint: str | None = Field(
+        default=None, pattern=r"^https?://", description="https://host:port of an S3 server"
     )
-    s3_region: str = Field("us-east-1", description="region that requests are signed for")
-    s3_bucket: str = Field("harmonia", description="made at start where there is none")
-    s3_access_key_file: Path | None = Field(None, description="file with the access key")
-    s3_secret_key_file: Path | None = Field(None, description="file with the secret key")
-    s3_ca: Path | None = Field(None, description="authority of the S3 server's certificate, PEM; default the system's")
-    scratch_dir: Path | None = Field(None, description="where arriving objects wait for S3")
+    s3_public_endpoint: str | None = Field(
+        default=None, pattern=r"^https?://", description="where clients reach that server; default the same"
+    )
+    s3_region: str = Field(default="us-east-1", description="region that requests are signed for")
+    s3_bucket: str = Field(default="harmonia", description="made at start where there is none")
+    s3_access_key_file: Path | None = Field(default=None, description="file with the access key")
+    s3_secret_key_file: Path | None = Field(default=None, description="file with the secret key")
+    s3_ca: Path | None = Field(
+        default=None, description="authority of the S3 server's certificate, PEM; default the system's"
+    )
+    scratch_dir: Path | None = Field(default=None, description="where arriving objects wait for S3")
     link_base: str = Field(
-        "", pattern=r"^$|^https?://.*/$", description="address of the REST door's links, ending in /; absent: no links"
+        default="",
+        pattern=r"^$|^https?://.*/$",
+        description="address of the REST door's links, ending in /; absent: no links",
     )
 
     @model_validator(mode="after")

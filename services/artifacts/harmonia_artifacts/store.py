@@ -18,9 +18,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, Self
 
+import structlog
+
 from harmonia_chassis.errors import Internal, InvalidInput, NotFound, Overloaded, Reason
 
 CHUNK_BYTES = 256 * 1024
+_log = structlog.get_logger()
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # A tenant is a folder and a key prefix; the leading letter or digit keeps it out of .incoming and .quarantine.
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -148,13 +151,22 @@ def full_disk_named() -> Iterator[None]:
 _WAIT_FOR_ROOM = timedelta(seconds=30)
 
 
-def object_key(tenant: str, sha256: str) -> str:
-    """`{tenant}/{sha[:2]}/{sha}`. Raises InvalidInput for what could be another path."""
+def tenant_key(tenant: str) -> str:
+    """What all keys of a tenant start with. Raises InvalidInput for what could be another path."""
     if not _TENANT.fullmatch(tenant):
         raise InvalidInput(f"no tenant is called {tenant!r}", reason=Reason.MALFORMED, field="tenant")
-    if not _SHA256.fullmatch(sha256):
+    return f"{tenant}/"
+
+
+def object_key(tenant: str, sha256: str) -> str:
+    """`{tenant}/{sha[:2]}/{sha}`. Raises InvalidInput for what could be another path."""
+    if not is_digest(sha256):
         raise InvalidInput(f"{sha256!r} is not 64 lower-case hex digits", reason=Reason.MALFORMED, field="sha256")
-    return f"{tenant}/{sha256[:2]}/{sha256}"
+    return f"{tenant_key(tenant)}{sha256[:2]}/{sha256}"
+
+
+def is_digest(text: str) -> bool:
+    return bool(_SHA256.fullmatch(text))
 
 
 def absent(sha256: str) -> NotFound:
@@ -231,15 +243,20 @@ def sidecar(artifact: Artifact) -> bytes:
     ).encode()
 
 
-def artifact_from_sidecar(tenant: str, sha256: str, text: bytes) -> Artifact:
-    fields = json.loads(text)
-    return Artifact(
-        tenant=tenant,
-        sha256=sha256,
-        size_bytes=fields["size_bytes"],
-        media_type=fields["media_type"],
-        kept=Kept(fields["class"]),
-        owners=frozenset(fields["owners"]),
-        created=datetime.fromisoformat(fields["created"]),
-        refreshed=datetime.fromisoformat(fields["refreshed"]),
-    )
+def artifact_from_sidecar(tenant: str, sha256: str, text: bytes) -> Artifact | None:
+    """None for one that does not parse: its object is as good as lost until somebody puts it again."""
+    try:
+        fields = json.loads(text)
+        return Artifact(
+            tenant=tenant,
+            sha256=sha256,
+            size_bytes=fields["size_bytes"],
+            media_type=fields["media_type"],
+            kept=Kept(fields["class"]),
+            owners=frozenset(fields["owners"]),
+            created=datetime.fromisoformat(fields["created"]),
+            refreshed=datetime.fromisoformat(fields["refreshed"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        _log.error("sidecar does not parse", tenant=tenant, sha256=sha256)
+        return None

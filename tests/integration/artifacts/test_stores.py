@@ -195,6 +195,8 @@ def test_a_tenant_that_could_be_another_path_is_refused(bench: Bench, tenant: st
         bench.put(b"abc", tenant=tenant)
     with pytest.raises(InvalidInput, match="no tenant is called"):
         bench.store.find(tenant, ABC_SHA256)
+    with pytest.raises(InvalidInput, match="no tenant is called"):
+        list(bench.store.artifacts(tenant))
 
 
 @pytest.mark.parametrize("sha256", ["", "ba", "../../../etc/passwd", ABC_SHA256.upper(), ABC_SHA256 + "\n"])
@@ -322,6 +324,17 @@ def test_a_sidecar_without_an_object_opens_nothing(bench: Bench) -> None:
         bench.get(lost)
     with pytest.raises(NotFound, match=lost.sha256):
         bench.get(bench.store.find("acme", lost.sha256))
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"{}", b"[1]", b'{"class": "unheard-of"}'])
+def test_an_object_whose_sidecar_does_not_parse_is_absent_until_it_is_put_again(bench: Bench, text: bytes) -> None:
+    torn, whole = bench.put(b"torn"), bench.put(b"whole")
+    bench.behind.write(f"{key_of(torn)}.json", text)
+
+    with pytest.raises(NotFound, match=torn.sha256):
+        bench.store.find("acme", torn.sha256)
+    assert list(bench.store.artifacts("acme")) == [whole]
+    assert bench.get(bench.put(b"torn")) == b"torn"
 
 
 def test_a_list_goes_on_behind_its_token_in_the_order_of_digests(bench: Bench) -> None:
