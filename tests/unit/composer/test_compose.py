@@ -88,10 +88,9 @@ def work(told: list[float] | None = None, kept: list[type_pb2.ArtifactRef] | Non
     return Work(job="j", tenant="t", owner="o", grant="g", on_progress=progress, on_checkpoint=checkpoint)
 
 
-def request(**brief: str) -> pb.ComposeRequest:
-    return pb.ComposeRequest(
-        brief=brief_pb2.Brief(duration_seconds=5.0, **brief), engine="whistler", seed=3, variations=1, stems=True
-    )
+def request(title: str = "", genre: str = "") -> pb.ComposeRequest:
+    brief = brief_pb2.Brief(duration_seconds=5.0, title=title, genre=genre)
+    return pb.ComposeRequest(brief=brief, engine="whistler", seed=3, variations=1, stems=True)
 
 
 async def test_takes_are_stored_and_the_folder_is_gone(tmp_path: Path) -> None:
@@ -99,7 +98,9 @@ async def test_takes_are_stored_and_the_folder_is_gone(tmp_path: Path) -> None:
     result = await Composer({"whistler": Whistler()}, shelf, tmp_path).perform(request(title="Hm"), work(told))
     (take,) = result.compose.takes
 
-    assert shelf.objects[take.premaster.sha256] == (b"Hm 3 []", "text/plain", OUTPUT)
+    assert shelf.objects[take.premaster.sha256][0] == b"Hm 3 []"
+    assert take.premaster.media_type == "audio/flac"
+    assert take.lyrics_text.media_type == "text/plain"
     assert [(stem.role, stem.ref.sha256) for stem in take.stems] == [("lead", take.premaster.sha256)]
     assert (take.sections[0].name, take.sections[0].bars) == ("verse", 2)
     assert result.compose.licence == "CC0-1.0"
