@@ -19,7 +19,7 @@ LINES = (709, 821, 937, 1069, 1187, 1321, 1481, 1627)
 
 @njit(cache=True, nogil=True)
 def strip(block, first, state, low_cut_hz, high_gain, drive, levels, kicks, duck):  # type: ignore[no-untyped-def]
-    """Saturation, low cut (12 dB/octave), high shelf at 4 kHz, then section levels and ducking.
+    """Saturation, section levels and ducking, low cut (12 dB/octave), high shelf at 4 kHz.
 
     `levels`: [breakpoints, 2] of frame and gain, linear between. `kicks`: frames, ascending. `duck`: gain at the kick.
     """
@@ -49,6 +49,9 @@ def strip(block, first, state, low_cut_hz, high_gain, drive, levels, kicks, duck
             y *= push
             x /= 1.0 + abs(x)
             y /= 1.0 + abs(y)
+        # Before the low cut: what ducks in step with itself has an offset.
+        x *= gain
+        y *= gain
         first_l += low * (x - first_l)
         first_r += low * (y - first_r)
         x -= first_l
@@ -59,8 +62,8 @@ def strip(block, first, state, low_cut_hz, high_gain, drive, levels, kicks, duck
         y -= second_r
         shelf_l += high * (x - shelf_l)
         shelf_r += high * (y - shelf_r)
-        block[n, 0] = (shelf_l + high_gain * (x - shelf_l)) * gain
-        block[n, 1] = (shelf_r + high_gain * (y - shelf_r)) * gain
+        block[n, 0] = shelf_l + high_gain * (x - shelf_l)
+        block[n, 1] = shelf_r + high_gain * (y - shelf_r)
     state[0], state[1], state[2], state[3], state[4], state[5] = first_l, first_r, second_l, second_r, shelf_l, shelf_r
     state[6], state[7], state[8] = point, kick, sag
 
