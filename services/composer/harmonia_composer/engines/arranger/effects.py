@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from harmonia_composer.engines.arranger.synth.kernels import RATE
 
 State = NDArray[np.float64]
-LINES = (1423, 1637, 1873, 2137, 2377, 2647, 2953, 3251)
-"""Delays of the room in frames: mutually prime enough not to ring."""
+LINES = (709, 821, 937, 1069, 1187, 1321, 1481, 1627)
+"""Delays of the room at 24 kHz: mutually prime enough not to ring."""
 
 
 @njit(cache=True, nogil=True)
 def strip(block, first, state, low_cut_hz, high_gain, drive, levels, kicks, duck):  # type: ignore[no-untyped-def]
-    """Saturation, low cut (12 dB/octave), high shelf at 4 kHz, then section levels and ducking.
+    """Saturation, section levels and ducking, low cut (12 dB/octave), high shelf at 4 kHz.
 
     `levels`: [breakpoints, 2] of frame and gain, linear between. `kicks`: frames, ascending. `duck`: gain at the kick.
     """
@@ -29,6 +29,8 @@ def strip(block, first, state, low_cut_hz, high_gain, drive, levels, kicks, duck
     kick = int(state[7])
     back = exp(-1.0 / (0.09 * RATE))
     sag = state[8]
+    push = 1.0 + 4.0 * drive
+    first_l, first_r, second_l, second_r, shelf_l, shelf_r = state[0], state[1], state[2], state[3], state[4], state[5]
     for n in range(block.shape[0]):
         now = first + n
         while point + 1 < levels.shape[0] - 1 and now >= levels[point + 1, 0]:
@@ -41,18 +43,28 @@ def strip(block, first, state, low_cut_hz, high_gain, drive, levels, kicks, duck
             sag = 1.0 - duck
         sag *= back
         gain *= 1.0 - sag
-        for side in range(2):
-            x = block[n, side]
-            if drive > 0.0:
-                push = x * (1.0 + 4.0 * drive)
-                x = push / (1.0 + abs(push))
-            state[side] += low * (x - state[side])
-            x -= state[side]
-            state[2 + side] += low * (x - state[2 + side])
-            x -= state[2 + side]
-            state[4 + side] += high * (x - state[4 + side])
-            x = state[4 + side] + high_gain * (x - state[4 + side])
-            block[n, side] = x * gain
+        x, y = block[n, 0], block[n, 1]
+        if drive > 0.0:
+            x *= push
+            y *= push
+            x /= 1.0 + abs(x)
+            y /= 1.0 + abs(y)
+        # Before the low cut: what ducks in step with itself has an offset.
+        x *= gain
+        y *= gain
+        first_l += low * (x - first_l)
+        first_r += low * (y - first_r)
+        x -= first_l
+        y -= first_r
+        second_l += low * (x - second_l)
+        second_r += low * (y - second_r)
+        x -= second_l
+        y -= second_r
+        shelf_l += high * (x - shelf_l)
+        shelf_r += high * (y - shelf_r)
+        block[n, 0] = shelf_l + high_gain * (x - shelf_l)
+        block[n, 1] = shelf_r + high_gain * (y - shelf_r)
+    state[0], state[1], state[2], state[3], state[4], state[5] = first_l, first_r, second_l, second_r, shelf_l, shelf_r
     state[6], state[7], state[8] = point, kick, sag
 
 
@@ -91,36 +103,53 @@ def echo(block, first, line, delay, amount, state):  # type: ignore[no-untyped-d
 
 @njit(cache=True, nogil=True)
 def room(block, first, lines, lengths, gains, state, amount):  # type: ignore[no-untyped-def]
-    """A feedback delay network of eight lines and a Hadamard matrix (Jot 1991), damped; 25 ms before it speaks."""
+    """A feedback delay network of eight lines and a Hadamard matrix (Jot 1991), damped; 25 ms before it speaks.
+
+    Runs at half the rate, straight lines between: what it adds is dark anyway. `first` and the block's length even.
+    """
     size = lines.shape[1]
     mask = size - 1
     out = np.zeros(8)
-    pre = 1200
-    for n in range(block.shape[0]):
-        now = first + n
-        lines[8, now & mask] = block[n, 0]
-        lines[9, now & mask] = block[n, 1]
-        left, right = lines[8, (now - pre) & mask], lines[9, (now - pre) & mask]
+    pre = 600
+    for pair in range((block.shape[0] + 1) // 2):
+        n = 2 * pair
+        after = min(n + 1, block.shape[0] - 1)
+        now = first // 2 + pair
+        lines[8, now & mask] = 0.5 * (block[n, 0] + block[after, 0])
+        lines[9, now & mask] = 0.5 * (block[n, 1] + block[after, 1])
+        left, right = 0.35 * lines[8, (now - pre) & mask], 0.35 * lines[9, (now - pre) & mask]
         for at in range(8):
             tap = lines[at, (now - lengths[at]) & mask]
-            state[at] += 0.55 * (tap - state[at])
+            state[at] += 0.8 * (tap - state[at])
             out[at] = gains[at] * state[at]
-        block[n, 0] += amount * (out[0] + out[2] + out[4] - out[6])
-        block[n, 1] += amount * (out[1] + out[3] + out[5] - out[7])
-        for pair in range(0, 8, 2):
-            out[pair], out[pair + 1] = out[pair] + out[pair + 1], out[pair] - out[pair + 1]
-        for at in (0, 1, 4, 5):
-            out[at], out[at + 2] = out[at] + out[at + 2], out[at] - out[at + 2]
-        for at in range(4):
-            out[at], out[at + 4] = out[at] + out[at + 4], out[at] - out[at + 4]
-        for at in range(8):
-            lines[at, now & mask] = 0.35355339059327373 * out[at] + (left if at % 2 == 0 else right) * 0.35
+        wet_l = amount * (out[0] + out[2] + out[4] - out[6])
+        wet_r = amount * (out[1] + out[3] + out[5] - out[7])
+        block[n, 0] += 0.5 * (state[8] + wet_l)
+        block[n, 1] += 0.5 * (state[9] + wet_r)
+        if after > n:
+            block[after, 0] += wet_l
+            block[after, 1] += wet_r
+        state[8], state[9] = wet_l, wet_r
+        a0, a1, a2, a3 = out[0] + out[1], out[0] - out[1], out[2] + out[3], out[2] - out[3]
+        a4, a5, a6, a7 = out[4] + out[5], out[4] - out[5], out[6] + out[7], out[6] - out[7]
+        b0, b1, b2, b3 = a0 + a2, a1 + a3, a0 - a2, a1 - a3
+        b4, b5, b6, b7 = a4 + a6, a5 + a7, a4 - a6, a5 - a7
+        place, even = now & mask, 0.35355339059327373
+        lines[0, place] = even * (b0 + b4) + left
+        lines[1, place] = even * (b1 + b5) + right
+        lines[2, place] = even * (b2 + b6) + left
+        lines[3, place] = even * (b3 + b7) + right
+        lines[4, place] = even * (b0 - b4) + left
+        lines[5, place] = even * (b1 - b5) + right
+        lines[6, place] = even * (b2 - b6) + left
+        lines[7, place] = even * (b3 - b7) + right
 
 
 def room_gains(seconds: float) -> tuple[NDArray[np.int64], State]:
     """Lengths of the lines and what each keeps per pass so that the room falls by 60 dB in `seconds`."""
     lengths = np.array(LINES, dtype=np.int64)
-    return lengths, 10.0 ** (-3.0 * lengths / RATE / seconds)
+    gains = np.asarray(10.0 ** (-3.0 * lengths / (RATE / 2) / seconds), dtype=np.float64)
+    return lengths, gains
 
 
 @njit(cache=True, nogil=True)

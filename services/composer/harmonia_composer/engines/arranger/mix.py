@@ -28,7 +28,7 @@ BLOCK = 1 << 18
 THREADS = 2
 # Of every part, so that peaks seldom reach their ceiling; mastering sets the loudness of the whole.
 TRIM_DB = -3.0
-QUIETEST = -31.0
+QUIETEST = -30.0
 FULL = 0.97
 # Peaks over loudness that a part of this style is left, as a factor.
 CREST = {"drums": 6.0, "bass": 3.5, "comp": 4.5, "pad": 3.5, "melody": 4.0, "texture": 4.0}
@@ -135,9 +135,9 @@ def treat(
     sound: Buffer, mix: Mix, score: Score, *, points: NDArray[np.float64], kicks: NDArray[np.int64], check: Check
 ) -> float:
     """Effects in place, block by block; returns the loudness of what comes out, LUFS."""
-    strip_state, echo_state, room_state = np.zeros(9), np.zeros(2), np.zeros(8)
+    strip_state, echo_state, room_state = np.zeros(9), np.zeros(2), np.zeros(10)
     chorus_line, echo_line = np.zeros((4096, 2)), np.zeros((1 << 17, 2))
-    lines = np.zeros((10, 4096))
+    lines = np.zeros((10, 2048))
     lengths, room_gains = effects.room_gains(score.genre.room_s * (0.7 + 0.3 * score.reverb))
     delay = min(int(0.75 * 60.0 / score.bpm * RATE), echo_line.shape[0] - 1)
     weighing, cells = np.zeros(8), sound.shape[0] // 4800 + 1
@@ -146,14 +146,14 @@ def treat(
         check()
         block = sound[start : start + BLOCK]
         effects.strip(
-            block, start, strip_state, mix.low_cut_hz, 10 ** (mix.high_db / 20), mix.drive,
+            block, start, strip_state, float(mix.low_cut_hz), 10 ** (mix.high_db / 20), float(mix.drive),
             points, kicks, 10 ** (-mix.duck_db / 20),
         )  # fmt: skip
         if mix.chorus:
-            effects.chorus(block, start, chorus_line, mix.chorus)
+            effects.chorus(block, start, chorus_line, float(mix.chorus))
         if mix.delay:
-            effects.echo(block, start, echo_line, delay, mix.delay, echo_state)
+            effects.echo(block, start, echo_line, delay, float(mix.delay), echo_state)
         if mix.reverb:
-            effects.room(block, start, lines, lengths, room_gains, room_state, mix.reverb * score.reverb)
+            effects.room(block, start, lines, lengths, room_gains, room_state, float(mix.reverb * score.reverb))
         effects.weighed(block, weighing, sums, counts, start)
     return effects.integrated_lufs(sums, counts)

@@ -63,7 +63,7 @@ def pitched(part: Part, score: Score, out: Buffer, check: Check) -> None:
 def shot(strike: Strike, strength: int, seed: int) -> Buffer:
     out = np.zeros((int(strike.length_s * RATE), 2), dtype=np.float32)
     level = (strength + 0.5) / STRENGTHS
-    kernels.strike(out, 0, 1.0, 1.0, 0.45 + 0.75 * level, seed, strike)
+    kernels.strike(out, 0, 1.0, 1.0, 0.45 + 0.75 * level, seed, kernels.floats(strike))
     return out[:, :1]
 
 

@@ -51,7 +51,7 @@ LOFI_HIP_HOP = Genre(
         "outro": ("chords", "texture", "bass", "drums"),
     },
     parts=(
-        PartPlan("drums", "drums", ("lo-fi drums",), Mix(-19, width=0.35, reverb=0.06, drive=0.35, high_db=1)),
+        PartPlan("drums", "drums", ("lo-fi drums",), Mix(-19, width=0.35, reverb=0.06, drive=0.35, high_db=4)),
         PartPlan(
             "bass",
             "bass",

@@ -59,7 +59,7 @@ TECHNO = Genre(
         "outro": ("drums", "bass", "arp"),
     },
     parts=(
-        PartPlan("drums", "drums", ("drum machine",), Mix(-19, width=0.5, reverb=0.04, drive=0.3, high_db=7)),
+        PartPlan("drums", "drums", ("drum machine",), Mix(-19, width=0.5, reverb=0.04, drive=0.3, high_db=9)),
         PartPlan(
             "bass",
             "bass",

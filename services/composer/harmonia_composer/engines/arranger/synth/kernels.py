@@ -6,7 +6,7 @@ tuples of floats, so that each kernel is compiled once. No fast-math: the same b
 # ruff: noqa: PLR0917 (compiled functions take no keywords)
 
 from math import exp, pi, sin, tan
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
@@ -88,6 +88,14 @@ class Strike(NamedTuple):
     length_s: float = 0.4
 
 
+Settings = TypeVar("Settings", Tone, Fm, Pluck, Strike)
+
+
+def floats(settings: Settings) -> Settings:
+    """With 300 written as 300.0: every mixture of whole and broken numbers would be compiled anew."""
+    return type(settings)(*map(float, settings))
+
+
 # One loop over samples: taking it apart would cost the speed it is written for.
 @njit(cache=True, nogil=True)
 def tone(out, start, held, hz, left, right, bright, seed, p):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915
@@ -132,19 +140,19 @@ def tone(out, start, held, hz, left, right, bright, seed, p):  # type: ignore[no
         mid = side = 0.0
         for voice in range(voices):
             phase, step = phases[voice], steps[voice]
-            wave = 0.0
+            sample = 0.0
             if p.saw > 0.0:
-                wave += p.saw * (2.0 * phase - 1.0 - blep(phase, step))
+                sample += p.saw * (2.0 * phase - 1.0 - blep(phase, step))
             if p.pulse > 0.0:
                 other = phase + 1.0 - p.width
                 other -= 1.0 if other >= 1.0 else 0.0
-                wave += p.pulse * (
+                sample += p.pulse * (
                     (1.0 if phase < p.width else -1.0) + blep(phase, step) - blep(other, step) + 1.0 - 2.0 * p.width
                 )
             if p.sine > 0.0:
-                wave += p.sine * sin(2.0 * pi * phase)
-            mid += wave
-            side += wave * (voice - 0.5 * (voices - 1))
+                sample += p.sine * wave(phase)
+            mid += sample
+            side += sample * (voice - 0.5 * (voices - 1))
             phase += step
             phases[voice] = phase - 1.0 if phase >= 1.0 else phase
         if p.noise > 0.0:
@@ -165,6 +173,18 @@ def tone(out, start, held, hz, left, right, bright, seed, p):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True)
+def wave(phase):  # type: ignore[no-untyped-def]
+    """Sine of a phase in turns, to 1e-5 (the series at a quarter turn): a third of the time of the exact one."""
+    x = phase - np.floor(phase + 0.5)
+    y = 0.5 - abs(x) if abs(x) > 0.25 else abs(x)
+    square = y * y
+    y *= 6.2831853072 + square * (
+        -41.341702240 + square * (81.605249276 + square * (-76.705859753 + square * 42.058693945))
+    )
+    return y if x >= 0.0 else -y
+
+
+@njit(cache=True, nogil=True)
 def blep(phase, step):  # type: ignore[no-untyped-def]
     """What rounds a falling edge at phase 0 so that it does not alias (PolyBLEP, two samples wide)."""
     if phase < step:
@@ -179,21 +199,22 @@ def blep(phase, step):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def fm(out, start, held, hz, left, right, bright, p):  # type: ignore[no-untyped-def]
     total = min(held + int(p.release_s * 5.0 * RATE), out.shape[0] - start, int(p.decay_s * 7.0 * RATE))
-    carrier, modulator, tine = 2.0 * pi * hz / RATE, 2.0 * pi * hz * p.ratio / RATE, 2.0 * pi * hz * p.tine_ratio / RATE
+    carrier, modulator, tine = hz / RATE, hz * p.ratio / RATE, hz * p.tine_ratio / RATE
     audible = 1.0 if hz * p.tine_ratio < 0.4 * RATE else 0.0
     attack = 1.0 / max(1.0, p.attack_s * RATE)
-    level, ramp, released = 1.0, 0.0, 1.0
-    index, sparkle = p.bend * bright, p.tine * bright * audible
+    level, ramp, released, sway = 1.0, 0.0, 1.0, 0.0
+    index, sparkle = p.bend * bright / (2.0 * pi), p.tine * bright * audible
     fall = exp(-1.0 / (p.decay_s * RATE))
     index_fall, tine_fall = exp(-1.0 / (p.bend_s * RATE)), exp(-1.0 / (p.tine_s * RATE))
     let_go = exp(-1.0 / (p.release_s * RATE))
     for n in range(total):
+        if n % CONTROL == 0:
+            sway = p.tremolo * sin(2.0 * pi * 4.6 * (start + n) / RATE)
         ramp = min(1.0, ramp + attack)
-        value = sin(carrier * n + index * sin(modulator * n))
+        value = wave(carrier * n + index * wave(modulator * n))
         if sparkle > 1e-4:
-            value += sparkle * sin(tine * n)
+            value += sparkle * wave(tine * n)
         value *= level * ramp * released
-        sway = p.tremolo * sin(2.0 * pi * 4.6 * (start + n) / RATE) if p.tremolo > 0.0 else 0.0
         out[start + n, 0] += left * value * (1.0 + sway)
         out[start + n, 1] += right * value * (1.0 - sway)
         level *= fall
@@ -294,7 +315,7 @@ def strike(out, start, left, right, bright, seed, p):  # type: ignore[no-untyped
         if body > 1e-5:
             phase += (p.to_hz + (p.from_hz - p.to_hz) * glide) / RATE
             glide *= sweep
-            value += body * sin(2.0 * pi * phase)
+            value += body * wave(phase)
             body *= body_fall
         state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
         hiss = float(state >> np.uint64(40)) / 8388608.0 - 1.0

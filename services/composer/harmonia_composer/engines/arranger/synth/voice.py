@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from harmonia_composer.engines.arranger.synth import kernels
-from harmonia_composer.engines.arranger.synth.kernels import Buffer, Fm, Pluck, Tone
+from harmonia_composer.engines.arranger.synth.kernels import Buffer, Fm, Pluck, Tone, floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Subtractive:
 
     def play(self, out: Buffer, note: Played) -> None:
         bright = note.bright * 2.0 ** (self.touch * 2.0 * (note.velocity - 0.6))
-        kernels.tone(out, note.start, note.held, note.hz, note.left, note.right, bright, note.seed, self.tone)
+        kernels.tone(out, note.start, note.held, note.hz, note.left, note.right, bright, note.seed, floats(self.tone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Bent:
 
     def play(self, out: Buffer, note: Played) -> None:
         bright = note.bright**0.5 * (0.25 + 1.2 * note.velocity**1.5)
-        kernels.fm(out, note.start, note.held, note.hz, note.left, note.right, bright, self.fm)
+        kernels.fm(out, note.start, note.held, note.hz, note.left, note.right, bright, floats(self.fm))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class String:
 
     def play(self, out: Buffer, note: Played) -> None:
         bright = note.bright**0.25 * (0.55 + 0.65 * note.velocity)
-        kernels.pluck(out, note.start, note.held, note.hz, note.left, note.right, bright, note.seed, self.pluck)
+        kernels.pluck(out, note.start, note.held, note.hz, note.left, note.right, bright, note.seed, floats(self.pluck))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,11 @@ class Struck:
     touch: float = 1.0
 
     def play(self, out: Buffer, note: Played) -> None:
-        ratios, levels, rings = (np.array(column) for column in zip(*self.partials, strict=True))
+        ratios, levels, rings = (np.array(column, dtype=np.float64) for column in zip(*self.partials, strict=True))
         softness = self.touch * (0.9 - note.velocity) - 0.35 * np.log2(note.bright)
         levels = levels * ratios ** -max(0.0, float(softness))
         rings = rings * (220.0 / note.hz) ** 0.5
         kernels.modal(
             out, note.start, note.held, note.hz, note.left, note.right, ratios, levels, rings,
-            self.attack_s, self.release_s,
+            float(self.attack_s), float(self.release_s),
         )  # fmt: skip

@@ -1,0 +1,412 @@
+"""What the arranger writes, measured on the MIDI it writes: C3–C7 and C9 of the design's sound page."""
+
+from dataclasses import dataclass, replace
+from io import BytesIO
+from itertools import pairwise
+from statistics import mean, pstdev
+
+import mido
+import pytest
+
+from harmonia_composer.engine import Brief, LyricLine, LyricSection, Section, Unplayable
+from harmonia_composer.engines.arranger.arrange import arrange
+from harmonia_composer.engines.arranger.dice import take_seed
+from harmonia_composer.engines.arranger.engine import plain_lyrics, timed_lyrics
+from harmonia_composer.engines.arranger.genres import GENRES
+from harmonia_composer.engines.arranger.instruments import INSTRUMENTS
+from harmonia_composer.engines.arranger.midi import midi_bytes
+from harmonia_composer.engines.arranger.moods import MOODS
+from harmonia_composer.engines.arranger.score import BAR, PPQ, STEP, Score
+
+SEEDS = range(1, 9)
+EVERY_GENRE = pytest.mark.parametrize("genre", sorted(GENRES))
+# Krumhansl and Kessler 1982, as printed in Krumhansl, Cognitive Foundations of Musical Pitch (1990), p. 30.
+MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
+MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A note as a sequencer reads it from the file."""
+
+    track: str
+    channel: int
+    start: int
+    end: int
+    pitch: int
+    velocity: int
+
+
+def heard(content: bytes) -> tuple[mido.MidiFile, list[Heard]]:
+    song = mido.MidiFile(file=BytesIO(content), charset="utf-8")
+    notes = []
+    for track in song.tracks:
+        now, name, sounding = 0, "", {}
+        for message in track:
+            now += message.time
+            if message.type == "track_name":
+                name = message.name
+            if message.type == "note_on":
+                sounding[message.note] = (now, message.velocity, message.channel)
+            if message.type == "note_off":
+                start, velocity, channel = sounding.pop(message.note)
+                notes.append(Heard(name, channel, start, now, message.note, velocity))
+        assert not sounding
+    return song, notes
+
+
+def markers(song: mido.MidiFile) -> list[tuple[int, str]]:
+    now, found = 0, []
+    for message in song.tracks[0]:
+        now += message.time
+        if message.type == "marker":
+            found.append((now, message.text))
+    return found
+
+
+def pearson(one: list[float], other: list[float]) -> float:
+    a, b = mean(one), mean(other)
+    over = sum((x - a) * (y - b) for x, y in zip(one, other, strict=True))
+    return float(over / (sum((x - a) ** 2 for x in one) * sum((y - b) ** 2 for y in other)) ** 0.5)
+
+
+def key_found(notes: list[Heard]) -> tuple[int, str]:
+    """Krumhansl-Schmuckler: the key whose profile fits best how long each pitch class sounds."""
+    weights = [0.0] * 12
+    for note in notes:
+        if note.channel != 9:
+            weights[note.pitch % 12] += note.end - note.start
+    fits = {
+        (tonic, mode): pearson([weights[(tonic + step) % 12] for step in range(12)], list(profile))
+        for tonic in range(12)
+        for mode, profile in (("major", MAJOR), ("minor", MINOR))
+    }
+    return max(fits, key=lambda key: fits[key])
+
+
+def in_bar(notes: list[Heard], bar: int) -> list[Heard]:
+    return [note for note in notes if (note.start + STEP // 2) // BAR == bar]
+
+
+def part(score: Score, role: str) -> list[Heard]:
+    return [note for note in heard(midi_bytes(score))[1] if note.track == role]
+
+
+@EVERY_GENRE
+@pytest.mark.parametrize("bpm", [40.0, 84.0, 127.3, 240.0])
+@pytest.mark.parametrize("duration", [5.0, 33.3, 60.0, 600.0])
+def test_midi_has_one_tempo_and_ends_within_the_time_asked_for(genre: str, bpm: float, duration: float) -> None:
+    song, notes = heard(midi_bytes(arrange(Brief(genre=genre, bpm=bpm, duration_seconds=duration), 3)))
+    tempos = [message.tempo for track in song.tracks for message in track if message.type == "set_tempo"]
+    last_beat = max(note.end for note in notes) / PPQ
+
+    assert tempos == [round(60e6 / bpm)]
+    assert last_beat * 60 / bpm <= duration
+    assert last_beat * 60 / bpm >= min(0.9 * duration, duration - 2.5) - 60 / bpm
+
+
+@EVERY_GENRE
+@pytest.mark.parametrize("bpm", [40.0, 84.0, 240.0])
+@pytest.mark.parametrize("duration", [5.0, 60.0, 600.0])
+def test_sections_follow_each_other_on_bar_lines(genre: str, bpm: float, duration: float) -> None:
+    score = arrange(Brief(genre=genre, bpm=bpm, duration_seconds=duration), 5)
+    found = markers(heard(midi_bytes(score))[0])
+
+    assert found[0][0] == 0
+    assert all(tick % BAR == 0 for tick, _ in found)
+    assert [tick for tick, _ in found] == [section.tick for section in score.sections]
+    assert all(before.bar + before.bars == after.bar for before, after in pairwise(score.sections))
+    assert score.sections[-1].end - score.ticks < BAR
+
+
+def test_a_minute_has_a_beginning_a_middle_and_an_end() -> None:
+    for genre in GENRES:
+        names = [section.name for section in arrange(Brief(genre=genre), 1).sections]
+
+        assert names[0] == "intro"
+        assert {"verse", "chorus"} <= set(names)
+        assert names[-1] == "outro"
+
+
+@EVERY_GENRE
+def test_drums_are_on_channel_ten_and_nothing_else_is(genre: str) -> None:
+    _, notes = heard(midi_bytes(arrange(Brief(genre=genre), 1)))
+
+    assert {note.track for note in notes if note.channel == 9} == {"drums"}
+
+
+@EVERY_GENRE
+@pytest.mark.parametrize("key", ["A minor", "F# major", "D dorian", "Bb major", "E phrygian", "C locrian"])
+def test_notes_are_in_the_scale_or_in_the_chord(genre: str, key: str) -> None:
+    score = arrange(Brief(genre=genre, key=key), 2)
+    pitched = [note for note in heard(midi_bytes(score))[1] if note.channel != 9]
+    outside = [
+        note
+        for note in pitched
+        if note.pitch % 12 not in score.key.pitch_classes and note.pitch % 12 not in chord_at(score, note.start)
+    ]
+
+    assert len(outside) <= 0.05 * len(pitched)
+
+
+def chord_at(score: Score, tick: int) -> tuple[int, ...]:
+    spans = [span for span in score.chords if span.tick <= tick + STEP // 2]
+    return spans[-1].chord.tones
+
+
+@EVERY_GENRE
+def test_the_tune_stands_on_chord_tones_on_strong_beats(genre: str) -> None:
+    strong, on_chord = 0, 0
+    for seed in SEEDS:
+        score = arrange(Brief(genre=genre), seed)
+        for note in part(score, "lead"):
+            place = (note.start + STEP // 2) % BAR // STEP
+            if place in {0, 8}:
+                strong += 1
+                on_chord += note.pitch % 12 in chord_at(score, note.start)
+
+    assert on_chord >= 0.9 * strong > 0
+
+
+@EVERY_GENRE
+def test_the_tune_stays_in_a_voice_and_leaps_no_further_than_an_octave(genre: str) -> None:
+    for seed in SEEDS:
+        score = arrange(Brief(genre=genre), seed)
+        tune = part(score, "lead")
+        pitches = [note.pitch for note in tune]
+
+        assert max(pitches) - min(pitches) <= 19
+        assert max(abs(before - after) for before, after in pairwise(pitches)) <= 12
+        for section in score.sections:
+            bars = [in_bar(tune, bar) for bar in range(section.bar, section.bar + section.bars)]
+            fours = [[note.pitch for bar in bars[at : at + 4] for note in bar] for at in range(0, len(bars), 4)]
+            registers = [mean(pitches) for pitches in fours if len(pitches) >= 3]
+            assert not registers or max(registers) - min(registers) <= 5
+
+
+@EVERY_GENRE
+def test_a_motif_of_two_bars_returns(genre: str) -> None:
+    for seed in SEEDS:
+        score = arrange(Brief(genre=genre, duration_seconds=90), seed)
+        tune = part(score, "lead")
+        rhythms = [
+            tuple((note.start + STEP // 2) % BAR // STEP for note in in_bar(tune, bar))
+            for bar in range(score.ticks // BAR)
+        ]
+        pairs = [(one, two) for one, two in zip(rhythms[::2], rhythms[1::2], strict=False) if one and two]
+
+        assert max(pairs.count(pair) for pair in pairs) >= 3
+
+
+@EVERY_GENRE
+def test_voices_of_chords_move_little(genre: str) -> None:
+    score = arrange(Brief(genre=genre, duration_seconds=120), 4)
+    role = "pad" if genre == "techno" else "chords"
+    played = part(score, role)
+    motions = []
+    hands = [sorted({note.pitch for note in in_bar(played, bar)}) for bar in range(score.ticks // BAR)]
+    for before, after in pairwise(hand for hand in hands if len(hand) == 4):
+        motions += [abs(one - other) for one, other in zip(before, after, strict=True)]
+
+    assert motions
+    assert mean(motions) <= 2.5
+
+
+@EVERY_GENRE
+def test_the_bass_has_the_root_on_downbeats(genre: str) -> None:
+    for seed in SEEDS:
+        score = arrange(Brief(genre=genre), seed)
+        downbeats = [note for note in part(score, "bass") if (note.start + STEP // 2) % BAR < STEP]
+        roots = [note for note in downbeats if note.pitch % 12 == chord_at(score, note.start)[0]]
+
+        assert len(roots) >= 0.8 * len(downbeats) > 0
+
+
+@EVERY_GENRE
+def test_players_are_a_little_late_or_early_and_never_equally_loud(genre: str) -> None:
+    bpm = 100.0
+    score = arrange(Brief(genre=genre, bpm=bpm), 6)
+    notes = heard(midi_bytes(score))[1]
+    # Whole eighths: swing leaves them where they are.
+    away = [(note.start + STEP) % (2 * STEP) - STEP for note in notes if abs(offset(note)) < STEP // 2 and note.start]
+    spread_ms = pstdev(away) / PPQ * 60_000 / bpm
+    kicks = [note.velocity for note in notes if note.track == "drums" and note.pitch == 36]
+
+    assert 4.0 <= spread_ms <= 15.0
+    assert pstdev(kicks) >= 3.0
+
+
+def offset(note: Heard) -> int:
+    return (note.start + STEP) % (2 * STEP) - STEP
+
+
+@EVERY_GENRE
+def test_touch_varies_by_three_to_twelve_at_the_same_place_of_the_bar(genre: str) -> None:
+    score = arrange(Brief(genre=genre, duration_seconds=240), 6)
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    for note in next(part for part in score.parts if part.role == "drums").notes:
+        groups.setdefault((note.pitch, note.tick % BAR, score.section_at(note.tick).bar), []).append(note.velocity)
+    spreads = [pstdev(group) for group in groups.values() if len(group) >= 8]
+
+    assert 3.0 <= mean(spreads) <= 12.0
+
+
+@pytest.mark.parametrize("genre", ["folk", "lo-fi hip-hop"])
+def test_no_drum_bar_is_the_one_before(genre: str) -> None:
+    for seed in SEEDS:
+        score = arrange(Brief(genre=genre, duration_seconds=120), seed)
+        drums = next(part for part in score.parts if part.role == "drums").notes
+        bars = [{(n.tick % BAR, n.pitch) for n in drums if n.tick // BAR == bar} for bar in range(score.ticks // BAR)]
+
+        assert all(before != after for before, after in pairwise(bars) if before and after)
+
+
+@EVERY_GENRE
+def test_the_key_can_be_heard(genre: str) -> None:
+    right, inside, total = 0, 0, 0
+    seeds = range(100, 133)
+    for seed in seeds:
+        score = arrange(Brief(genre=genre), seed)
+        notes = [note for note in heard(midi_bytes(score))[1] if note.channel != 9]
+        right += key_found(notes) == (score.key.tonic, "minor" if score.key.is_minor else "major")
+        inside += sum(note.pitch % 12 in score.key.pitch_classes for note in notes)
+        total += len(notes)
+
+    assert right >= 0.85 * len(seeds)
+    assert inside >= 0.95 * total
+
+
+def test_songs_of_different_seeds_differ_and_of_the_same_seed_do_not() -> None:
+    songs = [midi_bytes(arrange(Brief(genre="folk"), seed)) for seed in (1, 2, 3, 4, 1)]
+
+    assert len(set(songs)) == 4
+    assert songs[0] == songs[4]
+
+
+def test_the_first_take_is_the_song_itself_and_the_others_are_not() -> None:
+    seeds = [take_seed(7, take) for take in range(1, 9)]
+
+    assert seeds[0] == 7
+    assert len(set(seeds)) == 8
+
+
+def test_a_complex_song_has_more_notes_than_a_simple_one() -> None:
+    for genre in GENRES:
+        few, many = (
+            sum(len(part.notes) for part in arrange(Brief(genre=genre, key="A minor", complexity=c), 1).parts)
+            for c in (0.0, 1.0)
+        )
+
+        assert many > 1.1 * few
+
+
+@pytest.mark.parametrize("mood", sorted(MOODS))
+def test_every_mood_changes_the_score(mood: str) -> None:
+    plain = arrange(Brief(genre="lo-fi hip-hop"), 1)
+    moody = arrange(Brief(genre="lo-fi hip-hop", moods=(mood,)), 1)
+
+    assert replace(plain, title="") != replace(moody, title="")
+
+
+def test_dark_songs_are_in_minor_and_happy_ones_in_major() -> None:
+    dark = [arrange(Brief(genre="folk", moods=("dark",)), seed).key.is_minor for seed in SEEDS]
+    happy = [arrange(Brief(genre="lo-fi hip-hop", moods=("happy",)), seed).key.is_minor for seed in SEEDS]
+
+    assert all(dark)
+    assert not any(happy)
+
+
+@pytest.mark.parametrize("instrument", sorted(INSTRUMENTS))
+def test_every_instrument_asked_for_plays_in_every_genre(instrument: str) -> None:
+    for genre in GENRES:
+        parts = arrange(Brief(genre=genre, instruments=(instrument,)), 1).parts
+
+        assert [part.instrument for part in parts].count(instrument) == 1
+        assert next(part for part in parts if part.instrument == instrument).notes
+
+
+def test_sixteen_instruments_all_play() -> None:
+    wanted = tuple(sorted(INSTRUMENTS))[:16]
+    parts = arrange(Brief(genre="folk", instruments=wanted), 1).parts
+
+    assert set(wanted) <= {part.instrument for part in parts}
+    assert len({part.role for part in parts}) == len(parts)
+
+
+def test_excluded_instruments_do_not_play() -> None:
+    brief = Brief(genre="folk", excluded_instruments=("drums", "guitar", "violin"))
+    for seed in SEEDS:
+        playing = {part.instrument for part in arrange(brief, seed).parts}
+
+        assert not playing & {"hand percussion", "acoustic guitar", "nylon guitar", "violin"}
+        assert playing
+
+
+def test_a_band_of_one_plays_all_the_way() -> None:
+    everything_else = tuple(name for name in INSTRUMENTS if name != "flute")
+    score = arrange(Brief(genre="folk", instruments=("flute",), excluded_instruments=everything_else), 1)
+    (flute,) = score.parts
+
+    assert all(any(section.tick <= note.tick < section.end for note in flute.notes) for section in score.sections)
+
+
+@pytest.mark.parametrize(
+    ("brief", "field"),
+    [
+        (Brief(genre="polka"), "genre"),
+        (Brief(key="H major"), "key"),
+        (Brief(moods=("purple",)), "moods"),
+        (Brief(instruments=("theremin",)), "instruments"),
+        (Brief(time_signature="7/8"), "time_signature"),
+        (Brief(excluded_instruments=tuple(INSTRUMENTS)), "excluded_instruments"),
+        (Brief(instruments=("piano",), excluded_instruments=("piano",)), "excluded_instruments"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_by_field(brief: Brief, field: str) -> None:
+    with pytest.raises(Unplayable) as refusal:
+        arrange(brief, 1)
+
+    assert refusal.value.field == field
+
+
+def words(*sections: tuple[str, int]) -> tuple[LyricSection, ...]:
+    return tuple(
+        LyricSection(name, tuple(LyricLine(f"{name} line {number}, später", 6) for number in range(lines)))
+        for name, lines in sections
+    )
+
+
+def test_lines_of_lyrics_lie_on_bar_lines_of_their_sections_in_order() -> None:
+    score = arrange(Brief(genre="folk", lyrics=words(("verse", 4), ("chorus", 4), ("verse", 4), ("chorus", 4))), 1)
+    named = [score.section_at(line.tick).name for line in score.lines]
+
+    assert named == ["verse"] * 4 + ["chorus"] * 4 + ["verse"] * 4 + ["chorus"] * 4
+    assert all(line.tick % BAR == 0 for line in score.lines)
+    assert all(before.tick < after.tick for before, after in pairwise(score.lines))
+
+
+def test_no_line_is_lost_however_short_the_song() -> None:
+    lyrics = words(("verse", 8), ("chorus", 6), ("verse", 8), ("chorus", 6), ("bridge", 3))
+    for duration in (5.0, 12.0, 60.0):
+        brief = Brief(genre="lo-fi hip-hop", bpm=60.0, duration_seconds=duration, lyrics=lyrics)
+        times = [line.split("]")[0][1:] for line in timed_lyrics(arrange(brief, 1)).splitlines()]
+
+        assert len(times) == 31
+        assert times == sorted(times)
+        assert plain_lyrics(brief).count("später") == 31
+
+
+def test_lyrics_are_events_of_the_melody_track() -> None:
+    score = arrange(Brief(genre="folk", lyrics=words(("verse", 4), ("chorus", 4))), 1)
+    song, _ = heard(midi_bytes(score))
+    (lead,) = [track for track in song.tracks if track[0].name == "lead"]
+
+    assert [message.text for message in lead if message.type == "lyrics"] == [line.text for line in score.lines]
+
+
+def test_sections_asked_for_are_the_form() -> None:
+    wishes = (Section("intro", 4), Section("chorus", 8, 1.0), Section("outro", 4, 0.2))
+    score = arrange(Brief(genre="techno", bpm=128.0, duration_seconds=32.5, sections=wishes), 1)
+
+    assert [(section.name, section.bars) for section in score.sections] == [("intro", 4), ("chorus", 8), ("outro", 4)]
+    assert score.sections[1].energy == 1.0

@@ -1,0 +1,241 @@
+"""Both doors' one function: from a request to takes in the store, and from a checkpoint without composing again."""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from harmonia.composer.v1 import composer_pb2 as pb
+from harmonia.job.v1 import job_pb2
+from harmonia.song.v1 import brief_pb2
+from harmonia.store.v1 import store_pb2
+from harmonia.type.v1 import type_pb2
+from harmonia_chassis.errors import InvalidInput, NotFound, Reason
+from harmonia_chassis.worker import Stopped, Work
+from harmonia_composer import wire
+from harmonia_composer.compose import CHECKPOINT, OUTPUT, Composer
+from harmonia_composer.engine import Capabilities, Check, Order, Placed, Progress, Take, Unplayable
+from harmonia_composer.engines.arranger.engine import Arranger
+
+
+class Shelf:
+    """A store in memory."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, str, int]] = {}
+
+    async def put(
+        self,
+        source: bytes | Path,
+        media_type: str,
+        grant: str,
+        *,
+        storage_class: store_pb2.StorageClass.Class.ValueType = OUTPUT,
+    ) -> type_pb2.ArtifactRef:
+        content = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
+        sha256 = hashlib.sha256(content).hexdigest()
+        self.objects[sha256] = (content, media_type, storage_class)
+        return type_pb2.ArtifactRef(sha256=sha256, media_type=media_type, size_bytes=len(content))
+
+    async def get(self, ref: type_pb2.ArtifactRef, grant: str) -> bytes:
+        if ref.sha256 not in self.objects:
+            raise NotFound("gone", reason=Reason.ARTIFACT_NOT_FOUND)
+        return self.objects[ref.sha256][0]
+
+
+class Whistler:
+    """An engine that writes what it was asked for."""
+
+    name, version, licence = "whistler", "1", "CC0-1.0"
+
+    def __init__(self) -> None:
+        self.orders: list[Order] = []
+        self.waiting = threading.Event()
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities((), (), (), (), (), 0.0)
+
+    def warm_up(self) -> None:
+        """Needs none."""
+
+    def compose(self, order: Order, *, folder: Path, progress: Progress, check: Check) -> Sequence[Take]:
+        self.orders.append(order)
+        if order.brief.genre == "polka":
+            raise Unplayable("no polka", field="genre")
+        while order.brief.genre == "endless":
+            self.waiting.set()
+            check()
+        progress(0.5, "whistling")
+        tune = folder / "tune"
+        tune.write_text(
+            f"{order.brief.title} {order.seed} {[line.text for s in order.brief.lyrics for line in s.lines]}"
+        )
+        return [Take(order.seed, tune, {"lead": tune}, None, tune, None, 5.0, (Placed("verse", 0.0, 2),))]
+
+
+def work(told: list[float] | None = None, kept: list[type_pb2.ArtifactRef] | None = None) -> Work:
+    async def checkpoint(ref: type_pb2.ArtifactRef) -> None:
+        if kept is not None:
+            kept.append(ref)
+
+    def progress(fraction: float, message: str = "") -> None:
+        if told is not None:
+            told.append(fraction)
+
+    return Work(job="j", tenant="t", owner="o", grant="g", on_progress=progress, on_checkpoint=checkpoint)
+
+
+def request(title: str = "", genre: str = "") -> pb.ComposeRequest:
+    brief = brief_pb2.Brief(duration_seconds=5.0, title=title, genre=genre)
+    return pb.ComposeRequest(brief=brief, engine="whistler", seed=3, variations=1, stems=True)
+
+
+async def test_takes_are_stored_and_the_folder_is_gone(tmp_path: Path) -> None:
+    shelf, told = Shelf(), list[float]()
+    result = await Composer({"whistler": Whistler()}, shelf, tmp_path).perform(request(title="Hm"), work(told))
+    (take,) = result.compose.takes
+
+    assert shelf.objects[take.premaster.sha256][0] == b"Hm 3 []"
+    assert take.premaster.media_type == "audio/flac"
+    assert take.lyrics_text.media_type == "text/plain"
+    assert [(stem.role, stem.ref.sha256) for stem in take.stems] == [("lead", take.premaster.sha256)]
+    assert (take.sections[0].name, take.sections[0].bars) == ("verse", 2)
+    assert result.compose.licence == "CC0-1.0"
+    assert list(tmp_path.iterdir()) == []
+    assert told[-1] == 1.0
+
+
+async def test_a_second_try_goes_on_from_the_checkpoint_without_composing(tmp_path: Path) -> None:
+    shelf, engine, kept = Shelf(), Whistler(), list[type_pb2.ArtifactRef]()
+    composer = Composer({"whistler": engine}, shelf, tmp_path)
+    first = await composer.perform(request(), work(kept=kept))
+    again = request()
+    again.checkpoint.CopyFrom(kept[0])
+    second = await composer.perform(again, work())
+
+    assert second.compose == first.compose
+    assert len(engine.orders) == 1
+    assert shelf.objects[kept[0].sha256][2] == CHECKPOINT
+
+
+async def test_a_checkpoint_that_is_gone_is_composed_again(tmp_path: Path) -> None:
+    engine, asked = Whistler(), request()
+    asked.checkpoint.sha256 = "0" * 64
+    result = await Composer({"whistler": engine}, Shelf(), tmp_path).perform(asked, work())
+
+    assert len(result.compose.takes) == len(engine.orders) == 1
+
+
+async def test_long_lyrics_come_from_the_store(tmp_path: Path) -> None:
+    shelf, engine = Shelf(), Whistler()
+    lyrics = brief_pb2.Lyrics(sections=[brief_pb2.LyricSection(name="verse", lines=[brief_pb2.LyricLine(text="la")])])
+    asked = request()
+    asked.lyrics.CopyFrom(await shelf.put(lyrics.SerializeToString(), "application/octet-stream", "g"))
+    await Composer({"whistler": engine}, shelf, tmp_path).perform(asked, work())
+
+    assert engine.orders[0].brief.lyrics[0].lines[0].text == "la"
+
+
+async def test_a_refusal_of_the_engine_names_the_field(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no polka") as refusal:
+        await Composer({"whistler": Whistler()}, Shelf(), tmp_path).perform(request(genre="polka"), work())
+
+    assert refusal.value.field == "brief.genre"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("duration_seconds", 4.9), ("duration_seconds", float("nan")), ("bpm", 241.0), ("complexity", 2.0)],
+)
+async def test_numbers_out_of_range_are_refused_by_field(field: str, value: float, tmp_path: Path) -> None:
+    asked = request()
+    setattr(asked.brief, field, value)
+
+    with pytest.raises(InvalidInput) as refusal:
+        await Composer({"whistler": Whistler()}, Shelf(), tmp_path).perform(asked, work())
+    assert refusal.value.field == f"brief.{field}"
+
+
+async def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="whistler"):
+        await Composer({"whistler": Whistler()}, Shelf(), tmp_path).perform(pb.ComposeRequest(engine="x"), work())
+
+
+async def test_a_stopped_song_ends_the_thread_and_empties_the_folder(tmp_path: Path) -> None:
+    engine, doing = Whistler(), work()
+    composing = asyncio.create_task(
+        Composer({"whistler": engine}, Shelf(), tmp_path).perform(request(genre="endless"), doing)
+    )
+    await asyncio.to_thread(engine.waiting.wait, 5)
+    doing.stop()
+
+    with pytest.raises(Stopped):
+        await composing
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_caller_who_goes_away_ends_the_thread(tmp_path: Path) -> None:
+    engine = Whistler()
+    composing = asyncio.create_task(
+        Composer({"whistler": engine}, Shelf(), tmp_path).perform(request(genre="endless"), work())
+    )
+    await asyncio.to_thread(engine.waiting.wait, 5)
+    composing.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await composing
+    assert list(tmp_path.iterdir()) == []
+
+
+def job() -> job_pb2.Job:
+    record = job_pb2.Job(id="1" * 32)
+    record.resolved.engine = "arranger"
+    record.resolved.seed = 2**63 + 5
+    record.resolved.variations = 3
+    record.resolved.outputs.stems = True
+    record.resolved.outputs.midi = True
+    written = record.stages.add(name="write")
+    written.result.write.brief.genre = "folk"
+    written.result.write.brief.bpm = 96.0
+    record.stages.add(name="compose", lane="compose-arranger")
+    record.stages.add(name="master")
+    return record
+
+
+def test_the_request_of_a_job_is_its_brief_and_its_choices() -> None:
+    asked = wire.request_from(job())
+
+    assert (asked.brief.genre, asked.brief.bpm) == ("folk", 96.0)
+    assert (asked.engine, asked.seed, asked.variations) == ("arranger", 2**63 + 5, 3)
+    assert asked.stems
+    assert asked.midi
+    assert not asked.HasField("checkpoint")
+    assert not asked.HasField("lyrics")
+
+
+def test_the_request_of_a_job_carries_its_checkpoint_and_its_long_lyrics() -> None:
+    record = job()
+    record.stages[1].checkpoint.sha256 = "c" * 64
+    record.stages[0].result.write.lyrics.sha256 = "a" * 64
+    asked = wire.request_from(record)
+
+    assert asked.checkpoint.sha256 == "c" * 64
+    assert asked.lyrics.sha256 == "a" * 64
+
+
+def test_the_arranger_says_of_every_field_how_it_takes_it() -> None:
+    told = wire.capabilities_to_proto(Arranger())
+    support = {field.field: field.Support.Name(field.support) for field in told.fields}
+    values = {field.field: list(field.values) for field in told.fields}
+
+    assert list(told.genres) == ["folk", "lo-fi hip-hop", "techno"]
+    assert len(told.moods) >= 8
+    assert support["bpm"] == support["key"] == support["complexity"] == "EXACT"
+    assert support["sections"] == support["conditioning.melody"] == "LATER"
+    assert support["sampling.top_k"] == support["model"] == "NO"
+    assert support["negative_prompt"] == "HINT"
+    assert values["time_signature"] == ["4/4"]
+    assert "electric piano" in values["instruments"]
