@@ -284,9 +284,10 @@ async def test_an_encoder_that_dies_is_a_retryable_error_and_is_replaced(encoder
     np.save(tmp_path / "long.npy", groove(120))
     np.save(tmp_path / "short.npy", groove(1))
     order = Order(tmp_path / "long.npy", RATE_HZ, Format.MP3, Tags(), tmp_path / "master.mp3")
+    idle = {child: child.cpu_times().user for child in psutil.Process().children()}
     encoding = asyncio.ensure_future(encoders.encode(order))
-    while not (busy := [child for child in psutil.Process().children() if child.cpu_percent(0.05) > 20]):
-        await asyncio.sleep(0)
+    while not (busy := [child for child, idle_s in idle.items() if child.cpu_times().user > idle_s + 0.1]):
+        await asyncio.sleep(0.02)
     os.kill(busy[0].pid, signal.SIGKILL)
 
     with pytest.raises(Unavailable, match="mp3 encoder died"):
