@@ -46,6 +46,8 @@ OLDEST_SERVER = (2, 11)
 _ANSWER_S = 2.0
 _WRONG_LAST_SEQUENCE = {10071, 10164}
 _STREAM_NAME_IN_USE = 10058
+_NO_MESSAGE_FOUND = 10037
+_LAST_DECLARED = f"KV_{lanes.HEARTBEATS}"
 _STORE_FULL = {10077, 10047}
 _T = TypeVar("_T")
 
@@ -162,12 +164,12 @@ class JobStream:
         return int(info.delivered.stream_seq) if info.delivered else 0
 
     async def wait_until_declared(self) -> None:
-        """Returns once the gateway has declared the streams."""
+        """Returns once the gateway has declared everything: the stream of heartbeats is declared last."""
         while True:
             try:
-                await self.js.get_last_msg(lanes.JOBS, f"{lanes.JOB_SUBJECTS}.none.none.>")
+                await self.js.get_last_msg(_LAST_DECLARED, f"$KV.{lanes.HEARTBEATS}.none.none.none")
             except NotFoundError as error:
-                if error.err_code == 10037:  # "no message found": the stream is there
+                if error.err_code == _NO_MESSAGE_FOUND:
                     return
             except (nats.errors.Error, APIError, TimeoutError):
                 self.connection.raise_if_refused()
@@ -176,7 +178,8 @@ class JobStream:
     async def declare(self, *, lease: timedelta, max_bytes: int, replicas: int = 1) -> None:
         """Brings streams and lane consumers to what jobs.md says. Raises Unavailable below nats-server 2.11."""
         self._refuse_old_server()
-        for config in _streams(lease, max_bytes, replicas):
+        *durable, heartbeats = _streams(lease, max_bytes, replicas)
+        for config in durable:
             await self.until_answered(partial(self._declare_stream, config))
         for lane in lanes.all_lanes():
             consumer = ConsumerConfig(
@@ -189,6 +192,7 @@ class JobStream:
                 max_ack_pending=-1,
             )
             await self.until_answered(partial(self.js.add_consumer, lanes.JOBS, consumer))
+        await self.until_answered(partial(self._declare_stream, heartbeats))
 
     def _refuse_old_server(self) -> None:
         version = self.connection.nc.connected_server_version

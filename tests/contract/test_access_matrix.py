@@ -229,6 +229,8 @@ def request_of(method: MethodDescriptor, world: World) -> Message:
     request = GetMessageClass(method.input_type)()
     if "name" in method.input_type.fields_by_name:
         request.name = world.artifact if "Artifact" in method.name else world.song  # type: ignore[attr-defined]
+    if "audience" in method.input_type.fields_by_name:
+        request.audience = "artifacts"  # type: ignore[attr-defined]  # as above
     return request
 
 

@@ -13,8 +13,8 @@ _AUDIO = frozenset(
     f"audio/{name}" for name in ("wav", "flac", "mpeg", "ogg", "opus", "aiff", "mp4", "midi", "basic", "x-caf")
 )
 _OUTPUTS = frozenset({"application/json", "image/png", "text/plain", "text/x-lrc"})
-# What only services put: tokens of an engine, archives of a session.
-_INTERNAL = frozenset({"application/octet-stream", "application/zip", "application/vnd.safetensors"})
+# What only services put: long words between stages, checkpoints, archives of a session.
+_INTERNAL = frozenset({"application/octet-stream", "application/x-protobuf", "application/zip"})
 ALLOWED = _AUDIO | _OUTPUTS | _INTERNAL
 UPLOADABLE = _AUDIO | {"text/plain", "application/json"}
 

@@ -20,8 +20,6 @@ from harmonia_mastering.tags import Tags
 from harmonia_mastering.tempo import Tempo
 
 ARTIST = "Harmonia"
-# Of a spec, what says nothing about the sound: the same song later, or under another label, has the same bytes.
-_NOT_SOUND = ("labels", "project", "deadline", "batch", "webhook")
 
 
 def request_from(job: job_pb2.Job) -> pb.MasterRequest:
@@ -38,7 +36,7 @@ def request_from(job: job_pb2.Job) -> pb.MasterRequest:
             bpm=brief.bpm,
             key=brief.key,
             lyrics=_words(brief.lyrics),
-            comment=digest(job.resolved, composed.engine_version),
+            comment=digest(brief, job.resolved, composed.engine_version),
         ),
     )
     for take, made in enumerate(composed.takes, start=1):
@@ -48,13 +46,18 @@ def request_from(job: job_pb2.Job) -> pb.MasterRequest:
     return request
 
 
-def digest(resolved: spec_pb2.SongSpec, engine_version: str) -> str:
-    """SHA-256 of all that decides how a song sounds."""
-    sound = spec_pb2.SongSpec()
-    sound.CopyFrom(resolved)
-    for field in _NOT_SOUND:
-        sound.ClearField(field)  # type: ignore[arg-type]  # all are fields
-    return hashlib.sha256(sound.SerializeToString(deterministic=True) + engine_version.encode()).hexdigest()
+def digest(brief: brief_pb2.Brief, resolved: spec_pb2.SongSpec, engine_version: str) -> str:
+    """SHA-256 of all that decides how a song sounds, and of nothing else: asked for again, from the prompt or from
+    its resolved spec, the song has the same bytes."""
+    sound = spec_pb2.SongSpec(
+        engine=resolved.engine,
+        model=resolved.model,
+        seed=resolved.seed,
+        sampling=resolved.sampling if resolved.HasField("sampling") else None,
+        mastering=resolved.mastering,
+    )
+    parts = (brief.SerializeToString(deterministic=True), sound.SerializeToString(deterministic=True))
+    return hashlib.sha256(b"".join((*parts, engine_version.encode()))).hexdigest()
 
 
 def _written(job: job_pb2.Job) -> lyricist_pb2.WriteResult:
