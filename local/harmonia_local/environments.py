@@ -18,7 +18,6 @@ DRAIN_GRACE_S: Mapping[str, float] = dict.fromkeys(WORKERS, 7.0) | dict.fromkeys
 # A service refuses settings it does not know, so a caller's setting that only some have goes to those alone.
 ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_BOOTSTRAP_": ("gateway",),
-    "HARMONIA_STORE_": ("gateway",),
     "HARMONIA_SWEEP_": ("gateway",),
     "HARMONIA_TENANT_": ("gateway",),
     "HARMONIA_RATE_": ("gateway",),
