@@ -23,7 +23,7 @@ _MAX_MEASURES = 12
 _MAX_SETTLINGS = 4
 _MAX_ROUNDS = 3
 # What ffmpeg and libebur128 read more than we do where cymbals reach up to half the rate.
-_MARGIN_DB = 0.15
+_MARGIN_DB = 0.35
 _SETTLING_AIM = 10 ** (-0.01 / 20)
 
 
@@ -122,9 +122,9 @@ def master(samples: Samples, rate_hz: int, target: Target, *, check: Callable[[]
     )
 
 
-def lower_peaks(samples: Samples, rate_hz: int, *, ceiling_dbtp: float) -> Samples:
-    """The same recording with no true peak above the ceiling."""
-    curve = limiter.gain_curve(peak_envelope(samples), rate_hz, gain=1.0, ceiling=_aim(ceiling_dbtp))
+def lower_peaks(samples: Samples, rate_hz: int, *, ceiling_dbtp: float, gain_db: float = 0.0) -> Samples:
+    """The same recording after the gain with no true peak above the ceiling."""
+    curve = limiter.gain_curve(peak_envelope(samples), rate_hz, gain=10 ** (gain_db / 20), ceiling=_aim(ceiling_dbtp))
     return samples * _settled(samples, curve, rate_hz, ceiling_dbtp=ceiling_dbtp, check=lambda: None)
 
 
