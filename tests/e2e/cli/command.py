@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 HARMONIA = str(Path(sys.executable).with_name("harmonia"))
 PROMPT = "warm lo-fi hip-hop for a rainy evening, 84 bpm, A minor"
 
@@ -38,7 +40,7 @@ class Told:
 Run = Callable[..., Told]
 
 
-def harmonia(*arguments: str, home: Path, cwd: Path, timeout_s: float = 60) -> Told:
+def harmonia(*arguments: str, home: Path, cwd: Path, timeout_s: float = 120) -> Told:
     done = subprocess.run(
         [HARMONIA, *arguments],
         cwd=cwd,
@@ -54,3 +56,16 @@ def harmonia(*arguments: str, home: Path, cwd: Path, timeout_s: float = 60) -> T
 def environment(home: Path) -> Mapping[str, str]:
     others = {name: value for name, value in os.environ.items() if not name.startswith("HARMONIA_")}
     return others | {"HARMONIA_HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")}
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Every process whose environment or command line speaks of this home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            told = [*process.cmdline(), *process.environ().values()]
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        if any(str(home) in text for text in told):
+            found.append(process)
+    return found

@@ -2,29 +2,14 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.cli.command import HARMONIA, PROMPT, Run, Told, environment, harmonia
-
-
-@pytest.fixture(scope="session")
-def new_home(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Callable[[], Path]:
-    """Homes that share their compiled kernels, also with the next run of the tests."""
-    assert pytestconfig.cache is not None
-    kernels = pytestconfig.cache.mkdir("numba")
-
-    def make() -> Path:
-        home = tmp_path_factory.mktemp("home")
-        (home / "cache").mkdir()
-        (home / "cache" / "numba").symlink_to(kernels)
-        return home
-
-    return make
+from tests.e2e.cli.command import HARMONIA, PROMPT, Run, Told, environment, harmonia, processes_of
 
 
 @dataclass(frozen=True)
@@ -34,8 +19,8 @@ class Up:
 
 
 @pytest.fixture(scope="session")
-def up(new_home: Callable[[], Path]) -> Iterator[Up]:
-    home = new_home()
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    home = tmp_path_factory.mktemp("home")
     process = subprocess.Popen([HARMONIA, "up", "--json"], env=environment(home), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -43,13 +28,15 @@ def up(new_home: Callable[[], Path]) -> Iterator[Up]:
     finally:
         process.terminate()
         process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert processes_of(home) == []
 
 
 @pytest.fixture
 def run(up: Up, tmp_path: Path) -> Run:
     """run("list", "--json") in an empty folder, against the mesh."""
 
-    def command(*arguments: str, timeout_s: float = 60) -> Told:
+    def command(*arguments: str, timeout_s: float = 120) -> Told:
         return harmonia(*arguments, home=up.home, cwd=tmp_path, timeout_s=timeout_s)
 
     return command

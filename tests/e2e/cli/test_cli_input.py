@@ -70,12 +70,9 @@ def test_nothing_of_it_was_queued(run: Run) -> None:
     assert before == after
 
 
-@pytest.mark.parametrize(
-    "name", ["songs/none", "none", "songs/../../etc", "songs/", "artifacts/x", "songs/\u202e", "*"]
-)
-@pytest.mark.parametrize("command", ["show", "cancel"])
-def test_a_song_that_is_none_is_not_found(run: Run, command: str, name: str) -> None:
-    told = run(command, name)
+@pytest.mark.parametrize("name", ["songs/none", f"songs/{'0' * 32}", "songs/../../etc", "artifacts/x", "\u202e*"])
+def test_a_song_that_is_none_is_not_found(run: Run, name: str) -> None:
+    told = run("show", name)
 
     assert (told.code, told.out) == (3, "")
     assert told.err.count("\n") == 1

@@ -37,7 +37,7 @@ async def up(common: Common) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     try:
-        async with own_mesh(home_of(common), {}, _to_stderr) as mesh:
+        async with own_mesh(home_of(common), _to_stderr) as mesh:
             _print(mesh.info, as_json=common.json)
             await asyncio.Event().wait()
     except asyncio.CancelledError:

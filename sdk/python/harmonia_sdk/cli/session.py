@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +36,7 @@ async def session(common: Common, *, ephemeral: bool = False, may_start: bool = 
         endpoint = None if ephemeral else remote_of(common)
         if endpoint is None and ephemeral:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harmonia-")))
-            endpoint = await stack.enter_async_context(_mesh_of_ours(folder, _warm(home_of(common)), _say(common)))
+            endpoint = await stack.enter_async_context(_mesh_of_ours(folder, _say(common)))
             private = True
         elif endpoint is None:
             endpoint, private = await _local(stack, common, may_start=may_start)
@@ -58,16 +58,14 @@ def remote_of(common: Common) -> Endpoint | None:
     return _remote(common.server, ca=common.ca, token_file=common.token_file)
 
 
-def own_mesh(
-    home: Path, environment: Mapping[str, str], say: Callable[[str], None]
-) -> "AbstractAsyncContextManager[Mesh]":
+def own_mesh(home: Path, say: Callable[[str], None]) -> "AbstractAsyncContextManager[Mesh]":
     """harmonia_local's running_mesh, where that is installed."""
     try:
         from harmonia_local.mesh import running_mesh
     except ModuleNotFoundError as exc:
         message = "no mesh to talk to: install one with pip install 'harmonia[local]', or name one with --server"
         raise Unavailable(message, reason=Reason.UNREACHABLE, field="server") from exc
-    return running_mesh(home, environment=environment, say=say)
+    return running_mesh(home, say=say)
 
 
 def no_mesh(home: Path) -> Unavailable:
@@ -84,7 +82,7 @@ async def _local(stack: AsyncExitStack, common: Common, *, may_start: bool) -> t
         if not may_start:
             raise no_mesh(home)
         try:
-            return await stack.enter_async_context(_mesh_of_ours(home, {}, _say(common))), True
+            return await stack.enter_async_context(_mesh_of_ours(home, _say(common))), True
         except FailedPrecondition as error:
             if error.reason != Reason.HOME_IN_USE:
                 raise
@@ -107,15 +105,13 @@ async def _joined(stack: AsyncExitStack, home: Path) -> Endpoint | None:
 
 
 @asynccontextmanager
-async def _mesh_of_ours(
-    home: Path, environment: Mapping[str, str], say: Callable[[str], None]
-) -> AsyncIterator[Endpoint]:
+async def _mesh_of_ours(home: Path, say: Callable[[str], None]) -> AsyncIterator[Endpoint]:
     """Ends with the command, but not before other commands that came to use it have ended; SIGTERM waits for nobody."""
     async with AsyncExitStack() as stack:
         try:
             # Its processes are told to stop before `users` is let go.
             users = stack.enter_context(_made_users_of(home))
-            await stack.enter_async_context(own_mesh(home, environment, say))
+            await stack.enter_async_context(own_mesh(home, say))
         except OSError as exc:
             message = f"cannot keep a mesh in {home}: {exc.strerror or exc}"
             raise InvalidInput(message, reason=Reason.MALFORMED, field="home") from exc
@@ -140,12 +136,6 @@ def _made_users_of(home: Path) -> Iterator[int]:
 def _say(common: Common) -> Callable[[str], None]:
     """A process that is started again is news, and no error: stderr is kept for the one line of an error."""
     return (lambda _: None) if common.json else say
-
-
-def _warm(home: Path) -> Mapping[str, str]:
-    """A temporary home would compile every kernel again; compiled ones are nobody's secret."""
-    kernels = home / "cache" / "numba"
-    return {"NUMBA_CACHE_DIR": str(kernels)} if kernels.is_dir() else {}
 
 
 def _profiled() -> Endpoint | None:
