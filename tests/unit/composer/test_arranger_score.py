@@ -20,6 +20,7 @@ from harmonia_composer.engines.arranger.score import BAR, PPQ, STEP, Score
 
 SEEDS = range(1, 9)
 EVERY_GENRE = pytest.mark.parametrize("genre", sorted(GENRES))
+LENGTHS = [(40.0, 5.0), (40.0, 600.0), (84.0, 60.0), (127.3, 33.3), (240.0, 5.0), (240.0, 60.0)]
 # Krumhansl and Kessler 1982, as printed in Krumhansl, Cognitive Foundations of Musical Pitch (1990), p. 30.
 MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
@@ -93,8 +94,7 @@ def part(score: Score, role: str) -> list[Heard]:
 
 
 @EVERY_GENRE
-@pytest.mark.parametrize("bpm", [40.0, 84.0, 127.3, 240.0])
-@pytest.mark.parametrize("duration", [5.0, 33.3, 60.0, 600.0])
+@pytest.mark.parametrize(("bpm", "duration"), LENGTHS)
 def test_midi_has_one_tempo_and_ends_within_the_time_asked_for(genre: str, bpm: float, duration: float) -> None:
     song, notes = heard(midi_bytes(arrange(Brief(genre=genre, bpm=bpm, duration_seconds=duration), 3)))
     tempos = [message.tempo for track in song.tracks for message in track if message.type == "set_tempo"]
@@ -106,8 +106,7 @@ def test_midi_has_one_tempo_and_ends_within_the_time_asked_for(genre: str, bpm: 
 
 
 @EVERY_GENRE
-@pytest.mark.parametrize("bpm", [40.0, 84.0, 240.0])
-@pytest.mark.parametrize("duration", [5.0, 60.0, 600.0])
+@pytest.mark.parametrize(("bpm", "duration"), LENGTHS)
 def test_sections_follow_each_other_on_bar_lines(genre: str, bpm: float, duration: float) -> None:
     score = arrange(Brief(genre=genre, bpm=bpm, duration_seconds=duration), 5)
     found = markers(heard(midi_bytes(score))[0])
@@ -264,7 +263,7 @@ def test_no_drum_bar_is_the_one_before(genre: str) -> None:
 @EVERY_GENRE
 def test_the_key_can_be_heard(genre: str) -> None:
     right, inside, total = 0, 0, 0
-    seeds = range(100, 133)
+    seeds = range(100, 120)
     for seed in seeds:
         score = arrange(Brief(genre=genre), seed)
         notes = [note for note in heard(midi_bytes(score))[1] if note.channel != 9]

@@ -173,8 +173,11 @@ def weighed(block, state, sums, counts, first):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def finish(block, first, gain, ceiling, total, fade, sums):  # type: ignore[no-untyped-def]
-    """To 24-bit integers, added to `sums` of the whole mix: gain, a soft ceiling, the fade at the very end."""
+def finish(block, first, gain, ceiling, total, fade, sums, offset):  # type: ignore[no-untyped-def]
+    """To 24-bit integers, added to `sums` of the whole mix: gain, a soft ceiling, no offset, the final fade.
+
+    `offset`: what the ceiling shifted each side by, followed at 8 Hz and taken out.
+    """
     out = np.empty(block.shape, dtype=np.int32)
     knee = 0.6 * ceiling
     for n in range(block.shape[0]):
@@ -189,7 +192,8 @@ def finish(block, first, gain, ceiling, total, fade, sums):  # type: ignore[no-u
                 over = (size - knee) / (ceiling - knee)
                 size = knee + (ceiling - knee) * over / (1.0 + over)
                 x = size if x > 0.0 else -size
-            value = int(np.round(x * slope * 8388608.0))
+            offset[side] += 0.00105 * (x - offset[side])
+            value = int(np.round((x - offset[side]) * slope * 8388608.0))
             out[n, side] = value * 256
             sums[first + n, side] += value * 256
     return out

@@ -29,9 +29,9 @@ THREADS = 2
 # Of every part, so that peaks seldom reach their ceiling; mastering sets the loudness of the whole.
 TRIM_DB = -3.0
 QUIETEST = -30.0
-FULL = 0.97
+FULL = 0.95
 # Peaks over loudness that a part of this style is left, as a factor.
-CREST = {"drums": 6.0, "bass": 3.5, "comp": 4.5, "pad": 3.5, "melody": 4.0, "texture": 4.0}
+CREST = {"drums": 6.0, "bass": 5.0, "comp": 4.5, "pad": 3.5, "melody": 4.0, "texture": 4.0}
 
 
 def mix(score: Score, folder: Path, *, stems: bool, progress: Progress, check: Check) -> tuple[Path, dict[str, Path]]:
@@ -117,10 +117,18 @@ class Desk:
 
     def _finished(self, sound: Buffer, part: Part, gain: float) -> Iterator[Sums]:
         fade = max(1, int(min(2.0, tail_seconds(self.score.duration_seconds)) * RATE))
+        offset = np.zeros(2)
         for start in range(0, self.frames, BLOCK):
             with self._lock:
                 made = effects.finish(
-                    sound[start : start + BLOCK], start, gain, self._ceilings[part.role], self.frames, fade, self.sums
+                    sound[start : start + BLOCK],
+                    start,
+                    gain,
+                    self._ceilings[part.role],
+                    self.frames,
+                    fade,
+                    self.sums,
+                    offset,
                 )
             yield made
 
