@@ -13,7 +13,7 @@ import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, ReplayPolicy
-from nats.js.errors import APIError
+from nats.js.errors import APIError, NotFoundError
 
 from harmonia_chassis.job_stream import JobStream
 
@@ -28,13 +28,17 @@ async def follow(
     jobs: JobStream, stream: str, subjects: str, *, after: int, last_per_subject: bool = False
 ) -> AsyncIterator[list[Msg]]:
     """Batches of messages behind sequence `after`, in order and without a gap; an empty batch says
-    that all there was has been delivered. With `last_per_subject` the past is thinned to the newest of each subject."""
+    that all there was has been delivered. With `last_per_subject` the past is thinned to the newest of each subject.
+
+    Raises NotFoundError when there is no such stream."""
     while True:
         try:
             async for batch in _follow_once(jobs, stream, subjects, after, last_per_subject):
                 if batch:
                     after = batch[-1].metadata.sequence.stream
                 yield batch
+        except NotFoundError:
+            raise
         except (nats.errors.Error, APIError, TimeoutError) as error:
             log.info("following anew", stream=stream, after=after, error=type(error).__name__)
             await asyncio.sleep(0.1)

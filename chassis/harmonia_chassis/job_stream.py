@@ -178,9 +178,9 @@ class JobStream:
     async def declare(self, *, lease: timedelta, max_bytes: int, replicas: int = 1) -> None:
         """Brings streams and lane consumers to what jobs.md says. Raises Unavailable below nats-server 2.11."""
         self._refuse_old_server()
-        *durable, heartbeats = _streams(lease, max_bytes, replicas)
-        for config in durable:
-            await self.until_answered(partial(self._declare_stream, config))
+        for name, subjects, size in _durable_streams(max_bytes):
+            await self.until_answered(partial(self._declare_stream, _durable(name, subjects, size, replicas)))
+        await self.declare_progress(replicas=replicas)
         for lane in lanes.all_lanes():
             consumer = ConsumerConfig(
                 durable_name=lane,
@@ -192,7 +192,11 @@ class JobStream:
                 max_ack_pending=-1,
             )
             await self.until_answered(partial(self.js.add_consumer, lanes.JOBS, consumer))
-        await self.until_answered(partial(self._declare_stream, heartbeats))
+        await self.until_answered(partial(self._declare_stream, _heartbeats(lease, replicas)))
+
+    async def declare_progress(self, *, replicas: int = 1) -> None:
+        """In memory, and so gone after a restart of a lone server: whoever follows it declares it again."""
+        await self.until_answered(partial(self._declare_stream, _progress(replicas)))
 
     def _refuse_old_server(self) -> None:
         version = self.connection.nc.connected_server_version
@@ -277,31 +281,34 @@ def _stored(seq: int, body: bytes) -> Stored:
         raise Unreadable(f"record {seq}") from error
 
 
-def _streams(lease: timedelta, max_bytes: int, replicas: int) -> list[StreamConfig]:
-    heartbeat_s = 3 * lease.total_seconds()
-    return [
-        _durable(lanes.JOBS, lanes.JOB_SUBJECTS, max_bytes, replicas),
-        _durable(lanes.ENTITIES, lanes.ENTITY_SUBJECTS, max_bytes // 4, replicas),
-        StreamConfig(
-            name=lanes.PROGRESS,
-            subjects=[f"{lanes.PROGRESS_SUBJECTS}.>"],
-            storage=StorageType.MEMORY,
-            max_age=3600,
-            max_bytes=64 << 20,
-            max_msgs_per_subject=256,
-            discard=DiscardPolicy.OLD,
-            num_replicas=replicas,
-        ),
-        StreamConfig(
-            name=f"KV_{lanes.HEARTBEATS}",
-            subjects=[f"$KV.{lanes.HEARTBEATS}.>"],
-            max_msgs_per_subject=1,
-            max_age=heartbeat_s,
-            duplicate_window=min(heartbeat_s, 100),
-            num_replicas=replicas,
-            allow_direct=False,
-        ),
-    ]
+def _durable_streams(max_bytes: int) -> list[tuple[str, str, int]]:
+    return [(lanes.JOBS, lanes.JOB_SUBJECTS, max_bytes), (lanes.ENTITIES, lanes.ENTITY_SUBJECTS, max_bytes // 4)]
+
+
+def _progress(replicas: int) -> StreamConfig:
+    return StreamConfig(
+        name=lanes.PROGRESS,
+        subjects=[f"{lanes.PROGRESS_SUBJECTS}.>"],
+        storage=StorageType.MEMORY,
+        max_age=3600,
+        max_bytes=64 << 20,
+        max_msgs_per_subject=256,
+        discard=DiscardPolicy.OLD,
+        num_replicas=replicas,
+    )
+
+
+def _heartbeats(lease: timedelta, replicas: int) -> StreamConfig:
+    kept_s = 3 * lease.total_seconds()
+    return StreamConfig(
+        name=_LAST_DECLARED,
+        subjects=[f"$KV.{lanes.HEARTBEATS}.>"],
+        max_msgs_per_subject=1,
+        max_age=kept_s,
+        duplicate_window=min(kept_s, 100),
+        num_replicas=replicas,
+        allow_direct=False,
+    )
 
 
 def _durable(name: str, subjects: str, max_bytes: int, replicas: int) -> StreamConfig:

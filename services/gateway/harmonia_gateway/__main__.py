@@ -40,7 +40,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     entities = Entities(jobs)
     await _open_public_door(node, entities)
     await asyncio.to_thread(settings.state_dir.mkdir, parents=True, exist_ok=True)
-    hub = Hub(jobs)
+    hub = Hub(jobs, replicas=settings.store_replicas)
     projection = Projection(settings.state_dir, jobs, on_change=hub.publish, metrics=node.metrics)
     capabilities = Capabilities(entities, node.channel)
     quotas = _quotas(settings, jobs, projection)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 from google.protobuf.message import DecodeError
+from nats.js.errors import NotFoundError
 
 from harmonia.job.v1 import job_pb2
 from harmonia_chassis import lanes
@@ -103,8 +104,9 @@ class _Watcher:
 
 
 class Hub:
-    def __init__(self, jobs: JobStream) -> None:
+    def __init__(self, jobs: JobStream, *, replicas: int = 1) -> None:
         self._jobs = jobs
+        self._replicas = replicas
         self._watchers: defaultdict[str, set[_Watcher]] = defaultdict(set)
         self._progress: dict[str, job_pb2.Progress] = {}
 
@@ -120,6 +122,13 @@ class Hub:
         return self._progress.get(job_id)
 
     async def run(self, ready: Callable[[], None]) -> None:
+        while True:
+            try:
+                await self._follow(ready)
+            except NotFoundError:
+                await self._jobs.declare_progress(replicas=self._replicas)
+
+    async def _follow(self, ready: Callable[[], None]) -> None:
         async for batch in follow(
             self._jobs, lanes.PROGRESS, f"{lanes.PROGRESS_SUBJECTS}.>", after=0, last_per_subject=True
         ):
