@@ -28,6 +28,7 @@ up: $(call stamp,embedded)
 	@exec $(BIN)/harmonia up
 
 test: $(call stamp,test)
+	@$(MAKE) -s -C k8s kustomize
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(call stamp,dev)
