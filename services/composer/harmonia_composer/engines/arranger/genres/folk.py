@@ -57,7 +57,7 @@ FOLK = Genre(
             "bass",
             "bass",
             ("upright bass",),
-            Mix(-19, width=0.0, high_db=-14),
+            Mix(-18.5, width=0.0, high_db=-14),
             ("R-------........", "R-------5-------", "R---..R-5---..a-"),
             register=39,
             velocity=84,

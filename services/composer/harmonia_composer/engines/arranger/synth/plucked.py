@@ -11,6 +11,6 @@ PLUCKED: dict[str, Voice] = {
     "mandolin": String(Pluck(ring_s=1.3, bright=0.6, position=0.14, release_s=0.08, body=0.35)),
     "ukulele": String(Pluck(ring_s=1.4, bright=0.55, position=0.22, release_s=0.08, body=0.5)),
     "harp": String(Pluck(ring_s=4.0, bright=0.55, position=0.35, release_s=0.5, body=0.25)),
-    "upright bass": String(Pluck(ring_s=1.7, bright=0.4, position=0.3, release_s=0.07, body=0.5)),
+    "upright bass": String(Pluck(ring_s=2.2, bright=0.12, position=0.4, release_s=0.07, body=0.5)),
     "electric bass": String(Pluck(ring_s=2.8, bright=0.55, position=0.2, release_s=0.06, body=0.1)),
 }
