@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 import nats.errors
 import structlog
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, ReplayPolicy
 from nats.js.errors import APIError, NotFoundError
 
@@ -49,7 +48,9 @@ async def _follow_once(
 ) -> AsyncIterator[list[Msg]]:
     nc = jobs.connection.nc
     inbox = nc.new_inbox()
-    subscription = await nc.subscribe(inbox)
+    # Not next_msg(): it waits by asyncio.wait_for, which before Python 3.12 can swallow a cancellation.
+    arrived: asyncio.Queue[Msg] = asyncio.Queue()
+    subscription = await nc.subscribe(inbox, cb=arrived.put)
     try:
         config = ConsumerConfig(
             deliver_subject=inbox,
@@ -69,9 +70,9 @@ async def _follow_once(
             yield []
         expected = itertools.count(1)
         while True:
-            batch = [await _next(subscription)]
-            while subscription.pending_msgs and len(batch) < _BATCH:
-                batch.append(await _next(subscription))
+            batch = [await _next(arrived)]
+            while not arrived.empty() and len(batch) < _BATCH:
+                batch.append(arrived.get_nowait())
             data = [message for message in batch if not _is_control(message)]
             for message in data:
                 if message.metadata.sequence.consumer != next(expected):
@@ -87,8 +88,9 @@ async def _follow_once(
         await subscription.unsubscribe()
 
 
-async def _next(subscription: Subscription) -> Msg:
-    return await subscription.next_msg(timeout=_SILENCE_S)
+async def _next(arrived: "asyncio.Queue[Msg]") -> Msg:
+    async with asyncio.timeout(_SILENCE_S):
+        return await arrived.get()
 
 
 def _deliver_policy(after: int, last_per_subject: bool) -> DeliverPolicy:

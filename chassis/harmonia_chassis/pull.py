@@ -1,12 +1,11 @@
 """Pulls work items of one lane. A request never outlives its answer, so no more is handed out than was asked for."""
 
+import asyncio
 import itertools
 import json
 import time
 
-import nats.errors
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from harmonia_chassis import lanes
 from harmonia_chassis.job_stream import JobStream
@@ -19,20 +18,18 @@ _ANSWER_S = 0.3
 class Pull:
     """One standing subscription: a delivery that comes too late for its request still reaches its worker."""
 
-    def __init__(self, jobs: JobStream, subscription: Subscription, inbox: str) -> None:
+    def __init__(self, jobs: JobStream, inbox: str) -> None:
         self._jobs = jobs
-        self._subscription = subscription
         self._inbox = inbox
+        # Not next_msg(): it waits by asyncio.wait_for, which before Python 3.12 can swallow a cancellation.
+        self._arrived: asyncio.Queue[Msg] = asyncio.Queue()
         self._numbers = itertools.count(1)
 
     @classmethod
     async def open(cls, jobs: JobStream) -> "Pull":
-        nc = jobs.connection.nc
-        inbox = nc.new_inbox()
-        return cls(jobs, await nc.subscribe(f"{inbox}.*"), inbox)
-
-    async def close(self) -> None:
-        await self._subscription.unsubscribe()
+        pull = cls(jobs, jobs.connection.nc.new_inbox())
+        await jobs.connection.nc.subscribe(f"{pull._inbox}.*", cb=pull._arrived.put)
+        return pull
 
     async def waiting(self, lane: str, most: int) -> list[Msg]:
         """What waits in the lane now, at most `most`."""
@@ -58,7 +55,8 @@ class Pull:
 
     async def _message(self, until: float) -> Msg | None:
         try:
-            return await self._subscription.next_msg(timeout=max(until - time.monotonic(), 0.001))
-        except (TimeoutError, nats.errors.TimeoutError):
+            async with asyncio.timeout(max(until - time.monotonic(), 0)):
+                return await self._arrived.get()
+        except TimeoutError:
             self._jobs.connection.raise_if_refused()
             return None

@@ -137,7 +137,6 @@ class Worker(Generic[Request]):
             for message in await self._items(pull, lane):
                 self._slots.take()
                 handling.create_task(self._handle(jobs, message))
-        await pull.close()
 
     async def _items(self, pull: Pull, lane: str) -> list[Msg]:
         try:
