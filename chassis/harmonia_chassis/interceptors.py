@@ -379,8 +379,9 @@ def _deadline_of(context: Context) -> float | None:
     return None if remaining is None else time.monotonic() + remaining
 
 
-def _decoder(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+def _decoder(decode: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
     """grpc.aio would tell the caller of a failed decoder UNKNOWN and the Python behind it, and log a traceback."""
+    assert decode is not None, "generated code has a decoder for every method"
 
     def decoded(message: bytes) -> Any:
         try:

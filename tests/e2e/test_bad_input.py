@@ -9,6 +9,7 @@ import string
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -185,8 +186,8 @@ async def test_what_no_json_can_say_is_refused_by_the_gateway(client: AsyncClien
 
 
 async def test_bytes_that_are_no_message_are_the_callers_to_change(client: AsyncClient) -> None:
-    create = client._channel.unary_unary("/harmonia.song.v1.SongService/CreateSong")
-    upload = client._channel.stream_unary("/harmonia.artifact.v1.ArtifactService/UploadArtifact")
+    create: Any = client._channel.unary_unary("/harmonia.song.v1.SongService/CreateSong")
+    upload: Any = client._channel.stream_unary("/harmonia.artifact.v1.ArtifactService/UploadArtifact")
     for call in (create(b"\xff\xff\xff"), upload(iter([b"\xff\xff\xff"]))):
         with pytest.raises(InvalidInput, match="no message of this method"), rpc_errors():
             await call

@@ -85,7 +85,8 @@ def own_mesh(home: Path, say: Callable[[str], None]) -> "AbstractAsyncContextMan
     except ModuleNotFoundError as exc:
         message = "no mesh to talk to: install one with pip install 'harmonia[local]', or name one with --server"
         raise Unavailable(message, reason=Reason.UNREACHABLE, field="server") from exc
-    return running_mesh(home, say=say)
+    endpoint = otlp_endpoint()
+    return running_mesh(home, environment={"HARMONIA_OTLP_ENDPOINT": endpoint} if endpoint else {}, say=say)
 
 
 def no_mesh(home: Path) -> Unavailable:
