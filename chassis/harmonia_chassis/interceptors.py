@@ -20,10 +20,19 @@ from typing import Any, TypeAlias, cast
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from opentelemetry.trace import Span, SpanKind, use_span
 
 from harmonia_chassis.access import AUTHORIZATION, Admit, Door, Rule, current_request_id, enter, let_in, rule_of
-from harmonia_chassis.errors import DeadlineExceeded, HarmoniaError, Internal, Overloaded, Reason, Unavailable
+from harmonia_chassis.errors import (
+    DeadlineExceeded,
+    HarmoniaError,
+    Internal,
+    InvalidInput,
+    Overloaded,
+    Reason,
+    Unavailable,
+)
 from harmonia_chassis.identity import TokenSource
 from harmonia_chassis.status import abort_with_request_id, from_rpc_error
 from harmonia_chassis.telemetry import (
@@ -61,6 +70,8 @@ Handler = Callable[[Any, Context], Any]
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Details = grpc.aio.ClientCallDetails
 Continuation = Callable[[Details, Any], Awaitable[Any]]
+
+_GARBLED = object()  # stands for a request that does not parse, until it can be refused like any other
 
 _log = structlog.get_logger()
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
@@ -138,11 +149,12 @@ class ServerChain:
 
     def wrap(self, path: str, rule: Rule, handler: MethodHandler) -> MethodHandler:
         kind = _kind(handler)
-        behaviour: Handler = getattr(handler, kind)
+        read = _each_readable if handler.request_streaming else _readable
+        behaviour = _reading(read, getattr(handler, kind))
         make = getattr(grpc, f"{kind}_rpc_method_handler")
         surround = self._streaming if handler.response_streaming else self._unary
         wrapped = surround(path, rule, behaviour)
-        made = make(wrapped, handler.request_deserializer, handler.response_serializer)
+        made = make(wrapped, _decoder(handler.request_deserializer), handler.response_serializer)
         return cast("MethodHandler", made)
 
     def _unary(self, path: str, rule: Rule, behaviour: Handler) -> Handler:
@@ -365,6 +377,34 @@ def _request_id(metadata: dict[str, str]) -> str:
 def _deadline_of(context: Context) -> float | None:
     remaining = context.time_remaining()
     return None if remaining is None else time.monotonic() + remaining
+
+
+def _decoder(decode: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """grpc.aio would tell the caller of a failed decoder UNKNOWN and the Python behind it, and log a traceback."""
+    assert decode is not None, "generated code has a decoder for every method"
+
+    def decoded(message: bytes) -> Any:
+        try:
+            return decode(message)
+        except DecodeError:
+            return _GARBLED
+
+    return decoded
+
+
+def _reading(read: Callable[[Any], Any], behaviour: Handler) -> Handler:
+    return lambda request, context: behaviour(read(request), context)
+
+
+def _readable(request: Any) -> Any:
+    if request is _GARBLED:
+        raise InvalidInput("the bytes are no message of this method", reason=Reason.MALFORMED)
+    return request
+
+
+async def _each_readable(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _readable(request)
 
 
 def _kind(handler: MethodHandler) -> str:

@@ -20,10 +20,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from structlog.types import EventDict, WrappedLogger
 
 # Spans of the song's walk; an RPC's span has the name of the method: "harmonia.song.v1.SongService/CreateSong".
+SPAN_COMMAND = "harmonia"  # one command of a user, from its first call to its last
 SPAN_STAGE = "stage"  # one attempt of a worker at one stage; attributes below
-SPAN_QUEUED = "queued"
-SPAN_PERFORM = "perform"
-SPAN_COMMIT = "commit"
+SPAN_ENGINE = "engine"  # an engine at work; what it says of its progress are its events
+SPAN_LISTEN = "listen"  # tempo and key of a pre-master
+SPAN_MASTER = "master"  # from pre-master to the wanted loudness
+SPAN_ENCODE = "encode"  # one file
 
 # Attributes: semconv where it has one.
 RPC_METHOD = "rpc.method"
@@ -34,6 +36,8 @@ SONG = "harmonia.song"
 STAGE = "harmonia.stage"
 LANE = "harmonia.lane"
 ATTEMPT = "harmonia.attempt"
+ENGINE = "harmonia.engine"
+FORMAT = "harmonia.format"
 
 TRACEPARENT = "traceparent"
 # The default of 2048 loses 39 % of a burst.

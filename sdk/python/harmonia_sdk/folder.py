@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from google.protobuf import json_format
@@ -67,6 +68,17 @@ def check_folder(folder: Path, name: str = "", *, force: bool) -> None:
         raise Conflict(message, reason=Reason.WRONG_STATE, field="out")
     if folder.exists() and not folder.is_dir():
         raise InvalidInput(f"{folder} is a file, not a folder", reason=Reason.MALFORMED, field="out")
+
+
+def check_writable(place: Path) -> None:
+    """Whether a folder could be made here; a song need not be made first to find out."""
+    there = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())
+    try:
+        with TemporaryDirectory(prefix=".harmonia-", dir=there):
+            return
+    except OSError as exc:
+        message = f"cannot write in {there}: {exc.strerror or exc}"
+        raise InvalidInput(message, reason=Reason.MALFORMED, field="out") from exc
 
 
 def free_folder(song: pb.Song, base: Path) -> Path:

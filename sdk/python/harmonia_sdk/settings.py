@@ -32,6 +32,11 @@ def default_home() -> Path:
     return chosen_home() or platformdirs.user_data_path("harmonia", appauthor=False)
 
 
+def otlp_endpoint(environ: Mapping[str, str] = os.environ) -> str:
+    """$HARMONIA_OTLP_ENDPOINT: where traces of commands, and of the meshes they start, go; empty: nowhere."""
+    return environ.get("HARMONIA_OTLP_ENDPOINT", "")
+
+
 def config_file() -> Path:
     return platformdirs.user_config_path("harmonia", appauthor=False) / "config.toml"
 

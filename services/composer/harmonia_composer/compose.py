@@ -15,10 +15,11 @@ from harmonia.job.v1 import job_pb2
 from harmonia.song.v1 import brief_pb2
 from harmonia.store.v1 import store_pb2
 from harmonia.type.v1 import type_pb2
+from harmonia_chassis import telemetry
 from harmonia_chassis.errors import InvalidInput, NotFound, Reason
 from harmonia_chassis.worker import Work
 from harmonia_composer import wire
-from harmonia_composer.engine import Engine, Order, Take, Unplayable
+from harmonia_composer.engine import Engine, Order, Progress, Take, Unplayable
 
 CHECKPOINT = store_pb2.StorageClass.CHECKPOINT
 OUTPUT = store_pb2.StorageClass.OUTPUT
@@ -95,9 +96,17 @@ class Composer:
     async def _composed(self, engine: Engine, order: Order, folder: Path, work: Work) -> Sequence[Take]:
         """In a thread, which has ended when this returns or raises, so that nobody writes into a folder that goes."""
 
-        def progress(fraction: float, message: str) -> None:
-            work.progress(MADE * fraction, message)
+        with telemetry.span(telemetry.SPAN_ENGINE, attributes={telemetry.ENGINE: engine.name}) as traced:
 
+            def progress(fraction: float, message: str) -> None:
+                work.progress(MADE * fraction, message)
+                traced.add_event(message)
+
+            return await self._in_a_thread(engine, order, folder, progress, work)
+
+    async def _in_a_thread(
+        self, engine: Engine, order: Order, folder: Path, progress: Progress, work: Work
+    ) -> Sequence[Take]:
         composing = asyncio.ensure_future(
             asyncio.to_thread(engine.compose, order, folder=folder, progress=progress, check=work.check)
         )

@@ -19,6 +19,7 @@ from harmonia.audio.v1 import audio_pb2
 from harmonia.job.v1 import job_pb2
 from harmonia.mastering.v1 import mastering_pb2 as pb
 from harmonia.type.v1 import type_pb2
+from harmonia_chassis import telemetry
 from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_chassis.store import StoreClient
 from harmonia_chassis.worker import Work
@@ -156,14 +157,16 @@ class _Take:
 
     async def _listen(self, premaster: Recording) -> tuple[Tempo, Key]:
         samples, rate_hz = premaster.samples, premaster.rate_hz
-        tempo_heard = await self._thread(tempo, samples, rate_hz, expected_bpm=self._plan.tags.bpm or None)
-        return tempo_heard, await self._thread(key, samples, rate_hz)
+        with telemetry.span(telemetry.SPAN_LISTEN):
+            tempo_heard = await self._thread(tempo, samples, rate_hz, expected_bpm=self._plan.tags.bpm or None)
+            return tempo_heard, await self._thread(key, samples, rate_hz)
 
     async def _produce(self, premaster: Recording, folder: Path) -> tuple[Mastered, list[pb.MasterResult.File]]:
         self._tell(0.1, "mastering")
-        mastered = await self._thread(
-            master, premaster.samples, premaster.rate_hz, self._plan.target, check=self._work.check
-        )
+        with telemetry.span(telemetry.SPAN_MASTER):
+            mastered = await self._thread(
+                master, premaster.samples, premaster.rate_hz, self._plan.target, check=self._work.check
+            )
         self._warn_of_target(mastered)
         self._tell(0.3, "encoding")
         recording = Recording(mastered.samples, premaster.rate_hz)
@@ -180,9 +183,10 @@ class _Take:
 
     async def _encoded(self, to: Format, recording: Recording, source: Path) -> pb.MasterResult.File:
         order = Order(source, recording.rate_hz, to, self._plan.tags, source.with_name(f"master.{to}"))
-        self._cpu_s += await self._encoders.encode(order)
-        if to is Format.MP3:
-            await self._correct(order, recording)
+        with telemetry.span(telemetry.SPAN_ENCODE, attributes={telemetry.FORMAT: to}):
+            self._cpu_s += await self._encoders.encode(order)
+            if to is Format.MP3:
+                await self._correct(order, recording)
         ref = await self._store.put(order.to, MEDIA_TYPES[to], self._work.grant)
         seconds = recording.samples.shape[1] / recording.rate_hz
         return pb.MasterResult.File(role="master", file=order.to.name, ref=ref, duration_seconds=seconds)

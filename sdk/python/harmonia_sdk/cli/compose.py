@@ -97,10 +97,12 @@ async def _compose(common: Common, spec: "SongSpec", saving: Saving, *, detach: 
     from harmonia_sdk.cli.follow import follow, left_alone, raise_unless_succeeded
     from harmonia_sdk.cli.session import session
     from harmonia_sdk.cli.show import print_json
-    from harmonia_sdk.folder import check_folder
+    from harmonia_sdk.folder import check_folder, check_writable
 
     if saving.out is not None:
         check_folder(saving.out, force=saving.force)
+    if not detach:
+        check_writable(saving.out or saving.base)
     async with session(common, ephemeral=ephemeral, may_start=not detach) as mesh:
         song = await mesh.client.create(spec)
         if detach:

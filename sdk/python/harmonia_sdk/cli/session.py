@@ -1,6 +1,7 @@
 """The mesh a command talks to: a remote one, the one that runs in the home, or one of its own while it works."""
 
 import asyncio
+import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,7 +16,8 @@ from harmonia_sdk.cli.users import LOOK_S, join, last_to_leave, users_of
 from harmonia_sdk.client import AsyncClient
 from harmonia_sdk.endpoint import Endpoint, is_locked, local_endpoint, read_ca, read_token, remote_endpoint
 from harmonia_sdk.errors import FailedPrecondition, InvalidInput, Reason, Unavailable
-from harmonia_sdk.settings import chosen_home, config_file, default_home, read_profile
+from harmonia_sdk.settings import chosen_home, config_file, default_home, otlp_endpoint, read_profile
+from harmonia_sdk.trace import one_trace
 
 if TYPE_CHECKING:
     from harmonia_local.mesh import Mesh
@@ -32,6 +34,7 @@ class Session:
 @asynccontextmanager
 async def session(common: Common, *, ephemeral: bool = False, may_start: bool = True) -> AsyncIterator[Session]:
     async with AsyncExitStack() as stack:
+        stack.enter_context(_traced())
         private = False
         endpoint = None if ephemeral else remote_of(common)
         if endpoint is None and ephemeral:
@@ -42,6 +45,23 @@ async def session(common: Common, *, ephemeral: bool = False, may_start: bool = 
             endpoint, private = await _local(stack, common, may_start=may_start)
         client = await stack.enter_async_context(AsyncClient.at(endpoint))
         yield Session(client, private)
+
+
+@contextmanager
+def _traced() -> Iterator[None]:
+    """One trace of all that a command asks for; its own span in it, where traces are collected."""
+    if not (endpoint := otlp_endpoint()):
+        with one_trace():
+            yield
+        return
+    from harmonia_chassis.telemetry import SPAN_COMMAND, span, start_traces
+
+    end = start_traces("cli", str(os.getpid()), otlp_endpoint=endpoint)
+    try:
+        with span(SPAN_COMMAND):
+            yield
+    finally:
+        end()
 
 
 def home_of(common: Common) -> Path:
@@ -65,7 +85,8 @@ def own_mesh(home: Path, say: Callable[[str], None]) -> "AbstractAsyncContextMan
     except ModuleNotFoundError as exc:
         message = "no mesh to talk to: install one with pip install 'harmonia[local]', or name one with --server"
         raise Unavailable(message, reason=Reason.UNREACHABLE, field="server") from exc
-    return running_mesh(home, say=say)
+    endpoint = otlp_endpoint()
+    return running_mesh(home, environment={"HARMONIA_OTLP_ENDPOINT": endpoint} if endpoint else {}, say=say)
 
 
 def no_mesh(home: Path) -> Unavailable:
