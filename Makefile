@@ -57,6 +57,6 @@ clean:
 	@touch $@
 
 .venv/.%: .venv/bin/uv
-	@$(BIN)/uv pip install --quiet --python .venv --require-hashes -r requirements/$(firstword $(subst -, ,$*)).lock
+	@$(BIN)/uv pip install --quiet --python .venv --compile-bytecode --require-hashes -r requirements/$(firstword $(subst -, ,$*)).lock
 	@$(BIN)/uv pip install --quiet --python .venv --offline --no-deps --no-build-isolation $(PACKAGES:%=-e ./%)
 	@touch $@

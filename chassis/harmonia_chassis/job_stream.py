@@ -49,6 +49,7 @@ _STREAM_NAME_IN_USE = 10058
 _NO_MESSAGE_FOUND = 10037
 _LAST_DECLARED = f"KV_{lanes.HEARTBEATS}"
 _STORE_FULL = {10077, 10047}
+_TROUBLE = (nats.errors.Error, APIError, TimeoutError)
 _T = TypeVar("_T")
 
 
@@ -171,7 +172,7 @@ class JobStream:
             except NotFoundError as error:
                 if error.err_code == _NO_MESSAGE_FOUND:
                     return
-            except (nats.errors.Error, APIError, TimeoutError):
+            except _TROUBLE:
                 self.connection.raise_if_refused()
             await asyncio.sleep(0.05)
 
@@ -244,6 +245,11 @@ class JobStream:
 
     async def until_answered(self, call: Callable[[], Awaitable[_T]]) -> _T:
         """Repeats `call` until the server has said yes or no. Only for calls that may be repeated."""
+        try:
+            return await call()  # before the retrying is set up, which costs as much as the call itself
+        except _TROUBLE as error:
+            if not self._no_answer(error):
+                raise
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(self._no_answer), wait=wait_random_exponential(0.05, max=0.5), reraise=True
         ):
@@ -255,7 +261,7 @@ class JobStream:
         self.connection.raise_if_refused()
         if isinstance(error, NotFoundError | BadRequestError):
             return False
-        return isinstance(error, nats.errors.Error | APIError | TimeoutError)
+        return isinstance(error, _TROUBLE)
 
 
 class _ExpectationFailed(Exception):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from harmonia.job.v1 import job_pb2
 from harmonia.song.v1 import song_pb2, spec_pb2
 from harmonia_chassis import telemetry
-from harmonia_chassis.errors import Conflict, InvalidInput, Reason
+from harmonia_chassis.errors import Conflict, HarmoniaError, InvalidInput, Reason
 from harmonia_chassis.identity import Principal, TokenSigner
 from harmonia_chassis.job_stream import JobStream, Refused, Stored
 from harmonia_chassis.testing import Failpoint, reach
@@ -47,15 +47,23 @@ class Intake:
         self._quotas.creates.take(principal.tenant)
         requester = _requester(request, principal)
         identity = songs.song_id(requester, new_id=self._chance.new_id)
-        digest = songs.digest(request.spec)
-        if request.request_id and (earlier := await self._jobs.read(principal.tenant, identity)):
-            return same_or_conflict(earlier, digest)
+        try:
+            return await self._made(request, requester, identity, batch=batch)
+        except (Refused, HarmoniaError):
+            # The same request again has its song, whatever is in the way of a new one by now.
+            earlier = await self._jobs.read(principal.tenant, identity) if request.request_id else None
+            if earlier is None:
+                raise
+            return same_or_conflict(earlier, songs.digest(request.spec))
+
+    async def _made(self, request: Request, requester: Requester, identity: str, *, batch: bool) -> Stored:
+        """Raises Refused when there is a song of that identity."""
         await self._quotas.fullness.check()
         job = await self._planned(request.spec, requester, identity, batch=batch)
-        with self._quotas.places.place(principal.tenant, batch=job.batch) as place:
+        with self._quotas.places.place(requester.tenant, batch=job.batch) as place:
             await self._words.settle(job.spec.lyrics, job.resolved.lyrics, grant=job.grant)
             await reach(self._failpoint, "before_create", "")
-            stored = await self._create(job)
+            stored = await self._jobs.create(job)
             place.seq = stored.seq
             await reach(self._failpoint, "after_create", "")
         return stored
@@ -90,14 +98,6 @@ class Intake:
             warnings=warnings,
             now=now,
         )
-
-    async def _create(self, job: job_pb2.Job) -> Stored:
-        try:
-            return await self._jobs.create(job)
-        except Refused:  # the same request came twice at once, and the other was faster
-            earlier = await self._jobs.read(job.tenant, job.id)
-            assert earlier is not None, "a create is refused by a record"
-            return same_or_conflict(earlier, job.spec_digest)
 
 
 def same_or_conflict(earlier: Stored, digest: str) -> Stored:
