@@ -107,6 +107,10 @@ async def abort_with_request_id(
     await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
 
 
+# What grpc.aio makes of a request stream whose connection breaks while it is written to.
+_CONNECTION_BROKE = "Internal error from Core"
+
+
 def from_rpc_error(failure: grpc.aio.AioRpcError) -> HarmoniaError:
     """The error the server raised; for a failure of the transport, the class that fits it."""
     details = dict(failure.trailing_metadata() or ()).get(DETAILS)
@@ -132,6 +136,8 @@ def _plain(code: str, message: str) -> HarmoniaError:
         return errors.InvalidInput(message, reason=Reason.MESSAGE_TOO_LARGE)
     if code == "RESOURCE_EXHAUSTED":
         return Overloaded(message, reason=Reason.TOO_MANY_CALLS)
+    if code == "INTERNAL" and message == _CONNECTION_BROKE:
+        return errors.Unavailable(message, reason=Reason.UNREACHABLE)
     return _CLASSES.get(code, Internal)(message, reason=_PLAIN_REASONS.get(code, Reason.INTERNAL))
 
 
