@@ -37,7 +37,7 @@ OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
     # A gateway that was started again should be found again at once, not after gRPC's 1 to 120 s.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # also what one attempt to connect may take
     ("grpc.max_reconnect_backoff_ms", 2000),
     # Tells a watcher within 30 s that the other end is gone without a word.
     ("grpc.keepalive_time_ms", 20_000),
