@@ -70,7 +70,8 @@ def names_above(spans: Sequence[Traced], name: str) -> list[str]:
     """From the root to the last span of this name: "composer stage"."""
     by_id = {span.span_id: (service, span) for service, span in spans}
     last = max((one for _, one in spans if one.name.endswith(name)), key=lambda one: one.start_time_unix_nano)
-    path, above = [], by_id.get(last.span_id)
+    path: list[str] = []
+    above = by_id.get(last.span_id)
     while above is not None:
         path.insert(0, f"{above[0]} {above[1].name.rpartition('/')[2]}")
         above = by_id.get(above[1].parent_span_id)
