@@ -75,17 +75,11 @@ class Metrics:
             buckets=_WORK_BUCKETS,
             registry=registry,
         )
-        self.realtime_factor = Gauge(
-            "harmonia_realtime_factor", "seconds of audio made per second, last stage", ["lane"], registry=registry
-        )
         self.retries = Counter("harmonia_retries", "stages handed back to try again", ["lane"], registry=registry)
         self.swept = Counter("harmonia_swept", "songs the sweeper moved", ["outcome"], registry=registry)
         self.slots = Gauge("harmonia_slots", "places to work", ["state"], registry=registry)
         self.projection_lag = Gauge(
             "harmonia_projection_lag_seconds", "age of the newest state folded in", registry=registry
-        )
-        self.store_errors = Counter(
-            "harmonia_store_errors", "failed calls of the object store", ["what"], registry=registry
         )
         self.certificate_expiry = Gauge(
             "harmonia_certificate_expiry_timestamp_seconds", "when this service's certificate ends", registry=registry

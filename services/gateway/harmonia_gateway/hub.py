@@ -18,6 +18,7 @@ from harmonia_chassis import lanes
 from harmonia_chassis.errors import InvalidInput, NotFound, Reason
 from harmonia_chassis.follow import follow
 from harmonia_chassis.job_stream import JobStream, Stored
+from harmonia_chassis.jobs import stage_of
 from harmonia_gateway.states import has_ended
 
 log = structlog.get_logger()
@@ -86,11 +87,16 @@ class _Watcher:
         self._records.clear()
         return taken
 
-    def take_progress(self, token: Token) -> job_pb2.Progress | None:
-        progress, self._progress = self._progress, None
-        if progress is None or (progress.epoch, progress.n) <= (token.epoch, token.n):
+    def take_progress(self, token: Token, job: job_pb2.Job) -> job_pb2.Progress | None:
+        """News of the stage that the watcher knows to run. What is ahead of the records it has seen waits for
+        them, what is behind them is dropped."""
+        progress = self._progress
+        if progress is None or progress.epoch > job.epoch:
             return None
-        return progress
+        self._progress = None
+        known = (progress.epoch, progress.n) <= (token.epoch, token.n)
+        runs = job.state == job_pb2.Job.RUNNING and (progress.epoch, progress.stage) == (job.epoch, stage_of(job).name)
+        return progress if runs and not known else None
 
     async def wait(self) -> bool:
         """False when nothing has happened for the length of a heartbeat."""
@@ -181,7 +187,7 @@ class Hub:
                 resync = False
             if has_ended(newest.job):
                 return
-            if progress := watcher.take_progress(token):
+            if progress := watcher.take_progress(token, newest.job):
                 token = replace(token, epoch=progress.epoch, n=progress.n)
                 yield WatchEvent(token, False, progress)
             if not await watcher.wait():

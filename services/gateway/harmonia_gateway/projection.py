@@ -84,6 +84,7 @@ class Projection:
             records = list(_readable(batch))
             self._fold(records)
             self._seq = batch[-1].metadata.sequence.stream
+            self._metrics.projection_lag.set(max(time.time() - batch[-1].metadata.timestamp.timestamp(), 0))
             for record in records:
                 self._on_change(record)
             async with self._grown:

@@ -172,7 +172,8 @@ class SongServicer(rpc.SongServiceServicer):
     def _event(self, event: WatchEvent, newest: Stored) -> pb.SongEvent:
         shown = pb.SongEvent(resume_token=str(event.token), resync=event.resync)
         if isinstance(event.what, Stored):
-            shown.song.CopyFrom(self._song(event.what))
+            # As it was then: an ETA counted to now would say nothing about a record of an hour ago.
+            shown.song.CopyFrom(self._song(event.what, at=event.what.job.update_time.ToDatetime(UTC)))
         elif event.what is not None:
             shown.progress.CopyFrom(wire.progress_event(newest.job, event.what, _now()))
         else:
@@ -268,12 +269,12 @@ class SongServicer(rpc.SongServiceServicer):
             raise no_song(name)
         return changed or seen[-1]
 
-    def _song(self, stored: Stored) -> pb.Song:
+    def _song(self, stored: Stored, *, at: datetime | None = None) -> pb.Song:
         ended = has_ended(stored.job)
         return wire.song(
             stored.job,
             stored.seq,
-            now=_now(),
+            now=at or _now(),
             progress=None if ended else self._hub.progress(stored.job.id),
             queue_position=0 if ended else self._projection.queue_position(stored.job),
         )

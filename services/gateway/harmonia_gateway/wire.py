@@ -18,8 +18,8 @@ from harmonia_gateway.states import has_ended, public_state
 
 # Shares of a song's progress, as the stages' share of the work.
 _WEIGHTS = {"write": 0.05, "compose": 0.55, "master": 0.40}
-# Below this nothing can be foretold from what has passed.
-_ETA_FROM = 0.05
+# Until the music is under way nothing can be foretold from what has passed.
+_ETA_FROM = 0.1
 
 Lyrics = spec_pb2.LyricsSpec
 
