@@ -56,10 +56,11 @@ def announced_from_proto(request: pb.PutRequest) -> Announced:
 def chunk_from_proto(request: pb.PutRequest) -> bytes:
     if request.WhichOneof("part") != "chunk":
         raise InvalidInput("a Put has one header, at its start", reason=Reason.MALFORMED, field="header")
-    if len(request.chunk) > CHUNK_BYTES:
-        message = f"a chunk of {len(request.chunk)} bytes is over {CHUNK_BYTES}"
+    chunk = request.chunk  # each time it is asked for it is copied
+    if len(chunk) > CHUNK_BYTES:
+        message = f"a chunk of {len(chunk)} bytes is over {CHUNK_BYTES}"
         raise InvalidInput(message, reason=Reason.TOO_LARGE, field="chunk")
-    return request.chunk
+    return chunk
 
 
 def page_size_from_proto(request: pb.ListRequest) -> int:

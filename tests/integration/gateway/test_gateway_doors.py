@@ -269,10 +269,12 @@ async def test_retrying_by_filter_tells_first_and_does_then(songs):
 
 
 async def test_a_tenant_has_at_most_so_many_unfinished_songs(songs):
-    running = [await songs.CreateSong(request("slow")) for _ in range(5)]
+    asked = [request("slow", request_id=uuid.uuid4().hex) for _ in range(5)]
+    running = [await songs.CreateSong(one) for one in asked]
 
     with refused(errors.QuotaExceeded, "TENANT_UNFINISHED") as _:
-        await songs.CreateSong(request("slow"))
+        await songs.CreateSong(request("slow", request_id=uuid.uuid4().hex))
+    assert (await songs.CreateSong(asked[0])).name == running[0].name  # it is not one more
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await songs.CreateSong(request("slow"))
     assert from_rpc_error(caught.value).retry_after is not None

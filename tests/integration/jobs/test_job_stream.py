@@ -24,6 +24,15 @@ async def test_a_job_is_read_back_as_it_was_written(gateway: JobStream, new_job:
     assert await gateway.read(job.tenant, "0" * 32) is None
 
 
+async def test_a_create_is_one_word_to_the_server(gateway: JobStream, new_job: NewJob) -> None:
+    await gateway.create(new_job())  # the first also opens the inbox for answers
+    said = gateway.connection.nc.stats["out_msgs"]
+
+    await gateway.create(new_job())
+
+    assert gateway.connection.nc.stats["out_msgs"] == said + 1
+
+
 async def test_the_second_create_of_an_id_is_refused(gateway: JobStream, new_job: NewJob) -> None:
     job = new_job()
     await gateway.create(job)

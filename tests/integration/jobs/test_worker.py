@@ -250,6 +250,29 @@ async def test_a_delivery_about_the_past_is_dropped(connect: Connect, gateway: J
     assert sum(record.job.why == pb.Job.CLAIM for record in history) == 1
 
 
+async def test_a_short_stage_costs_a_claim_a_commit_and_an_ack(
+    connect: Connect, gateway: JobStream, new_job: NewJob
+) -> None:
+    async with working(connect, "lyricist", succeed) as node:
+        nc, pulls = (await node.jobs()).connection.nc, "CONSUMER.MSG.NEXT"
+        said: list[str] = []
+        publish = nc.publish
+
+        async def overheard(subject: str, *args: Any, **kwargs: Any) -> None:
+            said.append(subject)
+            await publish(subject, *args, **kwargs)
+
+        nc.publish = overheard
+        stored = await gateway.create(new_job())
+        await until(gateway, stored.job, lambda record: record.job.stages[0].state == pb.Job.SUCCEEDED)
+        async with asyncio.timeout(10):
+            while (await gateway.js.consumer_info("HM_JOBS", "write")).num_ack_pending:
+                await asyncio.sleep(0.02)
+
+    words = [subject.split(".")[0 if subject.startswith("$") else 5] for subject in said if pulls not in subject]
+    assert words == ["running", "queued", "$JS"]
+
+
 async def test_a_job_past_its_deadline_expires_instead_of_running(
     connect: Connect, gateway: JobStream, new_job: NewJob
 ) -> None:
