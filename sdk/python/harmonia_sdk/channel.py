@@ -42,7 +42,10 @@ OPTIONS: tuple[tuple[str, str | int], ...] = (
     # Tells a watcher within 30 s that the other end is gone without a word.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # Two channels of one process would share a connection.
+    ("grpc.use_local_subchannel_pool", 1),
 )
+STREAMS = 80  # on a connection; the rest is for calls
 
 
 def open_channel(endpoint: Endpoint) -> grpc.aio.Channel:
@@ -50,45 +53,65 @@ def open_channel(endpoint: Endpoint) -> grpc.aio.Channel:
     if endpoint.token:
         user = grpc.access_token_call_credentials(endpoint.token)
         credentials = grpc.composite_channel_credentials(credentials, user)
-    return TracedChannel(grpc.aio.secure_channel(endpoint.address, credentials, options=OPTIONS))
+    return ManyStreams(lambda: grpc.aio.secure_channel(endpoint.address, credentials, options=OPTIONS))
 
 
-class TracedChannel(grpc.aio.Channel):
-    """Sends a traceparent with every call. grpc.aio's interceptors could too, at the price of other call objects."""
+class ManyStreams(grpc.aio.Channel):
+    """The mesh carries 100 calls on a connection; watchers beyond STREAMS get a further one, so that a call never
+    waits behind them. Each call takes a traceparent along: grpc.aio's interceptors would make other call objects."""
 
-    def __init__(self, inner: grpc.aio.Channel) -> None:
-        self._inner = inner
+    def __init__(self, connect: Callable[[], grpc.aio.Channel]) -> None:
+        self._connect = connect
+        self._connections = [connect()]
+        self._open = [0]  # streams, on each
 
-    async def __aenter__(self) -> "TracedChannel":
+    async def __aenter__(self) -> "ManyStreams":
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         await self.close()
 
     async def close(self, grace: float | None = None) -> None:
-        await self._inner.close(grace)
+        for connection in self._connections:
+            await connection.close(grace)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        return self._inner.get_state(try_to_connect)
+        return self._connections[0].get_state(try_to_connect)
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        await self._inner.wait_for_state_change(last_observed_state)
+        await self._connections[0].wait_for_state_change(last_observed_state)
 
     async def channel_ready(self) -> None:
-        await self._inner.channel_ready()
+        await self._connections[0].channel_ready()
 
     # Any: what a stub makes of them is typed in the stub.
     def unary_unary(self, *args: Any, **kwargs: Any) -> Any:
-        return _traced(self._inner.unary_unary(*args, **kwargs))
+        return _traced(self._connections[0].unary_unary(*args, **kwargs))
 
     def unary_stream(self, *args: Any, **kwargs: Any) -> Any:
-        return _traced(self._inner.unary_stream(*args, **kwargs))
+        return _traced(self._where_there_is_room("unary_stream", args, kwargs))
 
     def stream_unary(self, *args: Any, **kwargs: Any) -> Any:
-        return _traced(self._inner.stream_unary(*args, **kwargs))
+        return _traced(self._where_there_is_room("stream_unary", args, kwargs))
 
     def stream_stream(self, *args: Any, **kwargs: Any) -> Any:
-        return _traced(self._inner.stream_stream(*args, **kwargs))
+        return _traced(self._where_there_is_room("stream_stream", args, kwargs))
+
+    def _where_there_is_room(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[..., Any]:
+        def begin(*call_args: Any, **call_kwargs: Any) -> Any:
+            number = next((n for n, count in enumerate(self._open) if count < STREAMS), len(self._open))
+            if number == len(self._open):
+                self._connections.append(self._connect())
+                self._open.append(0)
+            call = getattr(self._connections[number], kind)(*args, **kwargs)(*call_args, **call_kwargs)
+            self._open[number] += 1
+            call.add_done_callback(lambda _call: self._ended(number))
+            return call
+
+        return begin
+
+    def _ended(self, number: int) -> None:
+        self._open[number] -= 1
 
 
 def _traced(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,6 +16,8 @@ from harmonia_chassis.errors import QuotaExceeded, Reason
 # The last fifth of the stream is for the transitions of what was accepted.
 FULL = 0.8
 BATCH_FACTOR = 10
+# From here on it is measured for every song: a small stream goes from here to full within a second.
+_NEARLY_FULL = 0.5
 _FULLNESS_AGE_S = 1.0
 _UNFINISHED_RETRY = timedelta(seconds=5)
 _FULL_RETRY = timedelta(seconds=60)
@@ -110,7 +112,7 @@ class Fullness:
 
     async def check(self) -> None:
         """Raises QuotaExceeded."""
-        if self._clock() >= self._until:
+        if _NEARLY_FULL < self._value <= FULL or self._clock() >= self._until:
             self._until = self._clock() + _FULLNESS_AGE_S
             self._value = await self._measure()
         if self._value > FULL:

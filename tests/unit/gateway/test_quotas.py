@@ -140,6 +140,19 @@ async def test_a_stream_over_four_fifths_takes_no_new_songs():
     assert asked == [0.0, 1.0]
 
 
+async def test_a_stream_that_is_more_than_half_full_is_measured_for_every_song():
+    levels = [0.51, 0.81]
+
+    async def measure() -> float:
+        return levels.pop(0)
+
+    fullness = Fullness(measure, clock=Clock())
+    await fullness.check()
+
+    with pytest.raises(QuotaExceeded, match="81% full"):
+        await fullness.check()
+
+
 async def refusal(fullness: Fullness) -> None:
     with pytest.raises(QuotaExceeded):
         await fullness.check()

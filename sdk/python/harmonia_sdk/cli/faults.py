@@ -69,7 +69,7 @@ def print_error(error: HarmoniaError, *, as_json: bool) -> None:
             "code": error.code,
             "reason": error.reason.value,
             "field": error.field,
-            "message": one_line(error.message),
+            "message": one_line(f"{error.message} {_when_to_come_back(error)}"),
             "request_id": error.request_id,
         }
         print(json.dumps({"error": told}), file=sys.stderr)
@@ -104,11 +104,16 @@ def _sentence(error: HarmoniaError) -> str:
     parts = [error.message or error.reason.value.replace("_", " ").lower()]
     if error.field and error.field not in error.message:
         parts.append(f"({error.field})")
-    if error.retry_after is not None:
-        parts.append(f"(try again in {max(1, round(error.retry_after.total_seconds()))} s)")
+    parts.append(_when_to_come_back(error))
     if isinstance(error, Internal) and error.request_id:
         parts.append(f"(request {error.request_id})")
     return " ".join(parts)
+
+
+def _when_to_come_back(error: HarmoniaError) -> str:
+    if error.retry_after is None:
+        return ""
+    return f"(try again in {max(1, round(error.retry_after.total_seconds()))} s)"
 
 
 def _why(song: "Song") -> HarmoniaError:
