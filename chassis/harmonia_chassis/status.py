@@ -107,7 +107,8 @@ async def abort_with_request_id(
     await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
 
 
-# What grpc.aio makes of a request stream whose connection breaks while it is written to.
+# What grpc.aio makes of a request stream that ends while it is written to: a connection that broke, or a server
+# that answered before it had read all (a full store's, mostly), whose status is lost.
 _CONNECTION_BROKE = "Internal error from Core"
 
 
@@ -137,7 +138,7 @@ def _plain(code: str, message: str) -> HarmoniaError:
     if code == "RESOURCE_EXHAUSTED":
         return Overloaded(message, reason=Reason.TOO_MANY_CALLS)
     if code == "INTERNAL" and message == _CONNECTION_BROKE:
-        return errors.Unavailable(message, reason=Reason.UNREACHABLE)
+        return errors.Unavailable("the call ended before all was sent", reason=Reason.UNREACHABLE)
     return _CLASSES.get(code, Internal)(message, reason=_PLAIN_REASONS.get(code, Reason.INTERNAL))
 
 

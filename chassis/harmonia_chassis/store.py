@@ -6,8 +6,7 @@ of what is there already changes nothing, and a Get that broke goes on where it 
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +19,7 @@ from harmonia.store.v1 import store_pb2 as pb
 from harmonia.store.v1 import store_pb2_grpc as rpc
 from harmonia.type.v1 import type_pb2
 from harmonia_chassis.access import GRANT
-from harmonia_chassis.errors import HarmoniaError, Internal, Reason, Unavailable
+from harmonia_chassis.errors import HarmoniaError, Internal, Reason
 from harmonia_chassis.status import rpc_errors
 
 CHUNK = 256 * 1024
@@ -51,7 +50,7 @@ class StoreClient:
         )
 
         async def attempt() -> type_pb2.ArtifactRef:
-            with rpc_errors(), _early_ends():
+            with rpc_errors():
                 answer = await self._stub.Put(
                     _requests(header, source), metadata=((GRANT, grant),), timeout=_timeout_s(size)
                 )
@@ -100,18 +99,6 @@ class StoreClient:
             reraise=True,
         )
         return await retrying(attempt)
-
-
-@contextmanager
-def _early_ends() -> Iterator[None]:
-    """grpc.aio loses the status of a server that answers before it has read all: a full store's, mostly."""
-    try:
-        yield
-    except grpc.aio.AioRpcError as failure:
-        if failure.code() is not grpc.StatusCode.INTERNAL or failure.details() != "Internal error from Core":
-            raise
-        message = "the store ended the call before it had all: it is full, or going down"
-        raise Unavailable(message, reason=Reason.UNREACHABLE) from failure
 
 
 @dataclass(slots=True)
