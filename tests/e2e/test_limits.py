@@ -49,7 +49,7 @@ async def until_ended(client: AsyncClient) -> list[str]:
             await asyncio.sleep(0.1)
 
 
-async def create_until_full(client: AsyncClient) -> tuple[int, QuotaExceeded]:
+async def create_until_full(client: AsyncClient) -> tuple[int, QuotaExceeded | Overloaded]:
     """How many songs were taken, and why no more."""
     for taken in range(10_000):
         while True:
