@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harmonia.type.v1 import type_pb2
-from harmonia_chassis.errors import Internal, NotFound, Reason, Unavailable
+from harmonia_chassis.errors import Internal, NotFound, Overloaded, Reason, Unavailable
 from harmonia_chassis.node import Node
 from harmonia_chassis.settings import ServiceSettings
 from harmonia_chassis.store import StoreClient
@@ -54,6 +54,21 @@ async def test_a_get_that_breaks_goes_on_where_it_stopped(mesh: Mesh) -> None:
 
     assert await store.get(REF, mesh.grant()) == MUSIC
     assert shelf.offsets == [0, MIB, 2 * MIB]
+
+
+async def test_a_put_goes_on_when_a_full_store_has_room_again(mesh: Mesh) -> None:
+    shelf, store = await start(mesh)
+    full = Overloaded("full", reason=Reason.STORE_FULL)
+
+    async def behave(_context: object) -> None:
+        if len(shelf.callers) < 4:
+            raise full  # before the bytes are read, so that the client is still writing
+
+    shelf.behave = behave
+    await store.put(MUSIC, "audio/flac", mesh.grant())
+
+    assert shelf.kept[SHA256] == MUSIC
+    assert len(shelf.callers) == 4
 
 
 async def test_bytes_that_are_not_what_their_name_says_leave_no_file(mesh: Mesh, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_the_background_lanes_have_ten_times_the_room():
 
 
 async def test_a_stream_over_four_fifths_takes_no_new_songs():
-    clock, fill, asked = Clock(), [0.8], []
+    clock, fill, asked = Clock(), [0.4], []
 
     async def measure() -> float:
         asked.append(clock.now)
