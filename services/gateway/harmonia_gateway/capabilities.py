@@ -1,6 +1,7 @@
 """What the mesh can do: asked of its services again and again, kept as an entity for when they are away."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -23,7 +24,8 @@ KIND, ID = "capabilities", "mesh"
 _UNTIL_KNOWN_S = 0.5
 _AGAIN_S = 30.0
 _ANSWER_S = 5.0
-# A mesh that has just started answers a create a moment later instead of refusing it.
+# A mesh that has just started answers a create a moment later instead of refusing it; after that a client's own
+# retries must get their answer within its deadline.
 _PATIENCE_S = 5.0
 
 Channel = Callable[[str], grpc.aio.Channel]
@@ -37,12 +39,13 @@ class Capabilities:
         self._entities = entities
         self._channel = channel
         self._known = asyncio.Event()
+        self._patient_until = time.monotonic() + _PATIENCE_S
         self._current = pb.Capabilities()
 
     async def current(self) -> pb.Capabilities:
         """Raises Unavailable when no engine has said anything yet."""
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(max(self._patient_until - time.monotonic(), 0)):
                 await self._known.wait()
         except TimeoutError:
             raise Unavailable(
