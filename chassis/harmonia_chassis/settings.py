@@ -109,5 +109,10 @@ def _named(names: Mapping[str, str], loc: tuple[int | str, ...]) -> str:
 
 
 def _refuse(found: list[str]) -> NoReturn:
-    sys.stderr.write("".join(f"{line}\n" for line in [f"{len(found)} settings are wrong:", *found]))
+    sys.stderr.write(
+        "".join(
+            f"{line}\n"
+            for line in ["1 setting is wrong:" if len(found) == 1 else f"{len(found)} settings are wrong:", *found]
+        )
+    )
     sys.exit(2)
