@@ -14,7 +14,7 @@ from harmonia.type.v1.type_pb2 import Problem
 from harmonia_sdk import errors
 from harmonia_sdk.cli.app import run
 from harmonia_sdk.cli.faults import EXIT_CODES, SongEnded, error_of, exit_code_of, print_error
-from harmonia_sdk.cli.show import Lines
+from harmonia_sdk.cli.show import Lines, say
 from harmonia_sdk.cli.songs import filter_of
 from harmonia_sdk.errors import HarmoniaError, Reason
 
@@ -183,6 +183,12 @@ def test_what_comes_from_elsewhere_cannot_paint_the_terminal(capsys: pytest.Capt
     assert capsys.readouterr().err == "harmonia: no [31m such song\n"
 
 
+def test_what_is_said_keeps_its_columns_but_paints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    say(f"{'bpm':<8} {'84':<6} \x1b[31m84 bpm\n")
+
+    assert capsys.readouterr().out == "bpm      84      [31m84 bpm\n"
+
+
 def test_a_defect_of_ours_is_one_line_and_a_log(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +244,16 @@ def test_what_needs_no_mesh_starts_without_what_is_slow_to_import(argument: str)
     told = subprocess.run([sys.executable, "-c", program, argument], check=True, capture_output=True, text=True)
 
     assert told.stdout.splitlines()[-1] == ""
+
+
+def test_grpc_of_a_command_is_imported_without_its_fork_handlers() -> None:
+    program = (
+        "import os; os.environ.pop('GRPC_ENABLE_FORK_SUPPORT', None); import sys; import harmonia_sdk.cli.app; "
+        "print('grpc' in sys.modules, os.environ['GRPC_ENABLE_FORK_SUPPORT'])"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+
+    assert told.stdout == "False 0\n"
 
 
 def test_a_reader_that_has_read_enough_is_no_error(tmp_path: Path) -> None:

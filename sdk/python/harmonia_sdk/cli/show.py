@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from harmonia.song.v1 import song_pb2 as pb
-from harmonia_sdk.cli.faults import one_line
+from harmonia_sdk.cli.faults import one_line, printable
 from harmonia_sdk.song import Progress, progress_of
 
 STEP = 0.1  # of a song, between two plain lines
@@ -50,7 +50,7 @@ def print_json(value: Message | dict[str, object]) -> None:
 
 
 def say(text: str) -> None:
-    print(one_line(text), flush=True)
+    print(printable(text).rstrip(), flush=True)
 
 
 @contextmanager
