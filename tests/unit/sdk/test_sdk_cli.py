@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from harmonia_sdk.cli.app import run
 from harmonia_sdk.cli.faults import EXIT_CODES, SongEnded, error_of, exit_code_of, print_error
 from harmonia_sdk.cli.show import Lines, say
 from harmonia_sdk.cli.songs import filter_of
+from harmonia_sdk.endpoint import Endpoint
 from harmonia_sdk.errors import HarmoniaError, Reason
 
 
@@ -135,6 +136,34 @@ def test_a_profile_names_the_mesh_unless_a_home_does(
     config.write_text('[profile]\nsever = "127.0.0.1:1"\n')
     assert harmonia("list") == 2
     assert "server" in capsys.readouterr().err
+
+
+def test_a_closed_port_is_told_in_one_sentence_that_names_harmonia_up(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("secret\n")
+
+    assert harmonia("list", "--server", "127.0.0.1:1", "--token-file", "token") == 7
+    assert capsys.readouterr().err == (
+        "harmonia: no server answers at 127.0.0.1:1: is the address right? `harmonia up` starts a mesh\n"
+    )
+
+
+def test_a_server_of_an_unknown_ca_is_told_with_a_hint_at_ca(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, serve: Callable[..., Endpoint]
+) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    address = serve(songs=Songs()).address
+
+    assert harmonia("list", "--server", address, "--token-file", "token") == 7
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "name it by --ca" in told
+    assert "CERTIFICATE_VERIFY_FAILED" not in told
+
+
+class Songs:
+    """Has none, and would not be asked."""
 
 
 HEAVY = {"grpc", "google.protobuf", "rich", "numpy", "harmonia_local", "harmonia_sdk.client"}

@@ -44,7 +44,8 @@ async def session(common: Common, *, ephemeral: bool = False, may_start: bool = 
         elif endpoint is None:
             endpoint, private = await _local(stack, common, may_start=may_start)
         client = await stack.enter_async_context(AsyncClient.at(endpoint))
-        yield Session(client, private)
+        with plain_words(endpoint):
+            yield Session(client, private)
 
 
 @contextmanager
@@ -62,6 +63,35 @@ def _traced() -> Iterator[None]:
             yield
     finally:
         end()
+
+
+@contextmanager
+def plain_words(endpoint: Endpoint) -> Iterator[None]:
+    """Inside, what gRPC says of a line that it could not make becomes a sentence with a way out."""
+    try:
+        yield
+    except Unavailable as error:
+        if (words := _words_for(error.message, endpoint)) is None:
+            raise
+        raise Unavailable(words, reason=Reason.UNREACHABLE, field="server") from error
+
+
+def _words_for(told: str, endpoint: Endpoint) -> str | None:
+    """None for what a server said itself. The phrases are those of gRPC's C core, which has no codes for them."""
+    if "CERTIFICATE_VERIFY_FAILED" in told:
+        other = (
+            "another CA than that of --ca" if endpoint.ca else "a CA that this system does not trust: name it by --ca"
+        )
+        return f"the certificate of {endpoint.address} is from {other}"
+    if "Hostname Verification Check failed" in told:
+        return f"the certificate of the server {endpoint.address} is for another host: name it as the certificate does"
+    if "handshake failed" in told.lower():
+        return f"the server {endpoint.address} does not speak TLS as a mesh does: is it the public gRPC port of one?"
+    if told.startswith("errors resolving") or "DNS resolution failed" in told:
+        return f"no host is called {endpoint.address.rpartition(':')[0]}: check --server"
+    if told.startswith("failed to connect to all addresses"):
+        return f"no server answers at {endpoint.address}: is the address right? `harmonia up` starts a mesh"
+    return None
 
 
 def home_of(common: Common) -> Path:
