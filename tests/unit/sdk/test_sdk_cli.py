@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -162,6 +162,40 @@ def test_a_server_of_an_unknown_ca_is_told_with_a_hint_at_ca(
     assert "CERTIFICATE_VERIFY_FAILED" not in told
 
 
+@pytest.mark.parametrize("command", ["up", "list"])
+def test_a_home_that_is_a_file_is_refused_with_the_way_out(
+    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+
+    assert harmonia(command, "--home", "file") == 2
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert "--home" in told.err
+
+
+def test_doctor_looks_at_this_machine_and_at_the_mesh(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code = harmonia("doctor", "--json")
+    findings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert code == 0
+    assert {"nats-server", "clock", "running"} <= {finding["check"] for finding in findings}
+    assert all(finding.keys() >= {"check", "ok", "detail", "needed"} for finding in findings)
+    assert not (tmp_path / "home").exists()
+
+
+def test_without_a_mesh_of_its_own_a_machine_hears_how_to_get_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("harmonia_local", "harmonia_local.doctor", "harmonia_local.up"):
+        monkeypatch.setitem(sys.modules, module, None)
+
+    assert harmonia("doctor") == 0
+    assert "pip install 'harmonia[local]'" in capsys.readouterr().out
+    assert harmonia("up") == 7
+    assert "pip install 'harmonia[local]'" in capsys.readouterr().err
+
+
 class Songs:
     """Has none, and would not be asked."""
 
@@ -221,12 +255,12 @@ def test_what_is_said_keeps_its_columns_but_paints_nothing(capsys: pytest.Captur
 def test_a_defect_of_ours_is_one_line_and_a_log(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> Iterator[object]:
+    def broken(_name: str) -> str:
         raise RuntimeError("a secret prompt")
 
-    monkeypatch.setattr("harmonia_sdk.cli.health.checks", broken)
+    monkeypatch.setattr("harmonia_sdk.cli.mesh.version_of", broken)
 
-    assert harmonia("doctor") == 1
+    assert harmonia("version") == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "secret" not in told

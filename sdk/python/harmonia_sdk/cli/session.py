@@ -108,15 +108,27 @@ def remote_of(common: Common) -> Endpoint | None:
     return _remote(common.server, ca=common.ca, token_file=common.token_file)
 
 
-def own_mesh(home: Path, say: Callable[[str], None]) -> "AbstractAsyncContextManager[Mesh]":
-    """harmonia_local's running_mesh, where that is installed."""
+@contextmanager
+def local_installed() -> Iterator[None]:
+    """Around an import of harmonia_local, which a client may lack."""
     try:
-        from harmonia_local.mesh import running_mesh
+        yield
     except ModuleNotFoundError as exc:
         message = "no mesh to talk to: install one with pip install 'harmonia[local]', or name one with --server"
         raise Unavailable(message, reason=Reason.UNREACHABLE, field="server") from exc
+
+
+def mesh_environment() -> dict[str, str]:
+    """What a mesh that a command starts is told besides."""
     endpoint = otlp_endpoint()
-    return running_mesh(home, environment={"HARMONIA_OTLP_ENDPOINT": endpoint} if endpoint else {}, say=say)
+    return {"HARMONIA_OTLP_ENDPOINT": endpoint} if endpoint else {}
+
+
+def own_mesh(home: Path, say: Callable[[str], None]) -> "AbstractAsyncContextManager[Mesh]":
+    """harmonia_local's running_mesh, where that is installed."""
+    with local_installed():
+        from harmonia_local.mesh import running_mesh
+    return running_mesh(home, environment=mesh_environment(), say=say)
 
 
 def no_mesh(home: Path) -> Unavailable:
@@ -164,7 +176,8 @@ async def _mesh_of_ours(home: Path, say: Callable[[str], None]) -> AsyncIterator
             users = stack.enter_context(_made_users_of(home))
             await stack.enter_async_context(own_mesh(home, say))
         except OSError as exc:
-            message = f"cannot keep a mesh in {home}: {exc.strerror or exc}"
+            why = f"{exc.strerror or exc}; name another folder with --home or HARMONIA_HOME"
+            message = f"cannot keep a mesh in {home}: {why}"
             raise InvalidInput(message, reason=Reason.MALFORMED, field="home") from exc
         endpoint = local_endpoint(home)
         if endpoint is None:
