@@ -96,5 +96,6 @@ async def _started(
     try:
         return await stack.enter_async_context(running_mesh(home, commands=commands, environment=environment, say=say))
     except OSError as exc:
-        why = f"{exc.strerror or exc}; name another folder with --home or HARMONIA_HOME"
-        raise InvalidInput(f"cannot keep a mesh in {home}: {why}", reason=Reason.MALFORMED, field="home") from exc
+        why = "it is no folder" if isinstance(exc, FileExistsError) else exc.strerror or exc
+        message = f"cannot keep a mesh in {home}: {why}; name another folder with --home or HARMONIA_HOME"
+        raise InvalidInput(message, reason=Reason.MALFORMED, field="home") from exc

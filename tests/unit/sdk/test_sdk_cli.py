@@ -14,7 +14,8 @@ from harmonia.type.v1.type_pb2 import Problem
 from harmonia_sdk import errors
 from harmonia_sdk.cli.app import run
 from harmonia_sdk.cli.faults import EXIT_CODES, SongEnded, error_of, exit_code_of, print_error
-from harmonia_sdk.cli.show import Lines, say
+from harmonia_sdk.cli.session import plain_words
+from harmonia_sdk.cli.show import Lines, print_table, say
 from harmonia_sdk.cli.songs import filter_of
 from harmonia_sdk.endpoint import Endpoint
 from harmonia_sdk.errors import HarmoniaError, Reason
@@ -196,6 +197,28 @@ def test_without_a_mesh_of_its_own_a_machine_hears_how_to_get_one(
     assert "pip install 'harmonia[local]'" in capsys.readouterr().err
 
 
+def test_the_version_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmonia("version") == 0
+    told = capsys.readouterr().out
+
+    assert harmonia("--version") == 0
+    assert capsys.readouterr().out == told == "harmonia 0.1.0\n"
+
+
+def test_a_song_that_is_not_there_is_told_in_words_of_the_command_line() -> None:
+    told = errors.NotFound("there is no songs/1: ListSongs tells which there are", reason=Reason.SONG_NOT_FOUND)
+    with pytest.raises(errors.NotFound) as raised, plain_words(Endpoint("127.0.0.1:1", "")):
+        raise told
+
+    assert raised.value.message == "there is no songs/1: `harmonia list` shows your songs"
+
+
+def test_an_empty_list_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(pb.ListSongsResponse())
+
+    assert capsys.readouterr().out == "no songs\n"
+
+
 class Songs:
     """Has none, and would not be asked."""
 
@@ -301,7 +324,7 @@ def test_progress_is_a_line_at_each_stage_and_each_tenth(capsys: pytest.CaptureF
     assert len(lines) == 11
 
 
-@pytest.mark.parametrize("argument", ["version", "--help"])
+@pytest.mark.parametrize("argument", ["version", "--version", "--help"])
 def test_what_needs_no_mesh_starts_without_what_is_slow_to_import(argument: str) -> None:
     program = f"import sys; from harmonia_sdk.cli import main; main(); print(*({HEAVY} & set(sys.modules)))"
     told = subprocess.run([sys.executable, "-c", program, argument], check=True, capture_output=True, text=True)

@@ -34,3 +34,10 @@ def version(common: Common) -> None:
     """Prints the version."""
     number = version_of("harmonia")
     print(json.dumps({"version": number}) if common.json else f"harmonia {number}")
+
+
+def print_version(asked: bool) -> None:
+    """`harmonia --version`"""
+    if asked:
+        version(Common())
+        raise typer.Exit

@@ -15,7 +15,7 @@ from harmonia_sdk.cli.show import say
 from harmonia_sdk.cli.users import LOOK_S, join, last_to_leave, users_of
 from harmonia_sdk.client import AsyncClient
 from harmonia_sdk.endpoint import Endpoint, is_locked, local_endpoint, read_ca, read_token, remote_endpoint
-from harmonia_sdk.errors import FailedPrecondition, InvalidInput, Reason, Unavailable
+from harmonia_sdk.errors import FailedPrecondition, InvalidInput, NotFound, Reason, Unavailable
 from harmonia_sdk.settings import chosen_home, config_file, default_home, otlp_endpoint, read_profile
 from harmonia_sdk.trace import one_trace
 
@@ -67,9 +67,13 @@ def _traced() -> Iterator[None]:
 
 @contextmanager
 def plain_words(endpoint: Endpoint) -> Iterator[None]:
-    """Inside, what gRPC says of a line that it could not make becomes a sentence with a way out."""
+    """Inside, errors speak of what one types, not of RPCs, and a line that gRPC could not make has a way out."""
     try:
         yield
+    except NotFound as error:
+        if error.reason == Reason.SONG_NOT_FOUND:
+            error.message = f"{error.message.rpartition(': ')[0] or error.message}: `harmonia list` shows your songs"
+        raise
     except Unavailable as error:
         if (words := _words_for(error.message, endpoint)) is None:
             raise
@@ -176,8 +180,7 @@ async def _mesh_of_ours(home: Path, say: Callable[[str], None]) -> AsyncIterator
             users = stack.enter_context(_made_users_of(home))
             await stack.enter_async_context(own_mesh(home, say))
         except OSError as exc:
-            why = f"{exc.strerror or exc}; name another folder with --home or HARMONIA_HOME"
-            message = f"cannot keep a mesh in {home}: {why}"
+            message = f"cannot keep a mesh in {home}: {exc.strerror or exc}; name another folder with --home"
             raise InvalidInput(message, reason=Reason.MALFORMED, field="home") from exc
         endpoint = local_endpoint(home)
         if endpoint is None:

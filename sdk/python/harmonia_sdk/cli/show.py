@@ -17,6 +17,7 @@ from harmonia_sdk.cli.faults import one_line, printable
 from harmonia_sdk.song import Progress, progress_of
 
 STEP = 0.1  # of a song, between two plain lines
+NO_SONGS = "no songs"
 PLAYERS = {
     "ffplay": "-nodisp -autoexit -loglevel error",
     "mpv": "--no-video",
@@ -88,6 +89,8 @@ def as_text(told: Progress) -> str:
 
 
 def print_table(found: pb.ListSongsResponse) -> None:
+    if not found.songs:
+        say(NO_SONGS)
     for song in found.songs:
         state = pb.Song.State.Name(song.state)
         made = song.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M")
