@@ -83,10 +83,8 @@ def plain_words(endpoint: Endpoint) -> Iterator[None]:
 def _words_for(told: str, endpoint: Endpoint) -> str | None:
     """None for what a server said itself. The phrases are those of gRPC's C core, which has no codes for them."""
     if "CERTIFICATE_VERIFY_FAILED" in told:
-        other = (
-            "another CA than that of --ca" if endpoint.ca else "a CA that this system does not trust: name it by --ca"
-        )
-        return f"the certificate of {endpoint.address} is from {other}"
+        untrusted = "another CA than that of --ca" if endpoint.ca else "a CA unknown to this system: name it by --ca"
+        return f"the certificate of the server {endpoint.address} is from {untrusted}"
     if "Hostname Verification Check failed" in told:
         return f"the certificate of the server {endpoint.address} is for another host: name it as the certificate does"
     if "handshake failed" in told.lower():
