@@ -57,11 +57,14 @@ def disk_space(home: Path) -> Check:
 
 def permissions(home: Path, *, uid: int) -> Check:
     name = "home permissions"
+    if home.exists() and not home.is_dir():
+        return Check(name, False, f"{home} is not a folder", "name a folder with --home or HARMONIA_HOME")
     if not home.exists():
         parent = _nearest_existing(home)
         detail = f"{home} will be made, for you only"
         way_out = f"you may not write into {parent}: name another folder with --home or HARMONIA_HOME"
-        return Check(name, True, detail) if os.access(parent, os.W_OK) else Check(name, False, str(home), way_out)
+        writable = parent.is_dir() and os.access(parent, os.W_OK)
+        return Check(name, True, detail) if writable else Check(name, False, str(home), way_out)
     found = home.stat()
     if found.st_uid != uid:
         return Check(name, False, f"{home} belongs to user {found.st_uid}", "name a folder of your own with --home")
@@ -72,7 +75,8 @@ def permissions(home: Path, *, uid: int) -> Check:
 
 
 def ports(home: Path) -> Check:
-    running = find_mesh(home)
+    readable = os.access(home / "run", os.R_OK | os.X_OK)  # else `permissions` says so
+    running = find_mesh(home) if readable else None
     if running is not None:
         return Check("ports", True, f"process {running.pid} runs a mesh in this home on {running.grpc}")
     taken = [str(port) for port in (PUBLIC_PORT, REST_PORT) if _is_taken(port)]
@@ -83,7 +87,8 @@ def ports(home: Path) -> Check:
 
 def clock(home: Path, now_s: float) -> Check:
     """Certificates and tokens are made and judged by the clock; it must not be before what was already made by it."""
-    made = [path.stat().st_mtime for path in (Path(__file__), Home.at(home).pki / "ca.pem") if path.exists()]
+    files = (Path(__file__), Home.at(home).pki / "ca.pem")
+    made = [path.stat().st_mtime for path in files if os.access(path, os.F_OK)]
     detail = f"{datetime.fromtimestamp(now_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
     if now_s >= max(made):
         return Check("clock", True, detail)

@@ -4,10 +4,12 @@ import asyncio
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TextIO
 
-from harmonia_local.mesh import Say, running_mesh, to_stderr
+from harmonia_chassis.errors import InvalidInput, Reason
+from harmonia_local.mesh import Mesh, Say, running_mesh, to_stderr
 from harmonia_local.mesh_info import MeshInfo, to_json
 from harmonia_local.task_owner import owned_tasks
 
@@ -26,7 +28,8 @@ async def up(
 ) -> None:
     """Prints what runs once all is ready, and returns when ctrl-C or SIGTERM has drained it, even while it starts.
 
-    Raises what `running_mesh` raises. Needs the main thread, for the signals.
+    Raises what `running_mesh` raises, and InvalidInput for a home that cannot be one. Needs the main thread, for the
+    signals.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -55,6 +58,7 @@ def table(info: MeshInfo, home: Path) -> str:
         [
             f"Harmonia {info.version} is ready after {info.ready_ms / 1000:.1f} s: gRPC on {info.grpc}",
             f"home   {home}",
+            f"rest   {info.rest or 'not built'}",
             f"token  {info.token_file}",
             f"ca     {info.ca}",
             "",
@@ -74,7 +78,24 @@ async def _serve(
     out: TextIO,
     say: Say,
 ) -> None:
-    async with running_mesh(home, commands=commands, environment=environment, say=say) as mesh:
+    async with AsyncExitStack() as stack:
+        mesh = await _started(stack, home, commands, environment, say=say)
         out.write(f"{to_json(mesh.info) if json_output else table(mesh.info, home)}\n")
         out.flush()
         await asyncio.Event().wait()
+
+
+async def _started(
+    stack: AsyncExitStack,
+    home: Path,
+    commands: Mapping[str, Sequence[str]] | None,
+    environment: Mapping[str, str] | None,
+    *,
+    say: Say,
+) -> Mesh:
+    try:
+        return await stack.enter_async_context(running_mesh(home, commands=commands, environment=environment, say=say))
+    except OSError as exc:
+        why = "it is no folder" if isinstance(exc, FileExistsError) else exc.strerror or exc
+        message = f"cannot keep a mesh in {home}: {why}; name another folder with --home or HARMONIA_HOME"
+        raise InvalidInput(message, reason=Reason.MALFORMED, field="home") from exc

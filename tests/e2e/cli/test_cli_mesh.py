@@ -53,7 +53,7 @@ def test_doctor_finds_a_running_mesh(run: Run) -> None:
 
     assert told.code == 0
     assert checks["running"]
-    assert checks["home"]
+    assert checks["home permissions"]
 
 
 @pytest.mark.parametrize("command", ["version", "--help"])

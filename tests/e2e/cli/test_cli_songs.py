@@ -30,6 +30,22 @@ def test_a_detached_song_is_watched_to_its_end_and_downloaded(run: Run, tmp_path
     assert (tmp_path / "folk" / "master.mp3").is_file()
 
 
+def test_where_there_is_no_song_a_line_says_so(run: Run) -> None:
+    none = "labels.shelf = nothing"
+
+    assert run("list", "--filter", none).out == "no songs\n"
+    assert run("retry", "--filter", none, "--dry-run").out == "no songs\n"
+    assert run("retry", "--filter", none, "--dry-run", "--json").out == ""
+
+
+def test_a_name_of_no_song_is_not_found_and_points_at_list(run: Run) -> None:
+    told = run("show", "nonsense")
+
+    assert (told.code, told.err.count("\n")) == (3, 1)
+    assert "`harmonia list`" in told.err
+    assert "ListSongs" not in told.err
+
+
 def test_detach_with_json_prints_the_song(run: Run) -> None:
     told = run("compose", "folk", "--duration", "8", "--detach", "--json")
     (song,) = told.objects

@@ -48,3 +48,12 @@ def test_a_home_of_another_user_is_found(tmp_path: Path) -> None:
 
     assert (check.ok, check.detail) == (False, f"{tmp_path} belongs to user {me}")
     assert doctor.permissions(tmp_path, uid=me).ok
+
+
+@pytest.mark.parametrize("below", ["", "home"])
+async def test_a_home_that_is_no_folder_is_found(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").touch()
+    failed = [check for check in await doctor.examine(tmp_path / "file" / below) if not check.ok]
+
+    assert [check.name for check in failed] == ["home permissions"]
+    assert "--home" in failed[0].way_out

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,8 +14,10 @@ from harmonia.type.v1.type_pb2 import Problem
 from harmonia_sdk import errors
 from harmonia_sdk.cli.app import run
 from harmonia_sdk.cli.faults import EXIT_CODES, SongEnded, error_of, exit_code_of, print_error
-from harmonia_sdk.cli.show import Lines
+from harmonia_sdk.cli.session import plain_words
+from harmonia_sdk.cli.show import Lines, print_table, say
 from harmonia_sdk.cli.songs import filter_of
+from harmonia_sdk.endpoint import Endpoint
 from harmonia_sdk.errors import HarmoniaError, Reason
 
 
@@ -137,6 +139,90 @@ def test_a_profile_names_the_mesh_unless_a_home_does(
     assert "server" in capsys.readouterr().err
 
 
+def test_a_closed_port_is_told_in_one_sentence_that_names_harmonia_up(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("secret\n")
+
+    assert harmonia("list", "--server", "127.0.0.1:1", "--token-file", "token") == 7
+    assert capsys.readouterr().err == (
+        "harmonia: no server answers at 127.0.0.1:1: is the address right? `harmonia up` starts a mesh\n"
+    )
+
+
+def test_a_server_of_an_unknown_ca_is_told_with_a_hint_at_ca(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, serve: Callable[..., Endpoint]
+) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    address = serve(songs=Songs()).address
+
+    assert harmonia("list", "--server", address, "--token-file", "token") == 7
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "name it by --ca" in told
+    assert "CERTIFICATE_VERIFY_FAILED" not in told
+
+
+@pytest.mark.parametrize("command", ["up", "list"])
+def test_a_home_that_is_a_file_is_refused_with_the_way_out(
+    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+
+    assert harmonia(command, "--home", "file") == 2
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert "--home" in told.err
+
+
+def test_doctor_looks_at_this_machine_and_at_the_mesh(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code = harmonia("doctor", "--json")
+    findings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert code == 0
+    assert {"nats-server", "clock", "running"} <= {finding["check"] for finding in findings}
+    assert all(finding.keys() >= {"check", "ok", "detail", "needed"} for finding in findings)
+    assert not (tmp_path / "home").exists()
+
+
+def test_without_a_mesh_of_its_own_a_machine_hears_how_to_get_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("harmonia_local", "harmonia_local.doctor", "harmonia_local.up"):
+        monkeypatch.setitem(sys.modules, module, None)
+
+    assert harmonia("doctor") == 0
+    assert "pip install 'harmonia[local]'" in capsys.readouterr().out
+    assert harmonia("up") == 7
+    assert "pip install 'harmonia[local]'" in capsys.readouterr().err
+
+
+def test_the_version_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmonia("version") == 0
+    told = capsys.readouterr().out
+
+    assert harmonia("--version") == 0
+    assert capsys.readouterr().out == told == "harmonia 0.1.0\n"
+
+
+def test_a_song_that_is_not_there_is_told_in_words_of_the_command_line() -> None:
+    told = errors.NotFound("there is no songs/1: ListSongs tells which there are", reason=Reason.SONG_NOT_FOUND)
+    with pytest.raises(errors.NotFound) as raised, plain_words(Endpoint("127.0.0.1:1", "")):
+        raise told
+
+    assert raised.value.message == "there is no songs/1: `harmonia list` shows your songs"
+
+
+def test_an_empty_list_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(pb.ListSongsResponse())
+
+    assert capsys.readouterr().out == "no songs\n"
+
+
+class Songs:
+    """Has none, and would not be asked."""
+
+
 HEAVY = {"grpc", "google.protobuf", "rich", "numpy", "harmonia_local", "harmonia_sdk.client"}
 TREE = [kind for kind in HarmoniaError.__subclasses__() if kind.__module__ == "harmonia_chassis.errors"]
 
@@ -183,15 +269,21 @@ def test_what_comes_from_elsewhere_cannot_paint_the_terminal(capsys: pytest.Capt
     assert capsys.readouterr().err == "harmonia: no [31m such song\n"
 
 
+def test_what_is_said_keeps_its_columns_but_paints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    say(f"{'bpm':<8} {'84':<6} \x1b[31m84 bpm\n")
+
+    assert capsys.readouterr().out == "bpm      84      [31m84 bpm\n"
+
+
 def test_a_defect_of_ours_is_one_line_and_a_log(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> Iterator[object]:
+    def broken(_name: str) -> str:
         raise RuntimeError("a secret prompt")
 
-    monkeypatch.setattr("harmonia_sdk.cli.health.checks", broken)
+    monkeypatch.setattr("harmonia_sdk.cli.mesh.version_of", broken)
 
-    assert harmonia("doctor") == 1
+    assert harmonia("version") == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "secret" not in told
@@ -232,12 +324,22 @@ def test_progress_is_a_line_at_each_stage_and_each_tenth(capsys: pytest.CaptureF
     assert len(lines) == 11
 
 
-@pytest.mark.parametrize("argument", ["version", "--help"])
+@pytest.mark.parametrize("argument", ["version", "--version", "--help"])
 def test_what_needs_no_mesh_starts_without_what_is_slow_to_import(argument: str) -> None:
     program = f"import sys; from harmonia_sdk.cli import main; main(); print(*({HEAVY} & set(sys.modules)))"
     told = subprocess.run([sys.executable, "-c", program, argument], check=True, capture_output=True, text=True)
 
     assert told.stdout.splitlines()[-1] == ""
+
+
+def test_grpc_of_a_command_is_imported_without_its_fork_handlers() -> None:
+    program = (
+        "import os; os.environ.pop('GRPC_ENABLE_FORK_SUPPORT', None); import sys; import harmonia_sdk.cli.app; "
+        "print('grpc' in sys.modules, os.environ['GRPC_ENABLE_FORK_SUPPORT'])"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+
+    assert told.stdout == "False 0\n"
 
 
 def test_a_reader_that_has_read_enough_is_no_error(tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ from itertools import takewhile
 def main() -> int:
     # gRPC's C core would write its own lines between ours.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    # Its fork handlers abort children that are about to exec; the processes of a mesh inherit this.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from harmonia_sdk.cli.app import run
 
     arguments = sys.argv[1:]

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -17,15 +18,23 @@ TYPER_INTERRUPTED = 130  # what typer makes of ctrl-C before a command runs
 def build() -> typer.Typer:
     app = typer.Typer(
         name="harmonia",
-        help="Music from a sentence, made on your own machines.",
         no_args_is_help=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(_options)
     for group in (mesh, compose, songs, words, audio, later):
         group.register(app)
     return app
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=mesh.print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Music from a sentence, made on your own machines."""
 
 
 def run(arguments: Sequence[str], *, as_json: bool) -> int:

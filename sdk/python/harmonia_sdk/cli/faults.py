@@ -7,22 +7,8 @@ from typing import TYPE_CHECKING
 
 from typer.exceptions import TyperException
 
-from harmonia_sdk.errors import (
-    Cancelled,
-    Conflict,
-    DeadlineExceeded,
-    FailedPrecondition,
-    HarmoniaError,
-    Internal,
-    InvalidInput,
-    NotFound,
-    Overloaded,
-    PermissionDenied,
-    QuotaExceeded,
-    Reason,
-    Unauthenticated,
-    Unavailable,
-)
+from harmonia_sdk import errors
+from harmonia_sdk.errors import Cancelled, HarmoniaError, Internal, InvalidInput, Reason
 from harmonia_sdk.settings import default_home
 
 if TYPE_CHECKING:
@@ -32,15 +18,15 @@ SONG_FAILED = 8
 EXIT_CODES: dict[type[HarmoniaError], int] = {
     Internal: 1,
     InvalidInput: 2,
-    NotFound: 3,
-    PermissionDenied: 4,
-    Unauthenticated: 4,
-    Conflict: 5,
-    FailedPrecondition: 5,
-    QuotaExceeded: 6,
-    Overloaded: 6,
-    Unavailable: 7,
-    DeadlineExceeded: 7,
+    errors.NotFound: 3,
+    errors.PermissionDenied: 4,
+    errors.Unauthenticated: 4,
+    errors.Conflict: 5,
+    errors.FailedPrecondition: 5,
+    errors.QuotaExceeded: 6,
+    errors.Overloaded: 6,
+    errors.Unavailable: 7,
+    errors.DeadlineExceeded: 7,
     Cancelled: 9,
 }
 
@@ -95,9 +81,14 @@ def unexpected(exc: Exception) -> Internal:
     return Internal(f"internal error: {type(exc).__name__}; more in {log}", reason=Reason.INTERNAL)
 
 
+def printable(text: str) -> str:
+    """On one line, without anything that could move a terminal's cursor or colour it; its columns stay."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 def one_line(text: str) -> str:
-    """Without anything that could move a terminal's cursor or colour it."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    """Printable, and without the space that others put into it."""
+    return " ".join(printable(text).split())
 
 
 def _sentence(error: HarmoniaError) -> str:
@@ -124,7 +115,7 @@ def _why(song: "Song") -> HarmoniaError:
     stage = next((stage for stage in song.stages if _state(stage) != "SUCCEEDED"), None)
     at = f" at {stage.name}" if stage else ""
     if _state(song) == "EXPIRED":
-        return DeadlineExceeded(f"{song.name} expired{at}: its deadline passed", reason=Reason.DEADLINE)
+        return errors.DeadlineExceeded(f"{song.name} expired{at}: its deadline passed", reason=Reason.DEADLINE)
     error = from_problem(song.error)
     error.message = f"{song.name} failed{at}: {song.error.message or song.error.reason}"
     return error

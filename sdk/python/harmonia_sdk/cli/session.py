@@ -15,7 +15,7 @@ from harmonia_sdk.cli.show import say
 from harmonia_sdk.cli.users import LOOK_S, join, last_to_leave, users_of
 from harmonia_sdk.client import AsyncClient
 from harmonia_sdk.endpoint import Endpoint, is_locked, local_endpoint, read_ca, read_token, remote_endpoint
-from harmonia_sdk.errors import FailedPrecondition, InvalidInput, Reason, Unavailable
+from harmonia_sdk.errors import FailedPrecondition, InvalidInput, NotFound, Reason, Unavailable
 from harmonia_sdk.settings import chosen_home, config_file, default_home, otlp_endpoint, read_profile
 from harmonia_sdk.trace import one_trace
 
@@ -44,7 +44,8 @@ async def session(common: Common, *, ephemeral: bool = False, may_start: bool = 
         elif endpoint is None:
             endpoint, private = await _local(stack, common, may_start=may_start)
         client = await stack.enter_async_context(AsyncClient.at(endpoint))
-        yield Session(client, private)
+        with plain_words(endpoint):
+            yield Session(client, private)
 
 
 @contextmanager
@@ -64,6 +65,37 @@ def _traced() -> Iterator[None]:
         end()
 
 
+@contextmanager
+def plain_words(endpoint: Endpoint) -> Iterator[None]:
+    """Inside, errors speak of what one types, not of RPCs, and a line that gRPC could not make has a way out."""
+    try:
+        yield
+    except NotFound as error:
+        if error.reason == Reason.SONG_NOT_FOUND:
+            error.message = f"{error.message.rpartition(': ')[0] or error.message}: `harmonia list` shows your songs"
+        raise
+    except Unavailable as error:
+        if (words := _words_for(error.message, endpoint)) is None:
+            raise
+        raise Unavailable(words, reason=Reason.UNREACHABLE, field="server") from error
+
+
+def _words_for(told: str, endpoint: Endpoint) -> str | None:
+    """None for what a server said itself. The phrases are those of gRPC's C core, which has no codes for them."""
+    if "CERTIFICATE_VERIFY_FAILED" in told:
+        untrusted = "another CA than that of --ca" if endpoint.ca else "a CA unknown to this system: name it by --ca"
+        return f"the certificate of the server {endpoint.address} is from {untrusted}"
+    if "Hostname Verification Check failed" in told:
+        return f"the certificate of the server {endpoint.address} is for another host: name it as the certificate does"
+    if "handshake failed" in told.lower():
+        return f"the server {endpoint.address} does not speak TLS as a mesh does: is it the public gRPC port of one?"
+    if told.startswith("errors resolving") or "DNS resolution failed" in told:
+        return f"no host is called {endpoint.address.rpartition(':')[0]}: check --server"
+    if told.startswith("failed to connect to all addresses"):
+        return f"no server answers at {endpoint.address}: is the address right? `harmonia up` starts a mesh"
+    return None
+
+
 def home_of(common: Common) -> Path:
     return common.home or default_home()
 
@@ -78,15 +110,27 @@ def remote_of(common: Common) -> Endpoint | None:
     return _remote(common.server, ca=common.ca, token_file=common.token_file)
 
 
-def own_mesh(home: Path, say: Callable[[str], None]) -> "AbstractAsyncContextManager[Mesh]":
-    """harmonia_local's running_mesh, where that is installed."""
+@contextmanager
+def local_installed() -> Iterator[None]:
+    """Around an import of harmonia_local, which a client may lack."""
     try:
-        from harmonia_local.mesh import running_mesh
+        yield
     except ModuleNotFoundError as exc:
         message = "no mesh to talk to: install one with pip install 'harmonia[local]', or name one with --server"
         raise Unavailable(message, reason=Reason.UNREACHABLE, field="server") from exc
+
+
+def mesh_environment() -> dict[str, str]:
+    """What a mesh that a command starts is told besides."""
     endpoint = otlp_endpoint()
-    return running_mesh(home, environment={"HARMONIA_OTLP_ENDPOINT": endpoint} if endpoint else {}, say=say)
+    return {"HARMONIA_OTLP_ENDPOINT": endpoint} if endpoint else {}
+
+
+def own_mesh(home: Path, say: Callable[[str], None]) -> "AbstractAsyncContextManager[Mesh]":
+    """harmonia_local's running_mesh, where that is installed."""
+    with local_installed():
+        from harmonia_local.mesh import running_mesh
+    return running_mesh(home, environment=mesh_environment(), say=say)
 
 
 def no_mesh(home: Path) -> Unavailable:
@@ -134,7 +178,7 @@ async def _mesh_of_ours(home: Path, say: Callable[[str], None]) -> AsyncIterator
             users = stack.enter_context(_made_users_of(home))
             await stack.enter_async_context(own_mesh(home, say))
         except OSError as exc:
-            message = f"cannot keep a mesh in {home}: {exc.strerror or exc}"
+            message = f"cannot keep a mesh in {home}: {exc.strerror or exc}; name another folder with --home"
             raise InvalidInput(message, reason=Reason.MALFORMED, field="home") from exc
         endpoint = local_endpoint(home)
         if endpoint is None:

@@ -13,10 +13,11 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from harmonia.song.v1 import song_pb2 as pb
-from harmonia_sdk.cli.faults import one_line
+from harmonia_sdk.cli.faults import one_line, printable
 from harmonia_sdk.song import Progress, progress_of
 
 STEP = 0.1  # of a song, between two plain lines
+NO_SONGS = "no songs"
 PLAYERS = {
     "ffplay": "-nodisp -autoexit -loglevel error",
     "mpv": "--no-video",
@@ -50,7 +51,7 @@ def print_json(value: Message | dict[str, object]) -> None:
 
 
 def say(text: str) -> None:
-    print(one_line(text), flush=True)
+    print(printable(text).rstrip(), flush=True)
 
 
 @contextmanager
@@ -88,6 +89,8 @@ def as_text(told: Progress) -> str:
 
 
 def print_table(found: pb.ListSongsResponse) -> None:
+    if not found.songs:
+        say(NO_SONGS)
     for song in found.songs:
         state = pb.Song.State.Name(song.state)
         made = song.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M")

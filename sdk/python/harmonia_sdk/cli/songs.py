@@ -114,6 +114,7 @@ async def retry(
 ) -> None:
     """Goes on with a failed, cancelled or expired song where it stopped."""
     from harmonia_sdk.cli.session import session
+    from harmonia_sdk.cli.show import NO_SONGS
     from harmonia_sdk.spec import checked_text
 
     if bool(name) == bool(filter):
@@ -128,6 +129,8 @@ async def retry(
             songs = list((await mesh.client.batch_retry(where, validate_only=dry_run)).songs)
         for song in songs:
             _print(song, as_json=common.json)
+        if not (songs or common.json):
+            print(NO_SONGS)
         if mesh.private and not dry_run:
             await _see_them_through(mesh, songs, as_json=common.json)
 
