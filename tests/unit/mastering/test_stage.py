@@ -30,6 +30,7 @@ from harmonia_mastering.encoders import Encoders
 from harmonia_mastering.stage import MasterStage
 from harmonia_mastering.tags import Tags
 from harmonia_mastering.true_peak import Samples
+from tests.processes import alive
 
 RATE_HZ = 48_000
 LYRICS = "Über den Dächern\n雨が降る\n\nمطر"
@@ -289,7 +290,7 @@ async def test_an_encoder_that_dies_is_a_retryable_error_and_is_replaced(encoder
     np.save(tmp_path / "long.npy", groove(120))
     np.save(tmp_path / "short.npy", groove(1))
     order = Order(tmp_path / "long.npy", RATE_HZ, Format.MP3, Tags(), tmp_path / "master.mp3")
-    idle = {child: child.cpu_times().user for child in psutil.Process().children() if is_encoder(child)}
+    idle = {child: child.cpu_times().user for child in alive(psutil.Process().children()) if is_encoder(child)}
     encoding = asyncio.ensure_future(encoders.encode(order))
     while not (busy := [child for child, idle_s in idle.items() if child.cpu_times().user > idle_s + 0.1]):
         await asyncio.sleep(0.02)
