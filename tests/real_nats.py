@@ -46,7 +46,7 @@ class RealNats:
 async def _run(server: NatsServer, folder: Path) -> Process:
     with (folder / "nats.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(*server.argv, stdout=log, stderr=log)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await server.is_reached():
             await asyncio.sleep(0.02)
     return process

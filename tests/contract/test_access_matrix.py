@@ -246,7 +246,7 @@ async def answer(world: World, service: str, method: MethodDescriptor, door: Doo
     call = getattr(channel, kind)(path, **options)
     sent = iter([request]) if method.client_streaming else request
     try:
-        replies = call(sent, metadata=caller.metadata, timeout=20)
+        replies = call(sent, metadata=caller.metadata, timeout=60)
         if method.server_streaming:
             async for _reply in replies:
                 replies.cancel()

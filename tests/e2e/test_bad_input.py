@@ -134,14 +134,15 @@ async def complaint(client: AsyncClient, text: bytes, field: str) -> str:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Of a mesh that runs."""
     place = tmp_path_factory.mktemp("home")
-    process = subprocess.Popen([HARMONIA, "up", "--json"], env=environment(place), stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        process.stdout.readline()
-        yield place
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+    with subprocess.Popen([HARMONIA, "up", "--json"], env=environment(place), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            process.stdout.readline()
+            yield place
+            process.terminate()
+            process.communicate(timeout=60)
+        finally:
+            process.kill()  # of a failure only: by now it has ended
 
 
 @pytest.fixture

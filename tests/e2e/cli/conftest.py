@@ -21,13 +21,15 @@ class Up:
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     home = tmp_path_factory.mktemp("home")
-    process = subprocess.Popen([HARMONIA, "up", "--json"], env=environment(home), stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield Up(home, json.loads(process.stdout.readline()))
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+    command = [HARMONIA, "up", "--json"]
+    with subprocess.Popen(command, env=environment(home), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield Up(home, json.loads(process.stdout.readline()))
+            process.terminate()
+            process.communicate(timeout=60)
+        finally:
+            process.kill()  # of a failure only: by now it has ended
     assert process.returncode == 0
     assert processes_of(home) == []
 

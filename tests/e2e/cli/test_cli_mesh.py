@@ -13,13 +13,16 @@ from tests.e2e.cli.conftest import Up
 def test_a_command_without_a_mesh_starts_one_and_leaves_no_process_but_the_song(tmp_path: Path) -> None:
     home = tmp_path / "home"
     command = [HARMONIA, "compose", "folk", "--duration", "600", "--variations", "8"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=tmp_path, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
+    ) as process:
+        assert process.stdout is not None
+        try:
+            process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
 
     assert (process.returncode, err) == (9, "harmonia: stopped\n")
     assert processes_of(home) == []

@@ -96,7 +96,7 @@ def test_a_server_that_is_away_is_unavailable_after_the_time_for_retries(tmp_pat
         store.find("acme", "0" * 64)
 
     assert caught.value.reason is Reason.UNREACHABLE
-    assert 0.5 < time.monotonic() - began < 10
+    assert 0.5 < time.monotonic() - began < 60
 
 
 def test_a_refused_credential_is_named_at_once(s3_server: S3Server, tmp_path: Path) -> None:

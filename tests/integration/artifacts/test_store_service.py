@@ -115,7 +115,7 @@ class StoreMesh:
         if self.process is None or self.process.returncode is not None:
             return 0
         self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), 15)
+        return await asyncio.wait_for(self.process.wait(), 60)
 
     def _died(self) -> bool:
         if self.process is not None and self.process.returncode is not None:
@@ -137,7 +137,7 @@ def common_settings(folder: Path, ports: Mapping[str, int], service: str) -> dic
     }
 
 
-async def until(holds: Callable[[], object], *, timeout_s: float = 30) -> None:
+async def until(holds: Callable[[], object], *, timeout_s: float = 60) -> None:
     end = time.monotonic() + timeout_s
     while not holds():
         if time.monotonic() > end:
@@ -242,7 +242,7 @@ async def put_messages(mesh: StoreMesh, *messages: store_pb2.PutRequest) -> stor
             yield message
 
     with rpc_errors():
-        return await mesh.stub.Put(requests(), metadata=mesh.metadata(), timeout=10)
+        return await mesh.stub.Put(requests(), metadata=mesh.metadata(), timeout=60)
 
 
 def header(**fields: Any) -> store_pb2.PutRequest:
@@ -494,7 +494,7 @@ async def test_a_put_under_way_ends_within_the_drain(mesh: StoreMesh) -> None:
     await call.done_writing()
 
     assert (await call).ref.sha256 == sha256(b"abc")
-    assert await asyncio.wait_for(mesh.process.wait(), 10) == 0
+    assert await asyncio.wait_for(mesh.process.wait(), 60) == 0
     assert path_of(mesh, sha256(b"abc")).exists()
 
 

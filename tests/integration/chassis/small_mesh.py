@@ -232,7 +232,7 @@ class Mesh:
         node = Node(service, self.settings(service, **changes), limits=self.limits)
         task = asyncio.create_task(node.live(start))
         waiting = asyncio.create_task(node.ready.wait())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             waiting.cancel()
@@ -241,7 +241,7 @@ class Mesh:
 
         async def stop() -> None:
             node.draining.set()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 await task
 
         self._stops.append(stop)
@@ -292,7 +292,7 @@ async def caller(address: str, files: Files, *, server_name: str) -> AsyncIterat
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -44,7 +44,7 @@ async def stat(mesh: Mesh, files: Files, *metadata: tuple[str, str]) -> None:
     """What a bare client gets that sends exactly this."""
     async with caller(mesh.at["artifacts"], files, server_name="artifacts.harmonia") as channel:
         with rpc_errors():
-            await rpc.StoreServiceStub(channel).Stat(pb.StatRequest(), metadata=metadata, timeout=5)
+            await rpc.StoreServiceStub(channel).Stat(pb.StatRequest(), metadata=metadata, timeout=60)
 
 
 async def refused(call: Awaitable[object]) -> tuple[type[HarmoniaError], Reason]:
@@ -184,7 +184,7 @@ async def ask(mesh: Mesh, address: str, *metadata: tuple[str, str], files: Files
     async with caller(address, files, server_name="localhost") as channel:
         with rpc_errors():
             stub = capability_pb2_grpc.CapabilityServiceStub(channel)
-            await stub.GetCapabilities(capability_pb2.GetCapabilitiesRequest(), metadata=metadata, timeout=5)
+            await stub.GetCapabilities(capability_pb2.GetCapabilitiesRequest(), metadata=metadata, timeout=60)
 
 
 async def test_the_public_door_takes_a_users_token_over_server_tls(mesh: Mesh) -> None:
@@ -196,7 +196,7 @@ async def test_the_public_door_takes_a_users_token_over_server_tls(mesh: Mesh) -
     async with grpc.aio.secure_channel(f"localhost:{gateway.at['public'].rpartition(':')[2]}", credentials) as channel:
         stub = capability_pb2_grpc.CapabilityServiceStub(channel)
         request = capability_pb2.GetCapabilitiesRequest()
-        await stub.GetCapabilities(request, metadata=(bearer("key-of-ann"),), timeout=5)
+        await stub.GetCapabilities(request, metadata=(bearer("key-of-ann"),), timeout=60)
 
     assert forms.caller is USER
 
@@ -221,7 +221,7 @@ async def test_each_door_offers_only_the_methods_of_its_callers(mesh: Mesh) -> N
     async with caller(gateway.at["public"], files, server_name="localhost") as channel:
         stub = identity_pb2_grpc.TokenServiceStub(channel)
         with pytest.raises(NotFound, match=re.compile("not found", re.IGNORECASE)), rpc_errors():
-            await stub.Exchange(identity_pb2.ExchangeRequest(audience="artifacts"), timeout=5)
+            await stub.Exchange(identity_pb2.ExchangeRequest(audience="artifacts"), timeout=60)
 
 
 async def test_a_service_for_users_is_not_started_without_a_public_door(mesh: Mesh) -> None:

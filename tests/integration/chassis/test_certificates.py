@@ -14,7 +14,7 @@ from harmonia.store.v1 import store_pb2 as pb
 from harmonia.store.v1 import store_pb2_grpc as rpc
 from harmonia_chassis.access import current_peer
 from harmonia_chassis.channel import Channels
-from harmonia_chassis.errors import Unavailable
+from harmonia_chassis.errors import Unauthenticated, Unavailable
 from harmonia_chassis.identity import CertificateFiles, Token, TokenSource
 from harmonia_chassis.server import Limits
 from harmonia_chassis.status import rpc_errors
@@ -25,7 +25,14 @@ from tests.integration.chassis.small_mesh import Authority, Files, Mesh, caller,
 async def stat(channel: grpc.aio.Channel, mesh: Mesh) -> None:
     with rpc_errors():
         request = pb.StatRequest()
-        await rpc.StoreServiceStub(channel).Stat(request, metadata=(("hm-grant", mesh.grant()),), timeout=5)
+        await rpc.StoreServiceStub(channel).Stat(request, metadata=(("hm-grant", mesh.grant()),), timeout=60)
+
+
+async def connects(mesh: Mesh, files: Files) -> None:
+    """Only the token is missing then: what the same call without these files meets is the door."""
+    async with caller(mesh.at["artifacts"], files, server_name="artifacts.harmonia") as channel:
+        with pytest.raises(Unauthenticated):
+            await stat(channel, mesh)
 
 
 async def served_certificate(address: str, files: Files) -> bytes:
@@ -50,6 +57,7 @@ async def test_strangers_are_not_even_connected(mesh: Mesh, tmp_path: Path) -> N
     shutil.copy(mesh.authority.directory / "ca.pem", foreign.ca)
     expired = mesh.authority.issue("composer", life=timedelta(minutes=-1), file="expired")
 
+    await connects(mesh, mesh.authority.issue("composer", file="known"))
     for files in (foreign, expired):
         async with caller(mesh.at["artifacts"], files, server_name="artifacts.harmonia") as channel:
             with pytest.raises(Unavailable):
@@ -61,6 +69,7 @@ async def test_neither_plaintext_nor_tls_without_a_certificate_gets_in(mesh: Mes
     anonymous = grpc.ssl_channel_credentials((mesh.authority.directory / "ca.pem").read_bytes())
     options = [("grpc.ssl_target_name_override", "artifacts.harmonia")]
 
+    await connects(mesh, mesh.authority.issue("composer", file="known"))
     async with grpc.aio.insecure_channel(mesh.at["artifacts"]) as channel:
         with pytest.raises(Unavailable):
             await stat(channel, mesh)

@@ -131,7 +131,7 @@ async def test_a_call_over_its_deadline_fails_at_the_caller_and_stops_at_the_ser
 
     async def hang(_context: object) -> None:
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         finally:
             ended.set()
 
@@ -139,7 +139,7 @@ async def test_a_call_over_its_deadline_fails_at_the_caller_and_stops_at_the_ser
     with pytest.raises(errors.DeadlineExceeded), deadline_in(timedelta(seconds=0.3)):
         await call(stub, "Stat", mesh.grant())
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await ended.wait()
 
 

@@ -61,7 +61,7 @@ async def collect(steps: int) -> tuple[Collector, str]:
         program = await asyncio.create_subprocess_exec(
             sys.executable, "-c", PROGRAM, endpoint, str(steps), stdout=asyncio.subprocess.PIPE
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             printed, _ = await program.communicate()
     finally:
         await server.stop(None)

@@ -67,7 +67,7 @@ def largest() -> pb.CreateSongRequest:
 async def until_answered(songs: Any, made: pb.CreateSongRequest) -> pb.Song:
     """As an SDK does: the same request until the gateway is back."""
     song: pb.Song | None = None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while song is None:
             try:
                 song = await songs.CreateSong(made)

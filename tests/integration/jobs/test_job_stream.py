@@ -118,6 +118,6 @@ async def test_reads_and_writes_wait_out_a_killed_server(
 
     await real_nats.start_again()
 
-    assert await asyncio.wait_for(writing, 30) > first.seq
+    assert await asyncio.wait_for(writing, 60) > first.seq
     info = await gateway.js.stream_info(JOBS, subjects_filter=subjects_of(first.job.tenant, first.job.id))
     assert sum((info.state.subjects or {}).values()) == 2

@@ -58,13 +58,13 @@ async def working(connect: Connect, service: str, perform: Perform) -> AsyncIter
     )
     async with asyncio.TaskGroup() as group:
         group.create_task(worker.run(ready.set))
-        await asyncio.wait_for(ready.wait(), 10)
+        await asyncio.wait_for(ready.wait(), 60)
         yield node
         node.draining.set()
 
 
 async def until(jobs: JobStream, job: pb.Job, wanted: Callable[[Stored], bool]) -> Stored:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             current = await jobs.read(job.tenant, job.id)
             if current and wanted(current):
@@ -241,7 +241,7 @@ async def test_a_delivery_about_the_past_is_dropped(connect: Connect, gateway: J
 
     async with working(connect, "lyricist", count):
         await until(gateway, stored.job, lambda record: record.job.stages[0].state == pb.Job.SUCCEEDED)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await gateway.js.consumer_info("HM_JOBS", "write")).num_ack_pending:
                 await asyncio.sleep(0.05)
 

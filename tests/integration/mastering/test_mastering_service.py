@@ -111,7 +111,7 @@ async def start_process(settings: ServiceSettings, folder: Path) -> tuple[asynci
 async def end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await process.wait()
 
 

@@ -3,12 +3,15 @@
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -18,6 +21,7 @@ from harmonia_sdk.endpoint import Endpoint
 
 Serve = Callable[..., Endpoint]
 Context = grpc.ServicerContext
+LONG_S = 60.0  # only guards against hanging: a loaded machine takes its time
 
 
 class Slow:
@@ -36,11 +40,16 @@ class Slow:
             self.state.notify_all()
         return self.now
 
+    def wake(self) -> None:
+        with self.state:
+            self.state.notify_all()
+
     def WatchSong(self, request: pb.WatchSongRequest, context: Context) -> Iterator[pb.SongEvent]:
         yield pb.SongEvent(resume_token="a", song=self.now)
         self.watched.set()
+        context.add_callback(self.wake)
         with self.state:
-            self.state.wait_for(lambda: self.now.state != pb.Song.RUNNING, timeout=20)
+            self.state.wait_for(lambda: self.now.state != pb.Song.RUNNING or not context.is_active(), timeout=LONG_S)
         yield pb.SongEvent(resume_token="b", song=self.now)
 
     def GetSong(self, request: pb.GetSongRequest, context: Context) -> pb.Song:
@@ -55,23 +64,53 @@ PROGRAM = "from harmonia_sdk.cli import main; raise SystemExit(main())"
 PRIVATE = "from harmonia_sdk.cli import session as s; S = s.Session; s.Session = lambda client, _: S(client, True); "
 
 
-def start(
-    endpoint: Endpoint, folder: Path, *arguments: str, program: str = PROGRAM, **more: object
-) -> "subprocess.Popen[str]":
-    (folder / "ca.pem").write_bytes(endpoint.ca or b"")
-    (folder / "token").write_text(endpoint.token)
-    remote = ["--server", endpoint.address, "--ca", str(folder / "ca.pem"), "--token-file", str(folder / "token")]
-    command = [sys.executable, "-c", program, *arguments, *remote]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
-    return subprocess.Popen(command, text=True, **pipes)  # type: ignore[call-overload, no-any-return]  # of a mapping
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
-def test_ctrl_c_leaves_the_song_to_the_mesh_and_says_how_to_come_back(serve: Serve, tmp_path: Path) -> None:
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """start(endpoint, "watch", …): the command, which does not outlive a test that fails."""
+    with ExitStack() as stack:
+
+        def run(endpoint: Endpoint, *arguments: str, program: str = PROGRAM, **more: Any) -> "subprocess.Popen[str]":
+            (tmp_path / "ca.pem").write_bytes(endpoint.ca or b"")
+            (tmp_path / "token").write_text(endpoint.token)
+            remote = ["--server", endpoint.address, "--ca", str(tmp_path / "ca.pem")]
+            command = [sys.executable, "-c", program, *arguments, *remote, "--token-file", str(tmp_path / "token")]
+            pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
+            process = stack.enter_context(subprocess.Popen(command, text=True, **pipes))
+            stack.callback(process.kill)
+            return process
+
+        yield run
+
+
+Terminal = tuple[int, int]
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    """Our end and the command's."""
+    ours, theirs = pty.openpty()
+    yield ours, theirs
+    os.close(ours)
+    os.close(theirs)
+
+
+def rest_of(terminal: int) -> str:
+    """What was written until now; the command has ended."""
+    said = b""
+    while select.select([terminal], [], [], 0)[0]:
+        said += os.read(terminal, 65536)
+    return said.decode()
+
+
+def test_ctrl_c_leaves_the_song_to_the_mesh_and_says_how_to_come_back(serve: Serve, start: Start) -> None:
     songs = Slow()
-    process = start(serve(songs=songs), tmp_path, "watch", "songs/1")
-    assert songs.watched.wait(10)
+    process = start(serve(songs=songs), "watch", "songs/1")
+    assert songs.watched.wait(LONG_S)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=LONG_S)
 
     assert (process.returncode, err) == (0, "")
     assert "harmonia watch songs/1" in out
@@ -79,31 +118,30 @@ def test_ctrl_c_leaves_the_song_to_the_mesh_and_says_how_to_come_back(serve: Ser
     assert songs.now.state == pb.Song.RUNNING
 
 
-def test_on_a_private_mesh_the_second_ctrl_c_cancels(serve: Serve, tmp_path: Path) -> None:
+def test_on_a_private_mesh_the_second_ctrl_c_cancels(serve: Serve, start: Start) -> None:
     songs = Slow()
-    process = start(serve(songs=songs), tmp_path, "watch", "songs/1", program=PRIVATE + PROGRAM)
+    process = start(serve(songs=songs), "watch", "songs/1", program=PRIVATE + PROGRAM)
     assert process.stdout is not None
-    assert songs.watched.wait(10)
+    assert songs.watched.wait(LONG_S)
     process.send_signal(signal.SIGINT)
     told = process.stdout.readline() + process.stdout.readline()
     assert "ctrl-C again cancels" in told
     assert songs.now.state == pb.Song.RUNNING
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=LONG_S)
 
     assert songs.now.state == pb.Song.CANCELLED
     assert (process.returncode, err) == (9, "harmonia: songs/1 was cancelled\n")
 
 
 @pytest.mark.parametrize(("answer", "cancelled"), [("y\n", True), ("\n", False)])
-def test_on_a_private_mesh_and_a_terminal_it_asks(serve: Serve, tmp_path: Path, answer: str, cancelled: bool) -> None:
+def test_on_a_private_mesh_and_a_terminal_it_asks(
+    serve: Serve, start: Start, terminal: Terminal, answer: str, cancelled: bool
+) -> None:
     songs = Slow()
-    ours, theirs = pty.openpty()
-    process = start(
-        serve(songs=songs), tmp_path, "watch", "songs/1", program=PRIVATE + PROGRAM, stdin=theirs, stderr=theirs
-    )
-    os.close(theirs)
-    assert songs.watched.wait(10)
+    ours, theirs = terminal
+    process = start(serve(songs=songs), "watch", "songs/1", program=PRIVATE + PROGRAM, stdin=theirs, stderr=theirs)
+    assert songs.watched.wait(LONG_S)
     process.send_signal(signal.SIGINT)
     asked = ""
     while "ctrl-C again]" not in asked:
@@ -112,46 +150,43 @@ def test_on_a_private_mesh_and_a_terminal_it_asks(serve: Serve, tmp_path: Path, 
     if not cancelled:
         os.read(ours, 1000)  # the terminal's echo: the answer was read
         songs.become(pb.Song.SUCCEEDED)
-    process.communicate(timeout=10)
-    os.close(ours)
+    process.communicate(timeout=LONG_S)
 
     assert process.returncode == (9 if cancelled else 0)
 
 
-def test_a_terminal_sees_a_bar_and_no_leftovers(serve: Serve, tmp_path: Path) -> None:
+def test_a_terminal_sees_a_bar_and_no_leftovers(serve: Serve, start: Start, terminal: Terminal) -> None:
     songs = Slow()
-    ours, theirs = pty.openpty()
-    process = start(serve(songs=songs), tmp_path, "watch", "songs/1", stdout=theirs)
-    os.close(theirs)
-    assert songs.watched.wait(10)
+    ours, theirs = terminal
+    process = start(serve(songs=songs), "watch", "songs/1", stdout=theirs)
+    assert songs.watched.wait(LONG_S)
     seen = ""
     while "40%" not in seen:
         seen += os.read(ours, 4096).decode()
     songs.become(pb.Song.SUCCEEDED)
-    process.communicate(timeout=10)
-    seen = os.read(ours, 65536).decode()
-    os.close(ours)
+    process.communicate(timeout=LONG_S)
+    seen = rest_of(ours)
 
     assert seen.rstrip().endswith("songs/1 SUCCEEDED: harmonia download songs/1")
 
 
-def test_sigterm_stops_a_command_quietly(serve: Serve, tmp_path: Path) -> None:
+def test_sigterm_stops_a_command_quietly(serve: Serve, start: Start) -> None:
     songs = Slow()
-    process = start(serve(songs=songs), tmp_path, "watch", "songs/1")
-    assert songs.watched.wait(10)
+    process = start(serve(songs=songs), "watch", "songs/1")
+    assert songs.watched.wait(LONG_S)
     process.terminate()
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=LONG_S)
 
     assert (process.returncode, err) == (9, "harmonia: stopped\n")
 
 
-def test_a_failed_song_ends_a_watch_with_8_and_json_goes_on(serve: Serve, tmp_path: Path) -> None:
+def test_a_failed_song_ends_a_watch_with_8_and_json_goes_on(serve: Serve, start: Start) -> None:
     songs = Slow()
     songs.now.error.code, songs.now.error.reason, songs.now.error.message = "INTERNAL", "ENGINE_FAILED", "no sound"
-    process = start(serve(songs=songs), tmp_path, "watch", "songs/1", "--json")
-    assert songs.watched.wait(10)
+    process = start(serve(songs=songs), "watch", "songs/1", "--json")
+    assert songs.watched.wait(LONG_S)
     songs.become(pb.Song.FAILED)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=LONG_S)
 
     assert process.returncode == 8
     assert [json.loads(line)["song"]["state"] for line in out.splitlines()] == ["RUNNING", "FAILED"]

@@ -26,7 +26,7 @@ async def test_the_owner_waits_for_the_last_user(home: Path) -> None:
         leaving.cancel()
 
     with users_of(home) as owner:
-        await asyncio.wait_for(last_to_leave(owner), 1)
+        await asyncio.wait_for(last_to_leave(owner), 60)
 
 
 async def test_nobody_joins_a_mesh_that_is_about_to_end(home: Path) -> None:
