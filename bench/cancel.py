@@ -8,7 +8,7 @@ from bench.meshes import Measured, real_mesh
 from bench.table import Row, ms, p50
 from harmonia.song.v1 import song_pb2, spec_pb2
 
-LIVE, DEAD = 15, 2
+LIVE, DEAD = 20, 2
 LEASE_S = 10.0
 
 
