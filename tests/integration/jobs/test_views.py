@@ -133,9 +133,11 @@ async def test_progress_is_heard_again_after_the_server_was_killed(
         await real_nats.kill()
         await real_nats.start_again()
         async with asyncio.timeout(60):
-            while hub.progress(job.id) is None:
+            while (heard := hub.progress(job.id)) is None:
                 await gateway.send_progress("t1", job.id, pb.Progress(epoch=1, n=1))
                 await asyncio.sleep(0.05)
+
+    assert (heard.epoch, heard.n) == (1, 1)
 
 
 async def test_the_sweeper_queues_again_what_nobody_holds_and_leaves_what_is_held(
