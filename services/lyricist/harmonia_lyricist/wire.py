@@ -15,7 +15,7 @@ _WORDS = {
     spec_pb2.LyricsSpec.WRITE: Words.WRITE,
     spec_pb2.LyricsSpec.TEXT: Words.TEXT,
 }
-# A job's record is at most 32 KiB; a prompt that is all names of instruments must not fill it.
+# A job's record is at most 64 KiB; a prompt that is all names of instruments must not fill it.
 _MOST_UNDERSTOOD, _MOST_WARNINGS = 64, 16
 _LONGEST_QUOTE = 160
 

@@ -27,7 +27,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Job(_message.Message):
-    """At most 32 KiB. Whoever rewrites it keeps the fields it does not know."""
+    """At most 64 KiB, 32 at its creation. Whoever rewrites it keeps the fields it does not know."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
