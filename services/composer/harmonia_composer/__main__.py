@@ -16,28 +16,25 @@ from harmonia_composer.servicer import ComposerServicer
 from harmonia_composer.settings import Settings
 from harmonia_composer.wire import request_from
 
-# The arranger uses two threads a song.
-SLOTS = 1
-
 
 async def start(
     node: Node[Settings], *, engines: Mapping[str, Engine] | None = None, failpoint: Failpoint = never
 ) -> None:
     playing = engines if engines is not None else {"arranger": Arranger()}
-    slots = Slots(SLOTS)
+    slots = {name: Slots(engine.slots) for name, engine in playing.items()}
     composer = Composer(playing, node.store, node.settings.scratch_dir)
     node.serve(rpc.add_ComposerServiceServicer_to_server, ComposerServicer(composer, slots))
-    worker: Worker[pb.ComposeRequest] = Worker(
-        node,
-        lanes=[f"compose-{name}" for name in playing],
-        request_from=request_from,
-        perform=composer.perform,
-        slots=slots,
-        failpoint=failpoint,
-    )
-    node.background("worker", worker.run, drains=True)
-    for engine in playing.values():
-        node.background(f"warm-up of {engine.name}", warm_up(engine))
+    for name, engine in playing.items():
+        worker: Worker[pb.ComposeRequest] = Worker(
+            node,
+            lanes=[f"compose-{name}"],
+            request_from=request_from,
+            perform=composer.perform,
+            slots=slots[name],
+            failpoint=failpoint,
+        )
+        node.background(f"worker of {name}", worker.run, drains=True)
+        node.background(f"warm-up of {name}", warm_up(engine))
 
 
 def warm_up(engine: Engine) -> Background:

@@ -6,42 +6,21 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
 from harmonia.composer.v1 import composer_pb2 as pb
 from harmonia.job.v1 import job_pb2
 from harmonia.song.v1 import brief_pb2
-from harmonia.store.v1 import store_pb2
 from harmonia.type.v1 import type_pb2
 from harmonia_chassis import telemetry
 from harmonia_chassis.errors import InvalidInput, NotFound, Reason
 from harmonia_chassis.worker import Work
 from harmonia_composer import wire
-from harmonia_composer.engine import Engine, Order, Progress, Take, Unplayable
-
-CHECKPOINT = store_pb2.StorageClass.CHECKPOINT
-OUTPUT = store_pb2.StorageClass.OUTPUT
-# Of the stage's progress, what is left for storing.
-MADE = 0.9
+from harmonia_composer.engine import Engine, Listener, Order, Take, Unplayable
+from harmonia_composer.listening import CHECKPOINT, MADE, Store, WorkListener
 
 log = structlog.get_logger()
-
-
-class Store(Protocol):
-    """The part of chassis' StoreClient that is used here."""
-
-    async def put(
-        self,
-        source: bytes | Path,
-        media_type: str,
-        grant: str,
-        *,
-        storage_class: store_pb2.StorageClass.Class.ValueType = OUTPUT,
-    ) -> type_pb2.ArtifactRef: ...
-
-    async def get(self, ref: type_pb2.ArtifactRef, grant: str) -> bytes: ...
 
 
 class Composer:
@@ -54,35 +33,36 @@ class Composer:
 
     async def perform(self, request: pb.ComposeRequest, work: Work) -> job_pb2.StageResult:
         started = time.process_time()
-        if done := await self._resumed(request, work):
-            return job_pb2.StageResult(compose=done)
-        engine = self._engine(request.engine)
-        order = wire.order_from_proto(request, await self._lyrics(request, work))
+        kept = await self._kept(request, work)
+        if kept.HasField("result"):
+            return job_pb2.StageResult(compose=kept.result)
+        engine = self.engine(request.engine)
+        order = wire.order_from_proto(request, await self._lyrics(request, work), kept.engine)
         folder = await asyncio.to_thread(self._new_folder)
         try:
-            takes = await self._composed(engine, order, folder, work)
+            takes = await self._composed(engine, order, folder, request, work)
             result = await self._stored(engine, takes, work)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         work.progress(1.0, "composed")
         return job_pb2.StageResult(compose=result, cpu_seconds=time.process_time() - started)
 
-    def _engine(self, name: str) -> Engine:
+    def engine(self, name: str) -> Engine:
         engine = self.engines.get(name or "arranger")
         if engine is None:
             message = f"no engine {name!r} here: there are {', '.join(self.engines)}"
             raise InvalidInput(message, reason=Reason.UNKNOWN_VALUE, field="engine")
         return engine
 
-    async def _resumed(self, request: pb.ComposeRequest, work: Work) -> pb.ComposeResult | None:
-        """What an earlier try stored; None when there was none, or when it is no longer kept."""
+    async def _kept(self, request: pb.ComposeRequest, work: Work) -> pb.ComposeCheckpoint:
+        """What an earlier try stored; empty when there was none, or when it is no longer kept."""
         if not request.HasField("checkpoint"):
-            return None
+            return pb.ComposeCheckpoint()
         try:
-            return pb.ComposeResult.FromString(await self._store.get(request.checkpoint, work.grant))
+            return pb.ComposeCheckpoint.FromString(await self._store.get(request.checkpoint, work.grant))
         except NotFound:
             log.info("checkpoint is gone, composing again", job=work.job)
-            return None
+            return pb.ComposeCheckpoint()
 
     async def _lyrics(self, request: pb.ComposeRequest, work: Work) -> brief_pb2.Lyrics:
         if not request.HasField("lyrics"):
@@ -93,23 +73,18 @@ class Composer:
         self._scratch.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix="compose-", dir=self._scratch))
 
-    async def _composed(self, engine: Engine, order: Order, folder: Path, work: Work) -> Sequence[Take]:
-        """In a thread, which has ended when this returns or raises, so that nobody writes into a folder that goes."""
-
+    async def _composed(
+        self, engine: Engine, order: Order, folder: Path, request: pb.ComposeRequest, work: Work
+    ) -> Sequence[Take]:
         with telemetry.span(telemetry.SPAN_ENGINE, attributes={telemetry.ENGINE: engine.name}) as traced:
-
-            def progress(fraction: float, message: str) -> None:
-                work.progress(MADE * fraction, message)
-                traced.add_event(message)
-
-            return await self._in_a_thread(engine, order, folder, progress, work)
+            listener = WorkListener(work, self._store, folder, request.reusable, on_message=traced.add_event)
+            return await self._in_a_thread(engine, order, folder, listener, work)
 
     async def _in_a_thread(
-        self, engine: Engine, order: Order, folder: Path, progress: Progress, work: Work
+        self, engine: Engine, order: Order, folder: Path, listener: Listener, work: Work
     ) -> Sequence[Take]:
-        composing = asyncio.ensure_future(
-            asyncio.to_thread(engine.compose, order, folder=folder, progress=progress, check=work.check)
-        )
+        """The thread has ended when this returns or raises, so that nobody writes into a folder that goes."""
+        composing = asyncio.ensure_future(asyncio.to_thread(engine.compose, order, folder=folder, listener=listener))
         try:
             return await asyncio.shield(composing)
         except asyncio.CancelledError:
@@ -130,7 +105,7 @@ class Composer:
             licence=engine.licence,
         )
         kept = await self._store.put(
-            result.SerializeToString(deterministic=True),
+            pb.ComposeCheckpoint(result=result).SerializeToString(deterministic=True),
             "application/octet-stream",
             work.grant,
             storage_class=CHECKPOINT,
@@ -146,13 +121,14 @@ class Composer:
             "lyrics_lrc": (take.lyrics_lrc, "text/x-lrc"),
         }
         plain = {name: (path, media_type) for name, (path, media_type) in files.items() if path is not None}
-        stems = {role: (path, "audio/flac") for role, path in take.stems.items()}
+        stems = {role: (stem.path, "audio/flac") for role, stem in take.stems.items()}
         refs = await self._put_all([*plain.values(), *stems.values()], work)
         return pb.ComposeResult.Take(
             seed=take.seed,
             duration_seconds=take.duration_seconds,
             stems=[
-                pb.ComposeResult.Stem(role=role, ref=ref) for role, ref in zip(stems, refs[len(plain) :], strict=True)
+                pb.ComposeResult.Stem(role=role, ref=ref, recipe=stem.recipe)
+                for (role, stem), ref in zip(take.stems.items(), refs[len(plain) :], strict=True)
             ],
             sections=[
                 pb.ComposeResult.PlacedSection(name=one.name, start_seconds=one.start_seconds, bars=one.bars)

@@ -19,11 +19,20 @@ class Unplayable(ValueError):
         self.field = field
 
 
+class Kind(StrEnum):
+    SONG = "SONG"
+    BEAT = "BEAT"
+    LOOP = "LOOP"
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
+    """`seed` draws this section anew and leaves the others as they are."""
+
     name: str
     bars: int
     intensity: float | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,10 @@ class LyricSection:
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What the music should be. An empty text, a zero bpm or an empty tuple means "you choose"."""
+    """What the music should be. An empty text, a zero bpm or an empty tuple means "you choose".
+
+    `bars` is the length of a LOOP, 1 to 8, in place of its duration.
+    """
 
     title: str = ""
     genre: str = ""
@@ -49,6 +61,8 @@ class Brief:
     key: str = ""
     time_signature: str = "4/4"
     duration_seconds: float = 60.0
+    kind: Kind = Kind.SONG
+    bars: int = 0
     instruments: tuple[str, ...] = ()
     excluded_instruments: tuple[str, ...] = ()
     complexity: float = 0.5
@@ -59,12 +73,29 @@ class Brief:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn; the ranges are SongSpec's."""
+
+    temperature: float = 1.0
+    top_k: int = 250
+    guidance: float = 3.0
+    stride_seconds: float = 18.0
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
+    """`daw` names the session formats wanted. `checkpoint` is what the engine last kept before it was interrupted."""
+
     brief: Brief
     seed: int
     variations: int = 1
     stems: bool = True
     midi: bool = True
+    model: str = ""
+    sampling: Sampling = Sampling()
+    vocals: bool = False
+    daw: tuple[str, ...] = ()
+    checkpoint: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +106,20 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stem:
+    """`recipe` is the SHA-256 of everything its sound is made from: the same recipe, the same bytes."""
+
+    path: Path
+    recipe: str
+
+
+@dataclass(frozen=True, slots=True)
 class Take:
     """One rendering. Audio is stereo FLAC, 48 kHz, 24 bits; the stems sum to the pre-master and are as long as it."""
 
     seed: int
     premaster: Path
-    stems: dict[str, Path]
+    stems: dict[str, Stem]
     midi: Path | None
     lyrics_text: Path | None
     lyrics_lrc: Path | None
@@ -115,10 +154,50 @@ class Capabilities:
     gpu_seconds_per_second: float = 0.0
 
 
-# Told how far a composition is, 0..1, and what is being done.
+# What most rooms need of a Listener.
 Progress = Callable[[float, str], None]
-# Raises when the work is no longer wanted. Called at least every 0.3 s of work, from any thread.
 Check = Callable[[], None]
+
+
+class Listener(Protocol):
+    """What an engine may tell and ask while it works, from any thread."""
+
+    def progress(self, fraction: float, message: str) -> None:
+        """How far the whole order is, 0..1, and what is being done."""
+
+    def check(self) -> None:
+        """Raises when the work is no longer wanted. Called at least every 0.3 s of work."""
+
+    def preview(self, path: Path, start_seconds: float, duration_seconds: float) -> None:
+        """A finished stretch of the first take's pre-master, in order and from 0 on: stereo FLAC, 48 kHz.
+
+        Once it returns, the file may go.
+        """
+
+    def reusable(self, recipe: str) -> Path | None:
+        """A stem that an earlier song made from this recipe; None: make it."""
+
+    def checkpoint(self, data: bytes) -> None:
+        """Replaces what was kept before; comes back as `Order.checkpoint` after an interruption."""
+
+
+class Unheard:
+    """A Listener for work that nobody waits for: a warm-up, a benchmark."""
+
+    def progress(self, fraction: float, message: str) -> None:
+        """Told to nobody."""
+
+    def check(self) -> None:
+        """Nobody cancels."""
+
+    def preview(self, path: Path, start_seconds: float, duration_seconds: float) -> None:
+        """Told to nobody."""
+
+    def reusable(self, recipe: str) -> Path | None:  # noqa: ARG002 - the contract's
+        return None
+
+    def checkpoint(self, data: bytes) -> None:
+        """Nobody goes on from it."""
 
 
 class Engine(Protocol):
@@ -132,10 +211,14 @@ class Engine(Protocol):
     def licence(self) -> str:
         """SPDX id of what the licences of the engine and its weights allow."""
 
+    @property
+    def slots(self) -> int:
+        """How many songs it composes at once; `compose` is called from as many threads."""
+
     def capabilities(self) -> Capabilities: ...
 
     def warm_up(self) -> None:
         """Compiles or loads whatever the first composition would otherwise wait for."""
 
-    def compose(self, order: Order, *, folder: Path, progress: Progress, check: Check) -> Sequence[Take]:
+    def compose(self, order: Order, *, folder: Path, listener: Listener) -> Sequence[Take]:
         """Blocks until all takes lie in `folder`, one sub-folder a take. Raises Unplayable, and what `check` raises."""

@@ -3,7 +3,7 @@
 # ruff: noqa: ARG002 - gRPC names the methods and passes the context
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import grpc.aio
@@ -25,7 +25,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ComposerServicer(rpc.ComposerServiceServicer):
-    def __init__(self, composer: Composer, slots: Slots) -> None:
+    def __init__(self, composer: Composer, slots: Mapping[str, Slots]) -> None:
         self._composer = composer
         self._slots = slots
 
@@ -55,7 +55,7 @@ class ComposerServicer(rpc.ComposerServiceServicer):
         return pb.GetCapabilitiesResponse(engines=[wire.capabilities_to_proto(engine) for engine in engines])
 
     async def _composed(self, request: pb.ComposeRequest, work: Work) -> pb.ComposeResult:
-        async with self._slots:
+        async with self._slots[self._composer.engine(request.engine).name]:
             done = await self._composer.perform(request, work)
         return done.compose
 

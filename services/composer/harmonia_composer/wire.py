@@ -3,9 +3,9 @@
 from harmonia.capability.v1 import capability_pb2
 from harmonia.composer.v1 import composer_pb2 as pb
 from harmonia.job.v1 import job_pb2
-from harmonia.song.v1 import brief_pb2
+from harmonia.song.v1 import brief_pb2, spec_pb2
 from harmonia_chassis.errors import InvalidInput, Reason
-from harmonia_composer.engine import Brief, Engine, LyricLine, LyricSection, Order, Section
+from harmonia_composer.engine import Brief, Engine, Kind, LyricLine, LyricSection, Order, Sampling, Section
 
 MAX_VARIATIONS = 8
 DURATION_SECONDS = (5.0, 600.0)
@@ -25,6 +25,8 @@ def request_from(job: job_pb2.Job) -> pb.ComposeRequest:
         variations=spec.variations or 1,
         stems=spec.outputs.stems,
         midi=spec.outputs.midi,
+        vocals=spec.vocals == spec_pb2.SongSpec.GUIDE,
+        daw=[name for name in ("dawproject", "ardour") if getattr(spec.outputs, name)],
     )
     if spec.HasField("sampling"):
         request.sampling.CopyFrom(spec.sampling)
@@ -35,7 +37,7 @@ def request_from(job: job_pb2.Job) -> pb.ComposeRequest:
     return request
 
 
-def order_from_proto(request: pb.ComposeRequest, lyrics: brief_pb2.Lyrics) -> Order:
+def order_from_proto(request: pb.ComposeRequest, lyrics: brief_pb2.Lyrics, checkpoint: bytes = b"") -> Order:
     """Raises InvalidInput on what no engine could play."""
     brief = request.brief
     _within("brief.duration_seconds", brief.duration_seconds, DURATION_SECONDS)
@@ -49,7 +51,16 @@ def order_from_proto(request: pb.ComposeRequest, lyrics: brief_pb2.Lyrics) -> Or
         variations=request.variations,
         stems=request.stems,
         midi=request.midi,
+        model=request.model,
+        sampling=sampling_from_proto(request.sampling),
+        vocals=request.vocals,
+        daw=tuple(request.daw),
+        checkpoint=checkpoint,
     )
+
+
+def sampling_from_proto(sampling: spec_pb2.Sampling) -> Sampling:
+    return Sampling(**{field.name: value for field, value in sampling.ListFields()})
 
 
 def brief_from_proto(brief: brief_pb2.Brief, lyrics: brief_pb2.Lyrics) -> Brief:
@@ -61,11 +72,18 @@ def brief_from_proto(brief: brief_pb2.Brief, lyrics: brief_pb2.Lyrics) -> Brief:
         key=brief.key,
         time_signature=brief.time_signature or "4/4",
         duration_seconds=brief.duration_seconds,
+        kind=Kind(spec_pb2.SongSpec.Kind.Name(brief.kind)) if brief.kind else Kind.SONG,
+        bars=brief.bars,
         instruments=tuple(brief.instruments),
         excluded_instruments=tuple(brief.excluded_instruments),
         complexity=brief.complexity,
         sections=tuple(
-            Section(section.name, section.bars, section.intensity if section.HasField("intensity") else None)
+            Section(
+                section.name,
+                section.bars,
+                section.intensity if section.HasField("intensity") else None,
+                section.seed if section.HasField("seed") else None,
+            )
             for section in brief.sections
         ),
         lyrics=lyrics_from_proto(lyrics),

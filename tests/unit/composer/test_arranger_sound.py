@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from harmonia_composer.engine import Brief, LyricLine, LyricSection, Order, Take
+from harmonia_composer.engine import Brief, LyricLine, LyricSection, Order, Take, Unheard
 from harmonia_composer.engines.arranger.arrange import arrange
 from harmonia_composer.engines.arranger.engine import Arranger
 from harmonia_composer.engines.arranger.genres import GENRES
@@ -24,17 +24,9 @@ EVERY_GENRE = pytest.mark.parametrize("genre", sorted(GENRES))
 SEED = 11
 
 
-def unheard(fraction: float, message: str) -> None:
-    """Nobody listens."""
-
-
-def go_on() -> None:
-    """Nobody cancels."""
-
-
 def made(folder: Path, brief: Brief, **choices: int) -> list[Take]:
     order = Order(brief, choices.get("seed", SEED), choices.get("variations", 1))
-    return list(Arranger().compose(order, folder=folder, progress=unheard, check=go_on))
+    return list(Arranger().compose(order, folder=folder, listener=Unheard()))
 
 
 def read(path: Path) -> Samples:
@@ -44,7 +36,9 @@ def read(path: Path) -> Samples:
 
 
 def digests(take: Take) -> list[str]:
-    files = [take.premaster, *take.stems.values()] + [path for path in (take.midi, take.lyrics_lrc) if path]
+    files = [take.premaster, *(stem.path for stem in take.stems.values())] + [
+        path for path in (take.midi, take.lyrics_lrc) if path
+    ]
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
 
 
@@ -74,11 +68,11 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Take]:
 AGAIN = """
 import sys
 from pathlib import Path
-from harmonia_composer.engine import Brief, Order
+from harmonia_composer.engine import Brief, Order, Unheard
 from harmonia_composer.engines.arranger.engine import Arranger
 for genre in sys.argv[2:]:
     order = Order(Brief(genre=genre, duration_seconds=20.0), 11)
-    Arranger().compose(order, folder=Path(sys.argv[1], genre), progress=lambda *_: None, check=lambda: None)
+    Arranger().compose(order, folder=Path(sys.argv[1], genre), listener=Unheard())
 """
 
 
@@ -107,7 +101,7 @@ def test_the_first_of_two_takes_is_the_song_alone_and_the_second_can_be_had_alon
 @EVERY_GENRE
 def test_stems_sum_to_the_premaster_and_each_is_heard(genre: str, song: Callable[[str], Take]) -> None:
     take = song(genre)
-    stems = {role: read(path) for role, path in take.stems.items()}
+    stems = {role: read(stem.path) for role, stem in take.stems.items()}
 
     assert np.abs(sum(stems.values()) - read(take.premaster)).max() <= 10 ** (-90 / 20)
     for role, samples in stems.items():
@@ -195,7 +189,7 @@ def test_loudness_moves_as_songs_do(genre: str, song: Callable[[str], Take]) -> 
 def test_odd_briefs_make_sound_songs_of_the_length_asked_for(brief: Brief, tmp_path: Path) -> None:
     (take,) = made(tmp_path, brief)
     samples = read(take.premaster)
-    stems = {role: read(path) for role, path in take.stems.items()}
+    stems = {role: read(stem.path) for role, stem in take.stems.items()}
 
     assert samples.shape[0] == round(brief.duration_seconds * 48_000)
     assert np.isfinite(samples).all()
@@ -241,29 +235,35 @@ class Cancelled(Exception):
     pass
 
 
-def test_a_cancelled_song_stops_at_the_next_check(tmp_path: Path) -> None:
+class Impatient(Unheard):
     checks = 0
 
-    def check() -> None:
-        nonlocal checks
-        checks += 1
-        if checks > 40:
+    def check(self) -> None:
+        self.checks += 1
+        if self.checks > 40:
             raise Cancelled
 
+
+def test_a_cancelled_song_stops_at_the_next_check(tmp_path: Path) -> None:
+    listener = Impatient()
+
     with pytest.raises(Cancelled):
-        Arranger().compose(Order(Brief(genre="folk"), 1), folder=tmp_path, progress=unheard, check=check)
-    assert checks < 60
+        Arranger().compose(Order(Brief(genre="folk"), 1), folder=tmp_path, listener=listener)
+    assert listener.checks < 60
+
+
+class Told(Unheard):
+    def __init__(self) -> None:
+        self.fractions: list[float] = []
+
+    def progress(self, fraction: float, message: str) -> None:
+        self.fractions.append(fraction)
 
 
 def test_progress_grows_to_the_end(tmp_path: Path) -> None:
-    told: list[float] = []
+    listener = Told()
+    Arranger().compose(Order(Brief(duration_seconds=5.0), 1, variations=2), folder=tmp_path, listener=listener)
 
-    def progress(fraction: float, _message: str) -> None:
-        told.append(fraction)
-
-    Arranger().compose(
-        Order(Brief(duration_seconds=5.0), 1, variations=2), folder=tmp_path, progress=progress, check=go_on
-    )
-    assert told == sorted(told)
-    assert told[-1] == 1.0
-    assert len(told) >= 8
+    assert listener.fractions == sorted(listener.fractions)
+    assert listener.fractions[-1] == 1.0
+    assert len(listener.fractions) >= 8

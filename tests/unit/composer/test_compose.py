@@ -16,9 +16,12 @@ from harmonia.type.v1 import type_pb2
 from harmonia_chassis.errors import InvalidInput, NotFound, Reason
 from harmonia_chassis.worker import Stopped, Work
 from harmonia_composer import wire
-from harmonia_composer.compose import CHECKPOINT, OUTPUT, Composer
-from harmonia_composer.engine import Capabilities, Check, Order, Placed, Progress, Take, Unplayable
+from harmonia_composer.compose import Composer
+from harmonia_composer.engine import Capabilities, Listener, Order, Placed, Stem, Take, Unplayable
 from harmonia_composer.engines.arranger.engine import Arranger
+from harmonia_composer.listening import CHECKPOINT, OUTPUT, PREVIEW
+
+RECIPE = "5" * 64
 
 
 class Shelf:
@@ -26,6 +29,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, str, int]] = {}
+        self.puts: list[tuple[str, int]] = []
 
     async def put(
         self,
@@ -38,6 +42,7 @@ class Shelf:
         content = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
         sha256 = hashlib.sha256(content).hexdigest()
         self.objects[sha256] = (content, media_type, storage_class)
+        self.puts.append((sha256, storage_class))
         return type_pb2.ArtifactRef(sha256=sha256, media_type=media_type, size_bytes=len(content))
 
     async def get(self, ref: type_pb2.ArtifactRef, grant: str) -> bytes:
@@ -45,11 +50,14 @@ class Shelf:
             raise NotFound("gone", reason=Reason.ARTIFACT_NOT_FOUND)
         return self.objects[ref.sha256][0]
 
+    async def fetch(self, ref: type_pb2.ArtifactRef, grant: str, to: Path) -> None:
+        to.write_bytes(await self.get(ref, grant))
+
 
 class Whistler:
     """An engine that writes what it was asked for."""
 
-    name, version, licence = "whistler", "1", "CC0-1.0"
+    name, version, licence, slots = "whistler", "1", "CC0-1.0", 1
 
     def __init__(self) -> None:
         self.orders: list[Order] = []
@@ -61,22 +69,28 @@ class Whistler:
     def warm_up(self) -> None:
         """Needs none."""
 
-    def compose(self, order: Order, *, folder: Path, progress: Progress, check: Check) -> Sequence[Take]:
+    def compose(self, order: Order, *, folder: Path, listener: Listener) -> Sequence[Take]:
         self.orders.append(order)
         if order.brief.genre == "polka":
             raise Unplayable("no polka", field="genre")
         while order.brief.genre == "endless":
             self.waiting.set()
-            check()
-        progress(0.5, "whistling")
+            listener.check()
+        listener.progress(0.5, "whistling")
         tune = folder / "tune"
         tune.write_text(
             f"{order.brief.title} {order.seed} {[line.text for s in order.brief.lyrics for line in s.lines]}"
         )
-        return [Take(order.seed, tune, {"lead": tune}, None, tune, None, 5.0, (Placed("verse", 0.0, 2),))]
+        listener.preview(tune, 0.0, 5.0)
+        stem = Stem(listener.reusable(RECIPE) or tune, RECIPE)
+        return [Take(order.seed, tune, {"lead": stem}, None, tune, None, 5.0, (Placed("verse", 0.0, 2),))]
 
 
-def work(told: list[float] | None = None, kept: list[type_pb2.ArtifactRef] | None = None) -> Work:
+def work(
+    told: list[float] | None = None,
+    kept: list[type_pb2.ArtifactRef] | None = None,
+    heard: list[pb.ComposeEvent.Preview] | None = None,
+) -> Work:
     async def checkpoint(ref: type_pb2.ArtifactRef) -> None:
         if kept is not None:
             kept.append(ref)
@@ -85,7 +99,15 @@ def work(told: list[float] | None = None, kept: list[type_pb2.ArtifactRef] | Non
         if told is not None:
             told.append(fraction)
 
-    return Work(job="j", tenant="t", owner="o", grant="g", on_progress=progress, on_checkpoint=checkpoint)
+    return Work(
+        job="j",
+        tenant="t",
+        owner="o",
+        grant="g",
+        on_progress=progress,
+        on_preview=heard.append if heard is not None else None,
+        on_checkpoint=checkpoint,
+    )
 
 
 def request(title: str = "", genre: str = "") -> pb.ComposeRequest:
@@ -119,6 +141,32 @@ async def test_a_second_try_goes_on_from_the_checkpoint_without_composing(tmp_pa
     assert second.compose == first.compose
     assert len(engine.orders) == 1
     assert shelf.objects[kept[0].sha256][2] == CHECKPOINT
+
+
+async def test_previews_are_stored_as_such_and_told_before_the_end(tmp_path: Path) -> None:
+    shelf, heard = Shelf(), list[pb.ComposeEvent.Preview]()
+    await Composer({"whistler": Whistler()}, shelf, tmp_path).perform(request(title="Hm"), work(heard=heard))
+    (preview,) = heard
+
+    assert (preview.start_seconds, preview.duration_seconds) == (0.0, 5.0)
+    assert shelf.puts[0] == (preview.ref.sha256, PREVIEW)
+
+
+async def test_a_stem_of_the_same_recipe_is_taken_from_the_store(tmp_path: Path) -> None:
+    shelf, asked = Shelf(), request(title="Hm")
+    ref = await shelf.put(b"as it was", "audio/flac", "g")
+    asked.reusable.add(role="lead", recipe=RECIPE, ref=ref)
+    result = await Composer({"whistler": Whistler()}, shelf, tmp_path).perform(asked, work())
+
+    assert result.compose.takes[0].stems[0] == pb.ComposeResult.Stem(role="lead", recipe=RECIPE, ref=ref)
+
+
+async def test_a_stem_that_is_gone_is_made_again(tmp_path: Path) -> None:
+    asked = request()
+    asked.reusable.add(role="lead", recipe=RECIPE, ref=type_pb2.ArtifactRef(sha256="0" * 64))
+    result = await Composer({"whistler": Whistler()}, Shelf(), tmp_path).perform(asked, work())
+
+    assert result.compose.takes[0].stems[0].ref == result.compose.takes[0].premaster
 
 
 async def test_a_checkpoint_that_is_gone_is_composed_again(tmp_path: Path) -> None:

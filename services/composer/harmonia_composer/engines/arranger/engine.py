@@ -1,10 +1,21 @@
 """The arranger: composes, plays and mixes from code alone. Needs no model, no samples and no network."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harmonia_composer.engine import Brief, Capabilities, Check, FieldSupport, Order, Placed, Progress, Support, Take
+from harmonia_composer.engine import (
+    Brief,
+    Capabilities,
+    FieldSupport,
+    Listener,
+    Order,
+    Placed,
+    Stem,
+    Support,
+    Take,
+    Unheard,
+)
 from harmonia_composer.engines.arranger.arrange import arrange
 from harmonia_composer.engines.arranger.dice import take_seed
 from harmonia_composer.engines.arranger.genres import GENRES
@@ -29,6 +40,8 @@ class Arranger:
     name = "arranger"
     version = "0.1.0"
     licence = "Apache-2.0"
+    # A song takes two threads.
+    slots = 1
 
     def capabilities(self) -> Capabilities:
         genres, moods, instruments = tuple(sorted(GENRES)), tuple(sorted(MOODS)), tuple(sorted(INSTRUMENTS))
@@ -50,27 +63,24 @@ class Arranger:
             cpu_seconds_per_second=0.03,
         )  # fmt: skip
 
-    def compose(self, order: Order, *, folder: Path, progress: Progress, check: Check) -> Sequence[Take]:
+    def compose(self, order: Order, *, folder: Path, listener: Listener) -> Sequence[Take]:
         takes = []
         for number in range(1, order.variations + 1):
-            check()
-            takes.append(
-                self._take(
-                    order, take_seed(order.seed, number), folder / str(number), part_of(progress, number, order), check
-                )
-            )
+            listener.check()
+            takes.append(self._take(order, number, folder / str(number), listener))
         return takes
 
-    def _take(self, order: Order, seed: int, folder: Path, progress: Progress, check: Check) -> Take:
+    def _take(self, order: Order, number: int, folder: Path, listener: Listener) -> Take:
+        seed, progress = take_seed(order.seed, number), part_of(listener, number, order)
         folder.mkdir(parents=True, exist_ok=True)
         score = arrange(order.brief, seed)
         progress(0.02, "arranged")
-        premaster, stems = mix(score, folder, stems=order.stems, progress=progress, check=check)
+        premaster, stems = mix(score, folder, stems=order.stems, progress=progress, check=listener.check)
         words = order.brief.lyrics
         return Take(
             seed=seed,
             premaster=premaster,
-            stems=stems,
+            stems={role: Stem(path, "") for role, path in stems.items()},
             midi=written(folder / "song.mid", midi_bytes(score)) if order.midi else None,
             lyrics_text=written(folder / "lyrics.txt", plain_lyrics(order.brief).encode()) if words else None,
             lyrics_lrc=written(folder / "lyrics.lrc", timed_lyrics(score).encode()) if words else None,
@@ -84,25 +94,17 @@ class Arranger:
         """Every kernel once: a second of song that uses all of them, thrown away."""
         import tempfile
 
-        brief = Brief(duration_seconds=5.0, bpm=120.0, key="A minor", genre="lo-fi hip-hop")
+        nobody, brief = Unheard(), Brief(duration_seconds=5.0, bpm=120.0, key="A minor", genre="lo-fi hip-hop")
         with tempfile.TemporaryDirectory() as folder:
             for genre, instruments in (("lo-fi hip-hop", ("piano", "electric piano")), ("folk", ("synth pad",))):
                 score = arrange(replace(brief, genre=genre, instruments=instruments), 1)
-                mix(score, Path(folder), stems=False, progress=ignore, check=unhindered)
+                mix(score, Path(folder), stems=False, progress=nobody.progress, check=nobody.check)
 
 
-def ignore(fraction: float, message: str) -> None:
-    """Nobody waits for a warm-up."""
-
-
-def unhindered() -> None:
-    """Nobody cancels a warm-up."""
-
-
-def part_of(progress: Progress, number: int, order: Order) -> Progress:
+def part_of(listener: Listener, number: int, order: Order) -> Callable[[float, str], None]:
     def report(fraction: float, message: str) -> None:
         suffix = f", take {number}" if order.variations > 1 else ""
-        progress((number - 1 + fraction) / order.variations, message + suffix)
+        listener.progress((number - 1 + fraction) / order.variations, message + suffix)
 
     return report
 

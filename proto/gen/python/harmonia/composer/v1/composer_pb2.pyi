@@ -38,6 +38,9 @@ class ComposeRequest(_message.Message):
     SAMPLING_FIELD_NUMBER: _builtins.int
     LYRICS_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
+    REUSABLE_FIELD_NUMBER: _builtins.int
+    VOCALS_FIELD_NUMBER: _builtins.int
+    DAW_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     model: _builtins.str
     seed: _builtins.int
@@ -45,6 +48,7 @@ class ComposeRequest(_message.Message):
     """Takes, 1 to 8."""
     stems: _builtins.bool
     midi: _builtins.bool
+    vocals: _builtins.bool
     @_builtins.property
     def brief(self) -> _brief_pb2.Brief: ...
     @_builtins.property
@@ -55,7 +59,15 @@ class ComposeRequest(_message.Message):
 
     @_builtins.property
     def checkpoint(self) -> _type_pb2.ArtifactRef:
-        """To go on from."""
+        """To go on from: a ComposeCheckpoint."""
+
+    @_builtins.property
+    def reusable(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComposeResult.Stem]:
+        """Of the song that is revised: what has the same recipe is taken, not made."""
+
+    @_builtins.property
+    def daw(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Session formats: "dawproject", "ardour"."""
 
     def __init__(
         self,
@@ -70,14 +82,47 @@ class ComposeRequest(_message.Message):
         sampling: _spec_pb2.Sampling | None = ...,
         lyrics: _type_pb2.ArtifactRef | None = ...,
         checkpoint: _type_pb2.ArtifactRef | None = ...,
+        reusable: _abc.Iterable[Global___ComposeResult.Stem] | None = ...,
+        vocals: _builtins.bool = ...,
+        daw: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "checkpoint", b"checkpoint", "lyrics", b"lyrics", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "checkpoint", b"checkpoint", "engine", b"engine", "lyrics", b"lyrics", "midi", b"midi", "model", b"model", "sampling", b"sampling", "seed", b"seed", "stems", b"stems", "variations", b"variations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "checkpoint", b"checkpoint", "daw", b"daw", "engine", b"engine", "lyrics", b"lyrics", "midi", b"midi", "model", b"model", "reusable", b"reusable", "sampling", b"sampling", "seed", b"seed", "stems", b"stems", "variations", b"variations", "vocals", b"vocals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ComposeRequest: _TypeAlias = ComposeRequest  # noqa: Y015
+
+@_typing.final
+class ComposeCheckpoint(_message.Message):
+    """What an interrupted composition goes on from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    engine: _builtins.bytes
+    """The engine's own."""
+    @_builtins.property
+    def result(self) -> Global___ComposeResult:
+        """All is made and stored."""
+
+    def __init__(
+        self,
+        *,
+        result: Global___ComposeResult | None = ...,
+        engine: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "kept", b"kept", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "kept", b"kept", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kept: _TypeAlias = _typing.Literal["result", "engine"]  # noqa: Y015
+    _WhichOneofArgType_kept: _TypeAlias = _typing.Literal["kept", b"kept"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kept) -> _WhichOneofReturnType_kept | None: ...
+
+Global___ComposeCheckpoint: _TypeAlias = ComposeCheckpoint  # noqa: Y015
 
 @_typing.final
 class ComposeEvent(_message.Message):
@@ -215,8 +260,11 @@ class ComposeResult(_message.Message):
 
         ROLE_FIELD_NUMBER: _builtins.int
         REF_FIELD_NUMBER: _builtins.int
+        RECIPE_FIELD_NUMBER: _builtins.int
         role: _builtins.str
         """"drums" """
+        recipe: _builtins.str
+        """SHA-256 of everything its sound is made from; empty where the engine tells none."""
         @_builtins.property
         def ref(self) -> _type_pb2.ArtifactRef: ...
         def __init__(
@@ -224,10 +272,11 @@ class ComposeResult(_message.Message):
             *,
             role: _builtins.str = ...,
             ref: _type_pb2.ArtifactRef | None = ...,
+            recipe: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref", "role", b"role"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["recipe", b"recipe", "ref", b"ref", "role", b"role"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

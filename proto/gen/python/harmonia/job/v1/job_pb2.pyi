@@ -238,6 +238,7 @@ class Palette(_message.Message):
     MOODS_FIELD_NUMBER: _builtins.int
     INSTRUMENTS_FIELD_NUMBER: _builtins.int
     TIME_SIGNATURES_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def genres(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -246,6 +247,10 @@ class Palette(_message.Message):
     def instruments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def time_signatures(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """"SONG", "BEAT", "LOOP" """
+
     def __init__(
         self,
         *,
@@ -253,10 +258,11 @@ class Palette(_message.Message):
         moods: _abc.Iterable[_builtins.str] | None = ...,
         instruments: _abc.Iterable[_builtins.str] | None = ...,
         time_signatures: _abc.Iterable[_builtins.str] | None = ...,
+        kinds: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["genres", b"genres", "instruments", b"instruments", "moods", b"moods", "time_signatures", b"time_signatures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genres", b"genres", "instruments", b"instruments", "kinds", b"kinds", "moods", b"moods", "time_signatures", b"time_signatures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

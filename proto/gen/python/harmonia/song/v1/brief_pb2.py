@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from harmonia.song.v1 import spec_pb2 as harmonia_dot_song_dot_v1_dot_spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1charmonia/song/v1/brief.proto\x12\x10harmonia.song.v1\x1a\x1bharmonia/song/v1/spec.proto\"\x90\x04\n\x05\x42rief\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x14\n\x05genre\x18\x02 \x01(\tR\x05genre\x12\x14\n\x05moods\x18\x03 \x03(\tR\x05moods\x12\x10\n\x03\x62pm\x18\x04 \x01(\x01R\x03\x62pm\x12\x10\n\x03key\x18\x05 \x01(\tR\x03key\x12%\n\x0etime_signature\x18\x06 \x01(\tR\rtimeSignature\x12)\n\x10\x64uration_seconds\x18\x07 \x01(\x01R\x0f\x64urationSeconds\x12\x33\n\x04kind\x18\x08 \x01(\x0e\x32\x1f.harmonia.song.v1.SongSpec.KindR\x04kind\x12 \n\x0binstruments\x18\t \x03(\tR\x0binstruments\x12\x31\n\x14\x65xcluded_instruments\x18\n \x03(\tR\x13\x65xcludedInstruments\x12\x1e\n\ncomplexity\x18\x0b \x01(\x01R\ncomplexity\x12\x35\n\x08sections\x18\x0c \x03(\x0b\x32\x19.harmonia.song.v1.SectionR\x08sections\x12\x30\n\x06lyrics\x18\r \x01(\x0b\x32\x18.harmonia.song.v1.LyricsR\x06lyrics\x12\x1a\n\x08language\x18\x0e \x01(\tR\x08language\x12 \n\x0b\x64\x65scription\x18\x0f \x01(\tR\x0b\x64\x65scription\"D\n\x06Lyrics\x12:\n\x08sections\x18\x01 \x03(\x0b\x32\x1e.harmonia.song.v1.LyricSectionR\x08sections\"U\n\x0cLyricSection\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x31\n\x05lines\x18\x02 \x03(\x0b\x32\x1b.harmonia.song.v1.LyricLineR\x05lines\"=\n\tLyricLine\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x1c\n\tsyllables\x18\x02 \x01(\x05R\tsyllables\"L\n\nUnderstood\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x14\n\x05\x66ield\x18\x02 \x01(\tR\x05\x66ield\x12\x14\n\x05value\x18\x03 \x01(\tR\x05valueb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1charmonia/song/v1/brief.proto\x12\x10harmonia.song.v1\x1a\x1bharmonia/song/v1/spec.proto\"\xa4\x04\n\x05\x42rief\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x14\n\x05genre\x18\x02 \x01(\tR\x05genre\x12\x14\n\x05moods\x18\x03 \x03(\tR\x05moods\x12\x10\n\x03\x62pm\x18\x04 \x01(\x01R\x03\x62pm\x12\x10\n\x03key\x18\x05 \x01(\tR\x03key\x12%\n\x0etime_signature\x18\x06 \x01(\tR\rtimeSignature\x12)\n\x10\x64uration_seconds\x18\x07 \x01(\x01R\x0f\x64urationSeconds\x12\x33\n\x04kind\x18\x08 \x01(\x0e\x32\x1f.harmonia.song.v1.SongSpec.KindR\x04kind\x12 \n\x0binstruments\x18\t \x03(\tR\x0binstruments\x12\x31\n\x14\x65xcluded_instruments\x18\n \x03(\tR\x13\x65xcludedInstruments\x12\x1e\n\ncomplexity\x18\x0b \x01(\x01R\ncomplexity\x12\x35\n\x08sections\x18\x0c \x03(\x0b\x32\x19.harmonia.song.v1.SectionR\x08sections\x12\x30\n\x06lyrics\x18\r \x01(\x0b\x32\x18.harmonia.song.v1.LyricsR\x06lyrics\x12\x1a\n\x08language\x18\x0e \x01(\tR\x08language\x12 \n\x0b\x64\x65scription\x18\x0f \x01(\tR\x0b\x64\x65scription\x12\x12\n\x04\x62\x61rs\x18\x10 \x01(\x05R\x04\x62\x61rs\"D\n\x06Lyrics\x12:\n\x08sections\x18\x01 \x03(\x0b\x32\x1e.harmonia.song.v1.LyricSectionR\x08sections\"U\n\x0cLyricSection\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x31\n\x05lines\x18\x02 \x03(\x0b\x32\x1b.harmonia.song.v1.LyricLineR\x05lines\"=\n\tLyricLine\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x1c\n\tsyllables\x18\x02 \x01(\x05R\tsyllables\"L\n\nUnderstood\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x14\n\x05\x66ield\x18\x02 \x01(\tR\x05\x66ield\x12\x14\n\x05value\x18\x03 \x01(\tR\x05valueb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,13 +33,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'harmonia.song.v1.brief_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BRIEF']._serialized_start=80
-  _globals['_BRIEF']._serialized_end=608
-  _globals['_LYRICS']._serialized_start=610
-  _globals['_LYRICS']._serialized_end=678
-  _globals['_LYRICSECTION']._serialized_start=680
-  _globals['_LYRICSECTION']._serialized_end=765
-  _globals['_LYRICLINE']._serialized_start=767
-  _globals['_LYRICLINE']._serialized_end=828
-  _globals['_UNDERSTOOD']._serialized_start=830
-  _globals['_UNDERSTOOD']._serialized_end=906
+  _globals['_BRIEF']._serialized_end=628
+  _globals['_LYRICS']._serialized_start=630
+  _globals['_LYRICS']._serialized_end=698
+  _globals['_LYRICSECTION']._serialized_start=700
+  _globals['_LYRICSECTION']._serialized_end=785
+  _globals['_LYRICLINE']._serialized_start=787
+  _globals['_LYRICLINE']._serialized_end=848
+  _globals['_UNDERSTOOD']._serialized_start=850
+  _globals['_UNDERSTOOD']._serialized_end=926
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,7 @@ class Brief(_message.Message):
     LYRICS_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    BARS_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     genre: _builtins.str
     bpm: _builtins.float
@@ -56,6 +57,8 @@ class Brief(_message.Message):
     """BCP 47"""
     description: _builtins.str
     """For engines that take words."""
+    bars: _builtins.int
+    """Length of a LOOP, 1 to 8; 0: not set."""
     @_builtins.property
     def moods(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -84,10 +87,11 @@ class Brief(_message.Message):
         lyrics: Global___Lyrics | None = ...,
         language: _builtins.str = ...,
         description: _builtins.str = ...,
+        bars: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lyrics", b"lyrics"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bpm", b"bpm", "complexity", b"complexity", "description", b"description", "duration_seconds", b"duration_seconds", "excluded_instruments", b"excluded_instruments", "genre", b"genre", "instruments", b"instruments", "key", b"key", "kind", b"kind", "language", b"language", "lyrics", b"lyrics", "moods", b"moods", "sections", b"sections", "time_signature", b"time_signature", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "bpm", b"bpm", "complexity", b"complexity", "description", b"description", "duration_seconds", b"duration_seconds", "excluded_instruments", b"excluded_instruments", "genre", b"genre", "instruments", b"instruments", "key", b"key", "kind", b"kind", "language", b"language", "lyrics", b"lyrics", "moods", b"moods", "sections", b"sections", "time_signature", b"time_signature", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

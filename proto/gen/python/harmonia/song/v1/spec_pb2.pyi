@@ -316,26 +316,35 @@ class Section(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     BARS_FIELD_NUMBER: _builtins.int
     INTENSITY_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"intro", "verse", "chorus", "bridge", "outro", …"""
     bars: _builtins.int
     """1 to 64."""
     intensity: _builtins.float
     """How much is going on, 0 to 1."""
+    seed: _builtins.int
+    """Draws this section anew and leaves the others as they are."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         bars: _builtins.int = ...,
         intensity: _builtins.float | None = ...,
+        seed: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_intensity", b"_intensity", "intensity", b"intensity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_intensity", b"_intensity", "_seed", b"_seed", "intensity", b"intensity", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_intensity", b"_intensity", "bars", b"bars", "intensity", b"intensity", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_intensity", b"_intensity", "_seed", b"_seed", "bars", b"bars", "intensity", b"intensity", "name", b"name", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__intensity: _TypeAlias = _typing.Literal["intensity"]  # noqa: Y015
     _WhichOneofArgType__intensity: _TypeAlias = _typing.Literal["_intensity", b"_intensity"]  # noqa: Y015
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__intensity) -> _WhichOneofReturnType__intensity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
 Global___Section: _TypeAlias = Section  # noqa: Y015
 
