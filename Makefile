@@ -20,11 +20,14 @@ help:
 	@echo 'make locks     resolve the dependencies anew'
 	@echo 'make clean     remove what make made'
 
-song: $(call stamp,embedded)
+# The lyricist's own llama.cpp is installed when a GGUF file is to be read.
+LLM = $(if $(filter gguf,$(HARMONIA_LLM)),$(call stamp,llm))
+
+song: $(call stamp,embedded) $(LLM)
 	@$(BIN)/harmonia compose $(if $(OUT),--out "$(OUT)",--out-base out) $(ARGS) -- "$$PROMPT"
 export PROMPT
 
-up: $(call stamp,embedded)
+up: $(call stamp,embedded) $(LLM)
 	@exec $(BIN)/harmonia up
 
 test: $(call stamp,test)

@@ -8,6 +8,6 @@ lock() {
 }
 lock bootstrap.in -o bootstrap.lock
 lock dev.in -o dev.lock
-for set in gateway lyricist composer mastering artifacts embedded test; do
+for set in gateway lyricist composer mastering artifacts embedded llm test; do
     lock "$set.in" -c dev.lock -o "$set.lock"
 done

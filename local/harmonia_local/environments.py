@@ -23,6 +23,7 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_RATE_": ("gateway",),
     "HARMONIA_STORE_": ("gateway",),
     "HARMONIA_SLOTS": ("mastering",),
+    "HARMONIA_LLM": ("lyricist",),
     "HARMONIA_LINK_": ("artifacts",),
     "HARMONIA_S3_": ("artifacts",),
 }

@@ -10,6 +10,7 @@ import platformdirs
 
 from harmonia_sdk.errors import InvalidInput, Reason
 
+FOR_A_MESH = ("HARMONIA_OTLP_ENDPOINT", "HARMONIA_LLM")
 PROFILE_KEYS = {"server", "ca", "token_file"}
 
 
@@ -35,6 +36,11 @@ def default_home() -> Path:
 def otlp_endpoint(environ: Mapping[str, str] = os.environ) -> str:
     """$HARMONIA_OTLP_ENDPOINT: where traces of commands, and of the meshes they start, go; empty: nowhere."""
     return environ.get("HARMONIA_OTLP_ENDPOINT", "")
+
+
+def for_a_mesh(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What of the user's environment a mesh that is started here is told: traces and the language model."""
+    return {name: value for name, value in environ.items() if name.startswith(FOR_A_MESH) and value}
 
 
 def config_file() -> Path:

@@ -1,12 +1,15 @@
 """The lyricist as a process: prompts to briefs and words, at the call door and from the lane `write`."""
 
 import asyncio
+from collections.abc import Callable
 
 from harmonia.lyricist.v1 import lyricist_pb2_grpc as rpc
-from harmonia_chassis.node import Node, run_service
+from harmonia_chassis.node import Background, Node, run_service
 from harmonia_chassis.slots import Slots
 from harmonia_chassis.testing import Failpoint, never
 from harmonia_chassis.worker import Worker
+from harmonia_lyricist.language_model import language_model
+from harmonia_lyricist.llm import LanguageModel
 from harmonia_lyricist.servicer import LyricistServicer
 from harmonia_lyricist.settings import Settings
 from harmonia_lyricist.wire import request_from
@@ -14,7 +17,9 @@ from harmonia_lyricist.write import Lyricist, load
 
 
 async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
-    lyricist, slots = Lyricist(await asyncio.to_thread(load), node.store), Slots(node.settings.slots)
+    model = language_model(node.settings)
+    lyricist = Lyricist(await asyncio.to_thread(load), node.store, model)
+    slots = Slots(node.settings.slots)
     node.serve(rpc.add_LyricistServiceServicer_to_server, LyricistServicer(lyricist, slots))
     worker = Worker(
         node,
@@ -25,6 +30,19 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         failpoint=failpoint,
     )
     node.background("worker", worker.run, drains=True)
+    if model:
+        node.background("language model", at_hand(model))
+
+
+def at_hand(model: LanguageModel) -> Background:
+    async def run(ready: Callable[[], None]) -> None:
+        ready()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await model.close()
+
+    return run
 
 
 def main() -> None:

@@ -21,11 +21,12 @@ _SHORTEST_S, _LONGEST_S = 5.0, 600.0
 _MOST_MOODS, _MOST_INSTRUMENTS = 8, 16
 
 
-def read(prompt: str, asked: Asked, palette: Palette, *, lexicon: Lexicon) -> Reading:
+def read(prompt: str, asked: Asked, palette: Palette, *, lexicon: Lexicon, any_language: bool = False) -> Reading:
+    """`any_language`: whoever writes the words is not bound to English."""
     extra = _engine_words(palette, lexicon)
     says = gather(prompt, lexicon, extra=extra)
     shuns = negative(asked.negative_prompt, lexicon, extra=extra)
-    reader = _Reader(says, shuns, asked, palette, lexicon)
+    reader = _Reader(says, shuns, asked, palette, lexicon, any_language)
     return reader.reading(prompt)
 
 
@@ -45,6 +46,7 @@ class _Reader:
     asked: Asked
     palette: Palette
     lexicon: Lexicon
+    any_language: bool
     understood: list[Understood] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -174,7 +176,7 @@ class _Reader:
         if not language:
             self.note("", "language", "en")
             return "en"
-        if theme is not None and language.split("-")[0].lower() != "en":
+        if theme is not None and not self.any_language and language.split("-")[0].lower() != "en":
             self.warn(f"language: the built-in writer writes English only; asked for {language}, the words are English")
             language = "en"
         if clue and not self.asked.language:

@@ -20,7 +20,7 @@ from harmonia_lyricist.title import fit, title_case
 
 _BARS_A_STANZA = 8
 _KINDS = ("where", "what", "do", "how")
-_WORDLESS = frozenset({"intro", "outro", "solo", "instrumental", "interlude", "drop", "breakdown", "break"})
+WORDLESS = frozenset({"intro", "outro", "solo", "instrumental", "interlude", "drop", "breakdown", "break"})
 # Syllables a line, by rhyme scheme: a ballad's, and even lines.
 _METRES = {
     "ABCB": ((8, 6, 8, 6), (8, 7, 8, 7)),
@@ -115,7 +115,7 @@ def write(theme: str, *, title: str, form: Sequence[str], seed: int, writing: Wr
     title = title if title.strip() and is_clean(title, writing) and words(title) else pen.title()
     theme = theme if is_clean(theme, writing) and 0 < line_syllables(theme, writing.metre) <= 9 else ""
     pen.used.add(last_word(theme))
-    named = [name for name in form if name not in _WORDLESS] or ["chorus"]
+    named = [name for name in form if name not in WORDLESS] or ["chorus"]
     verse_scheme = pen.dice.choice(["ABCB", "ABCB", "AABB", "ABAB"])
     verse_metre = pen.dice.choice(_METRES[verse_scheme])
     chorus, chorus_scheme = pen.chorus(fit(title))

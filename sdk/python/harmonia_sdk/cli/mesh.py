@@ -16,11 +16,12 @@ def register(app: typer.Typer) -> None:
 
 async def up(common: Common) -> None:
     """Runs the mesh in the foreground until ctrl-C."""
-    from harmonia_sdk.cli.session import home_of, local_installed, mesh_environment
+    from harmonia_sdk.cli.session import home_of, local_installed
+    from harmonia_sdk.settings import for_a_mesh
 
     with local_installed():
         from harmonia_local.up import up as run_mesh
-    await run_mesh(home_of(common), json_output=common.json, environment=mesh_environment())
+    await run_mesh(home_of(common), json_output=common.json, environment=for_a_mesh())
 
 
 async def doctor(common: Common) -> None:

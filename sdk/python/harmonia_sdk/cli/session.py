@@ -16,7 +16,7 @@ from harmonia_sdk.cli.users import LOOK_S, join, last_to_leave, users_of
 from harmonia_sdk.client import AsyncClient
 from harmonia_sdk.endpoint import Endpoint, is_locked, local_endpoint, read_ca, read_token, remote_endpoint
 from harmonia_sdk.errors import FailedPrecondition, InvalidInput, NotFound, Reason, Unavailable
-from harmonia_sdk.settings import chosen_home, config_file, default_home, otlp_endpoint, read_profile
+from harmonia_sdk.settings import chosen_home, config_file, default_home, for_a_mesh, otlp_endpoint, read_profile
 from harmonia_sdk.trace import one_trace
 
 if TYPE_CHECKING:
@@ -120,17 +120,11 @@ def local_installed() -> Iterator[None]:
         raise Unavailable(message, reason=Reason.UNREACHABLE, field="server") from exc
 
 
-def mesh_environment() -> dict[str, str]:
-    """What a mesh that a command starts is told besides."""
-    endpoint = otlp_endpoint()
-    return {"HARMONIA_OTLP_ENDPOINT": endpoint} if endpoint else {}
-
-
 def own_mesh(home: Path, say: Callable[[str], None]) -> "AbstractAsyncContextManager[Mesh]":
     """harmonia_local's running_mesh, where that is installed."""
     with local_installed():
         from harmonia_local.mesh import running_mesh
-    return running_mesh(home, environment=mesh_environment(), say=say)
+    return running_mesh(home, environment=for_a_mesh(), say=say)
 
 
 def no_mesh(home: Path) -> Unavailable:

@@ -1,0 +1,209 @@
+"""Words from a language model: what it is asked for, and what of its answer can be sung. PURE.
+
+An answer is cleaned of markdown and chatter and judged line by line: has it the syllables its place asks for, does
+it rhyme where the stanza does, is it clean. What fails is asked for once more, line by line; what fails again gives
+way to the built-in writer, stanza by stanza.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harmonia_lyricist.brief import Line, Lyrics, LyricSection
+from harmonia_lyricist.llm import NoAnswer, Question, Task, at
+from harmonia_lyricist.metre import line_syllables
+from harmonia_lyricist.rhyme import last_word, rhymes
+from harmonia_lyricist.writer import Writing, is_clean
+
+LINES = 4
+SLACK = 2
+"""Syllables more or less that a melody still takes in its stride."""
+_TARGETS = {"chorus": (7, 6, 7, 6), "bridge": (8, 6, 8, 6)}
+_VERSE = (8, 7, 8, 7)
+_LONGEST_LINE = 80
+_MARKS = re.compile(r"^\s*(?:[-*•#>]+|\d+[.):]|\(?[a-dA-D][.)])\s*|[*_`~]+|\[[^\]]*\]|^\s*\"|\"\s*$")
+_CHATTER = re.compile(
+    r"^(?:sure|certainly|of course|okay|here(?:'s| is| are)|let me know|i hope|as an ai|i'm sorry|i cannot|note:)\b"
+    r"|\b(?:json|lyrics|verse \d|chorus \d|language model|instructions?)\b",
+    re.IGNORECASE,
+)
+_INSTRUCTIONS = (
+    "You write song lyrics that can be sung. `stanzas` lists what is wanted, in order: each has four lines of about so "
+    "many syllables, and its second line rhymes with its fourth. The chorus has the title in its first line. Write in "
+    "the language named. Plain words and pictures; no headings, numbers, quotation marks or comments; nothing obscene."
+)
+_AGAIN = (
+    "You repair single lines of song lyrics. For each entry of `lines` write one line in its place, in the language "
+    "named: `wrong` says what was wrong with it, `rhymes_with` names a word that it must rhyme with and not repeat."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The stanzas of the song in order; a chorus is written once."""
+
+    theme: str
+    title: str
+    language: str
+    form: tuple[str, ...]
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        return tuple(name for at, name in enumerate(self.form) if name != "chorus" or "chorus" not in self.form[:at])
+
+    @property
+    def in_english(self) -> bool:
+        return self.language.split("-")[0].lower() == "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    stanza: int
+    line: int
+    wrong: str
+    rhymes_with: str = ""
+
+
+Stanzas = tuple[tuple[str, ...], ...]
+
+
+def targets(name: str) -> tuple[int, ...]:
+    return _TARGETS.get(name, _VERSE)
+
+
+def question(plan: Plan, *, seed: int) -> Question:
+    stanza = {"type": "array", "minItems": LINES, "maxItems": LINES, "items": _line_schema()}
+    count = len(plan.written)
+    return Question(
+        Task.LYRICS,
+        _INSTRUCTIONS,
+        {
+            "theme": plan.theme,
+            "title": plan.title,
+            "language": plan.language,
+            "stanzas": [{"name": name, "syllables": list(targets(name))} for name in plan.written],
+        },
+        _object({"stanzas": {"type": "array", "minItems": count, "maxItems": count, "items": stanza}}),
+        seed,
+        200 + 120 * count,
+    )
+
+
+def question_again(plan: Plan, stanzas: Stanzas, faults: Sequence[Fault], *, seed: int) -> Question:
+    lines = [
+        {
+            "line": stanzas[fault.stanza][fault.line],
+            "wrong": fault.wrong,
+            "syllables": targets(plan.written[fault.stanza])[fault.line],
+            **({"rhymes_with": fault.rhymes_with} if fault.rhymes_with else {}),
+        }
+        for fault in faults
+    ]
+    count = len(lines)
+    return Question(
+        Task.LYRICS,
+        _AGAIN,
+        {"theme": plan.theme, "language": plan.language, "lines": lines},
+        _object({"lines": {"type": "array", "minItems": count, "maxItems": count, "items": _line_schema()}}),
+        seed,
+        200 + 40 * count,
+    )
+
+
+def stanzas_from(answer: object, plan: Plan) -> Stanzas:
+    """Raises NoAnswer when the shape is not what was asked for."""
+    rows = at(answer, "stanzas")
+    if not isinstance(rows, list) or len(rows) != len(plan.written):
+        raise NoAnswer("its answer has not the stanzas that were asked for")
+    return tuple(_lines(row, LINES) for row in rows)
+
+
+def repaired(stanzas: Stanzas, faults: Sequence[Fault], answer: object) -> Stanzas:
+    lines = _lines(at(answer, "lines"), len(faults))
+    found = [list(stanza) for stanza in stanzas]
+    for fault, line in zip(faults, lines, strict=True):
+        found[fault.stanza][fault.line] = line
+    return tuple(tuple(stanza) for stanza in found)
+
+
+def cleaned(line: str) -> str:
+    plain = "".join(letter if letter.isprintable() else " " for letter in line)
+    return " ".join(_MARKS.sub(" ", plain).split()).strip(" \"'“”")
+
+
+def faults_of(stanzas: Stanzas, plan: Plan, writing: Writing) -> list[Fault]:
+    seen: set[str] = set()
+    found = []
+    for number, (name, stanza) in enumerate(zip(plan.written, stanzas, strict=True)):
+        for place, line in enumerate(stanza):
+            if wrong := _wrong(line, name, place, plan, writing) or ("repeats a line" if line.lower() in seen else ""):
+                found.append(Fault(number, place, wrong))
+            elif name != "chorus":
+                seen.add(line.lower())
+        if plan.in_english and not any(fault.stanza == number and fault.line in (1, 3) for fault in found):
+            found += _unrhymed(number, stanza, writing)
+    return found
+
+
+def song(plan: Plan, stanzas: Stanzas, spare: Lyrics, *, bad: frozenset[int], writing: Writing) -> Lyrics:
+    """In order, each chorus the same; a bad stanza is the spare's of that name, or left out where there is none."""
+    whole: dict[int, tuple[str, ...]] = {}
+    for number, name in enumerate(plan.written):
+        whole[number] = stanzas[number]
+        if number in bad:
+            own = [section for section in spare.sections if section.name == name]
+            earlier = plan.written[:number].count(name)
+            whole[number] = tuple(line.text for line in own[min(earlier, len(own) - 1)].lines) if own else ()
+    sections, others = [], iter(number for number, name in enumerate(plan.written) if name != "chorus")
+    for name in plan.form:
+        lines = whole[plan.written.index("chorus") if name == "chorus" else next(others)]
+        if lines:
+            scanned = tuple(Line(text, line_syllables(text, writing.metre)) for text in lines)
+            sections.append(LyricSection(name, scanned))
+    return Lyrics(tuple(sections))
+
+
+def titled(stanzas: Stanzas, plan: Plan) -> Stanzas:
+    """The chorus opens with the title, whatever the model made of that."""
+    if "chorus" not in plan.written or not plan.title:
+        return stanzas
+    at_chorus = plan.written.index("chorus")
+    chorus = stanzas[at_chorus]
+    if any(plan.title.lower() in line.lower() for line in chorus):
+        return stanzas
+    return tuple((plan.title, *stanza[1:]) if number == at_chorus else stanza for number, stanza in enumerate(stanzas))
+
+
+def _wrong(line: str, name: str, place: int, plan: Plan, writing: Writing) -> str:
+    letters = sum(letter.isalpha() or letter in " '’-" for letter in line)
+    if letters < 0.8 * len(line) or not any(letter.isalpha() for letter in line):
+        return "is not words"
+    if len(line) > _LONGEST_LINE or _CHATTER.search(line):
+        return "is not a line of a song"
+    if not is_clean(line, writing):
+        return "is not clean"
+    if plan.title and plan.title.lower() in line.lower():
+        return ""
+    asked, has = targets(name)[place], line_syllables(line, writing.metre)
+    return "" if abs(has - asked) <= SLACK else f"has {has} syllables, should have {asked}"
+
+
+def _unrhymed(number: int, stanza: tuple[str, ...], writing: Writing) -> list[Fault]:
+    second, fourth = last_word(stanza[1]), last_word(stanza[3])
+    if rhymes(second, fourth, writing.sounds):
+        return []
+    return [Fault(number, 3, f"does not rhyme with {second!r}", second)]
+
+
+def _lines(row: object, count: int) -> tuple[str, ...]:
+    if not isinstance(row, list) or len(row) != count or not all(isinstance(line, str) for line in row):
+        raise NoAnswer("its answer has not the lines that were asked for")
+    return tuple(cleaned(line) for line in row)
+
+
+def _line_schema() -> dict[str, object]:
+    return {"type": "string", "minLength": 3, "maxLength": _LONGEST_LINE}
+
+
+def _object(properties: dict[str, object]) -> dict[str, object]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
