@@ -1,9 +1,10 @@
-"""Syllables and stresses of English words, by rules and a small own table. PURE."""
+"""Syllables and stresses of English words: the dictionary's, and rules for what it has not. PURE."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harmonia_lyricist.pronunciation import Dictionary, stress_of
 from harmonia_lyricist.tokens import fold
 
 _GROUPS = re.compile(r"[aeiouy]+")
@@ -76,15 +77,18 @@ _LATE = re.compile(r"(?:tion|sion|cian|ic|ical|ity)s?$")
 
 @dataclass(frozen=True, slots=True)
 class Metre:
-    syllables: Mapping[str, int]
-    stress: Mapping[str, str]
+    """`sung`: syllables of words that are sung shorter than they are said, "fire" on one note."""
+
+    sung: Mapping[str, int]
+    dictionary: Dictionary
 
 
 def syllables(word: str, metre: Metre) -> int:
     """At least 1; a figure counts one a digit, an unspaced script one a letter."""
-    known = metre.syllables.get(word)
-    if known is not None:
-        return known
+    if word in metre.sung:
+        return metre.sung[word]
+    if said := metre.dictionary.said(word):
+        return len(stress_of(said[0]))
     if not word.isascii() or word.isdigit():
         return max(1, len(word) if word.isdigit() or not _GROUPS.search(word) else len(_GROUPS.findall(word)))
     if word.endswith("'s"):
@@ -95,11 +99,12 @@ def syllables(word: str, metre: Metre) -> int:
 
 def stresses(word: str, metre: Metre) -> str:
     """ "010" for "remember"; one figure a syllable."""
-    if word in metre.stress:
-        return metre.stress[word]
     count = syllables(word, metre)
     if count == 1:
         return "0" if word in _FUNCTION_WORDS else "1"
+    said = metre.dictionary.said(word)
+    if said and len(stress_of(said[0])) == count:
+        return stress_of(said[0])
     strong = max(0, count - 2 - word.endswith(("ical", "ity"))) if _LATE.search(word) else 0
     return "".join(
         "1" if i == strong or (i > strong + 1 and (i - strong) % 2 == 0 and i == count - 1) else "0"

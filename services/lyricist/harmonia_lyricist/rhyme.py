@@ -1,9 +1,10 @@
-"""Which words rhyme: by their last stressed vowel and what follows, read off the spelling by own tables. PURE."""
+"""What rhymes: the last stressed vowel and what follows, as the dictionary says it, else as it is spelled. PURE."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harmonia_lyricist.pronunciation import Dictionary, rhyming_part_of
 from harmonia_lyricist.tokens import fold
 
 _VOWELS = "aeiouy"
@@ -12,8 +13,10 @@ _TAIL = re.compile(r"[aeiouy]+[^aeiouy]*e?$")
 
 @dataclass(frozen=True, slots=True)
 class Sounds:
+    """`endings`: the sound of a spelling, for words that are in no dictionary."""
+
     endings: Mapping[str, str]
-    words: Mapping[str, str]
+    dictionary: Dictionary
 
 
 def last_word(line: str) -> str:
@@ -23,11 +26,11 @@ def last_word(line: str) -> str:
 
 def rhyming_part(word: str, sounds: Sounds) -> str:
     """Empty for what has no vowel to rhyme on."""
-    if word in sounds.words:
-        return sounds.words[word]
-    for length in range(len(word) - 1, 3, -1):
-        if word[-length:] in sounds.words:
-            return sounds.words[word[-length:]]
+    said = sounds.dictionary.said(word)
+    return rhyming_part_of(said[0]) if said else _spelled_part(word, sounds)
+
+
+def _spelled_part(word: str, sounds: Sounds) -> str:
     for length in range(len(word), 0, -1):
         if word[-length:] in sounds.endings:
             return sounds.endings[word[-length:]]
@@ -37,8 +40,14 @@ def rhyming_part(word: str, sounds: Sounds) -> str:
 
 def rhymes(one: str, other: str, sounds: Sounds) -> bool:
     """Same rhyming part, and not the same word nor the same word inside it: "long" does not rhyme with "along"."""
-    part = rhyming_part(one, sounds)
-    return bool(part) and part == rhyming_part(other, sounds) and not same_word(one, other)
+    return bool(_parts(one, other, sounds) & _parts(other, one, sounds)) and not same_word(one, other)
+
+
+def _parts(word: str, other: str, sounds: Sounds) -> set[str]:
+    """By the dictionary where it has both words: a spelling and a sound cannot be compared."""
+    if sounds.dictionary.said(other) and (said := sounds.dictionary.said(word)):
+        return {rhyming_part_of(phones) for phones in said} - {""}
+    return {_spelled_part(word, sounds)} - {""}
 
 
 def same_word(one: str, other: str) -> bool:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harmonia_lyricist import pronunciation
 from harmonia_lyricist.brief import Line, Lyrics, LyricSection
 from harmonia_lyricist.lexicon import table
 from harmonia_lyricist.metre import Metre, clashes, line_stresses, line_syllables, words
@@ -65,8 +66,8 @@ class Written:
 def load() -> Writing:
     """Reads the tables; once per process."""
     rows, spoken = table("writing"), table("sounds")
-    metre = Metre(spoken["syllables"], spoken["stress"])
-    sounds = Sounds(spoken["endings"], spoken["words"])
+    dictionary = pronunciation.load()
+    metre, sounds = Metre(spoken["sung"], dictionary), Sounds(spoken["endings"], dictionary)
     openings = rows["openings"]
     return Writing(
         openings={kind: tuple(_phrase(t, metre, sounds, kind=kind) for t in openings[kind]) for kind in _KINDS},

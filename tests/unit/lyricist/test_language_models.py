@@ -158,10 +158,10 @@ def server(handler: Handler, *, hangs: bool = False, endless: bool = False) -> I
             status, content = handler(self.path, body)
             if hangs:
                 over.wait(20)
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(content)
             with suppress(ConnectionError):
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(content)
                 while endless and not over.is_set():
                     self.wfile.write(b" " * 65536)
 
