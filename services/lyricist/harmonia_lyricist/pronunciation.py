@@ -24,6 +24,9 @@ class Dictionary:
         self._rows = rows
         self.said = lru_cache(8192)(self._said)
 
+    def __repr__(self) -> str:
+        return f"Dictionary({len(self._rows)} rows)"
+
     def _said(self, word: str) -> tuple[Phones, ...]:
         """Every way to say it, the usual one first; a compound like its parts; empty for what it does not know."""
         return self._listed(word) or self._compound(word)
