@@ -41,7 +41,7 @@ class Phrase:
     part: str
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True)
 class Writing:
     """The writer's phrases, and how they sound."""
 

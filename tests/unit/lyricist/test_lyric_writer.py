@@ -1,5 +1,7 @@
 """The built-in writer: rhymes where it says so, scans, repeats its chorus, says the title and nothing rude."""
 
+from functools import cache
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,9 +15,15 @@ from harmonia_lyricist.writer import Writing, form_for, write
 THEMES = ["leaving home", "love", "my dog Max", "the sea", "rain on the window", "", "a robot who learns to dance"]
 
 
+@cache
+def tables() -> Writing:
+    """For tests that Hypothesis runs: it prints what it is given, and this is long."""
+    return writer.load()
+
+
 @pytest.fixture(scope="module")
 def writing() -> Writing:
-    return writer.load()
+    return tables()
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -90,7 +98,8 @@ def test_rude_words_are_not_repeated(writing: Writing) -> None:
 @given(
     st.text(max_size=120), st.text(max_size=120), st.lists(st.text(max_size=10), max_size=12), st.integers(0, 2**64 - 1)
 )
-def test_no_theme_or_title_is_an_error(writing: Writing, theme: str, title: str, form: list[str], seed: int) -> None:
+def test_no_theme_or_title_is_an_error(theme: str, title: str, form: list[str], seed: int) -> None:
+    writing = tables()
     written = write(theme, title=title, form=form, seed=seed, writing=writing)
 
     assert written.lyrics.sections
@@ -180,7 +189,8 @@ def test_a_sheet_without_words_is_instrumental_and_said(writing: Writing) -> Non
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=9000))
-def test_no_sheet_is_an_error(writing: Writing, text: str) -> None:
+def test_no_sheet_is_an_error(text: str) -> None:
+    writing = tables()
     lyrics, _ = read_sheet(text, writing.metre)
 
     for section in lyrics.sections:

@@ -19,7 +19,6 @@ def dictionary() -> Dictionary:
         ("always", "10"),
         ("afternoon", "101"),
         ("rain", "1"),
-        ("nobody", "100"),
     ],
 )
 def test_a_secondary_stress_counts_where_no_main_one_is_beside_it(
