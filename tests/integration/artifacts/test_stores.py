@@ -102,7 +102,10 @@ def ticking() -> Callable[[], datetime]:
     return lambda: START + timedelta(seconds=next(seconds))
 
 
-@pytest.fixture(params=["files", "s3"])
+SERVERS = {"seaweedfs": "s3_server", "minio": "minio_server"}
+
+
+@pytest.fixture(params=["files", *SERVERS])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     if request.param == "files":
         root = tmp_path / "objects"
@@ -110,7 +113,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         yield Bench(files, BehindFiles(root), root / ".incoming")
         files.close()
         return
-    client, bucket = request.getfixturevalue("s3_server").client(), f"suite-{os.getpid()}-{next(buckets)}"
+    client, bucket = request.getfixturevalue(SERVERS[request.param]).client(), f"suite-{os.getpid()}-{next(buckets)}"
     s3 = S3Store(client, bucket, scratch=tmp_path / "scratch", now=ticking())
     s3.prepare()
     yield Bench(s3, BehindS3(client, bucket), tmp_path / "scratch")
