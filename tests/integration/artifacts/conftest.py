@@ -20,6 +20,7 @@ from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
 from harmonia_artifacts.s3 import connections
+from tests.integration.artifacts.stores import Bench, files_bench, s3_bench
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,18 @@ def minio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]
     minio = _found("minio", "the MinIO third of the suite needs .venv/bin/minio: install Go, then make minio")
     with _running(lambda folder: _minio(minio, folder), tmp_path_factory) as server:
         yield server
+
+
+SERVERS = {"seaweedfs": "s3_server", "minio": "minio_server"}
+
+
+@pytest.fixture(params=["files", *SERVERS])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    if request.param == "files":
+        with files_bench(tmp_path) as files:
+            yield files
+        return
+    yield s3_bench(request.param, request.getfixturevalue(SERVERS[request.param]).client(), tmp_path)
 
 
 def _found(program: str, way_out: str) -> str:
