@@ -131,11 +131,7 @@ async def test_a_reply_subject_is_no_way_around(
     if reply.startswith("_INBOX"):
         await gateway.connection.nc.subscribe(reply, cb=hear)
     jobs = await connect(service)
-    lane = lanes.SERVES[service][0]
-    for subject in (
-        f"{lanes.IMPORTED_API}.CONSUMER.MSG.NEXT.{lanes.JOBS}.{lane}",
-        f"{lanes.IMPORTED_API}.STREAM.MSG.GET.{lanes.JOBS}",
-    ):
+    for subject in sorted(name for name in said_by(service) if name.startswith(lanes.IMPORTED_API)):
         await jobs.connection.nc.publish(subject, b"", reply=reply)
         await jobs.connection.nc.publish(subject, b'{"last_by_subj": "hm.v1.job.>"}', reply=reply)
     await jobs.connection.nc.flush()
