@@ -8,7 +8,9 @@ PACKAGES = proto/gen/python chassis $(wildcard services/*) local sdk/python
 # A set is installed once per content of its lock and of our own package files.
 stamp = .venv/.$(1)-$(shell cat requirements/$(1).lock requirements/bootstrap.lock $(PACKAGES:%=%/pyproject.toml) | cksum | tr ' ' -)
 
-.PHONY: help song test check up proto locks bench chaos clean
+MINIO = v0.0.0-20260212201848-7aac2a2c5b7c
+
+.PHONY: help song test check up proto locks bench chaos minio clean
 help:
 	@echo 'make song PROMPT="…" [OUT=DIR] [ARGS="--seed 7"]   make a song'
 	@echo 'make up        run the mesh in the foreground'
@@ -32,6 +34,7 @@ up: $(call stamp,embedded) $(LLM)
 
 test: $(call stamp,test)
 	@$(MAKE) -s -C k8s kustomize
+	@$(MAKE) -s minio
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(call stamp,dev)
@@ -49,6 +52,15 @@ bench: $(call stamp,test)
 
 chaos: $(call stamp,test)
 	@$(BIN)/python -m tests.chaos $(if $(ALL),--all) $(if $(SONGS),--songs $(SONGS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# A server to test the store against, in a process of its own (AGPL: never linked, never shipped). 3.5 minutes, once.
+minio: $(BIN)/minio
+$(BIN)/minio: | .venv/bin/uv
+	@if command -v minio >/dev/null; then :; \
+	elif ! command -v go >/dev/null; then echo "minio: neither MinIO nor Go is here; the store is tested on files and SeaweedFS" >&2; \
+	else echo "minio: building it, once, in 4 minutes" >&2; \
+	GOBIN="$$PWD/$(BIN)" CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' github.com/minio/minio@$(MINIO) \
+	|| { echo "minio: it does not build here" >&2; test "$$CI" != true; }; fi
 
 clean:
 	rm -rf .venv out dist build .pytest_cache .mypy_cache .ruff_cache

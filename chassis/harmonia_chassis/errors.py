@@ -55,6 +55,8 @@ class Reason(StrEnum):
     TENANT_UNFINISHED = "TENANT_UNFINISHED"
     RATE_LIMITED = "RATE_LIMITED"
     STORE_FULL = "STORE_FULL"
+    STORE_UNWRITABLE = "STORE_UNWRITABLE"
+    STORAGE_QUOTA = "STORAGE_QUOTA"
     NO_FREE_SLOT = "NO_FREE_SLOT"
     TOO_MANY_CALLS = "TOO_MANY_CALLS"
     NOT_READY = "NOT_READY"
@@ -102,6 +104,8 @@ MEANINGS: dict[Reason, str] = {
     Reason.TENANT_UNFINISHED: "The tenant has as many unfinished songs as it may have.",
     Reason.RATE_LIMITED: "More requests in a minute than the tenant may send.",
     Reason.STORE_FULL: "The queue or the disk is as full as it may be.",
+    Reason.STORE_UNWRITABLE: "The store cannot write where its files lie; the message says why.",
+    Reason.STORAGE_QUOTA: "The tenant's files take as much room as they may.",
     Reason.NO_FREE_SLOT: "Every place to work is taken.",
     Reason.TOO_MANY_CALLS: "The server has as many calls open as it may have.",
     Reason.NOT_READY: "The service is starting.",

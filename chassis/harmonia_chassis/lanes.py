@@ -21,6 +21,8 @@ PROGRESS_SUBJECTS = "hm.v1.progress"
 
 # A song goes through these services in this order.
 SERVES = {"lyricist": ("write",), "composer": ("compose-arranger",), "mastering": ("master",)}
+# The consumer that brings garbage collection the newest records of all jobs.
+COLLECTOR = "gc"
 # Under this name an account other than HM finds its part of the JetStream API: $JS.API itself is
 # taken in every account by the system's own import.
 IMPORTED_API = "HM.API"
@@ -88,6 +90,9 @@ def permissions(service: str) -> Permissions:
         return Permissions(publish, (f"{inbox(service)}.>", f"{JOB_SUBJECTS}.>"))
     if service == "observer":
         return Permissions(("$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*"), (f"{inbox(service)}.>",))
+    if service == "artifacts":
+        reads = (f"$JS.API.CONSUMER.MSG.NEXT.{JOBS}.{COLLECTOR}", f"$JS.API.STREAM.INFO.{JOBS}")
+        return Permissions(reads, (f"{inbox(service)}.>",))
     return _of_worker(service)
 
 
@@ -119,7 +124,7 @@ def _lanes_after(service: str) -> tuple[str, ...]:
 
 def accounts(trust_domain: str) -> dict[str, object]:
     """The `accounts` block of the nats-server configuration; users are SPIFFE ids (verify_and_map)."""
-    outsiders = (*SERVES, "observer")
+    outsiders = (*SERVES, "artifacts", "observer")
     blocks: dict[str, object] = {name: _outside_account(name, trust_domain) for name in outsiders}
     gateway = permissions("gateway")
     blocks["HM"] = {

@@ -1,20 +1,38 @@
 """Artifacts as a process: bytes by digest, on files or on S3."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from harmonia.store.v1 import store_pb2_grpc as rpc
 from harmonia_artifacts.files import FileStore
+from harmonia_artifacts.garbage import GRACE, Reach
+from harmonia_artifacts.records import read_reach
 from harmonia_artifacts.servicer import StoreServicer
 from harmonia_artifacts.settings import Settings
 from harmonia_artifacts.store import Store
+from harmonia_chassis.errors import Reason, Unavailable
 from harmonia_chassis.node import Node, run_service
 from harmonia_chassis.testing import Failpoint, never
 
+# Collection alone needs NATS; everything else goes on without it.
+_NATS_S = 10.0
 
-async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
+
+async def start(node: Node[Settings], *, failpoint: Failpoint = never, grace: timedelta = GRACE) -> None:
     store = await asyncio.to_thread(open_store, node.settings)
-    node.serve(rpc.add_StoreServiceServicer_to_server, StoreServicer(store, failpoint=failpoint))
+    servicer = StoreServicer(store, partial(_read_reach, node), grace=grace, failpoint=failpoint)
+    node.serve(rpc.add_StoreServiceServicer_to_server, servicer)
+
+
+async def _read_reach(node: Node[Settings]) -> Reach:
+    try:
+        async with asyncio.timeout(_NATS_S):
+            jobs = await node.jobs()
+    except TimeoutError as exc:
+        message = "NATS does not answer, and without the records of songs nothing is known to be garbage"
+        raise Unavailable(message, reason=Reason.UNREACHABLE, retry_after=timedelta(minutes=1)) from exc
+    return await read_reach(jobs, now=_now)
 
 
 def open_store(settings: Settings) -> Store:

@@ -5,23 +5,29 @@ Chunks move between the stream and a thread in batches, so the loop stays free a
 
 # ruff: noqa: ARG002 - gRPC names the methods and passes the context
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from datetime import timedelta
 from itertools import islice
 from typing import Any, ParamSpec, TypeVar
 
 import grpc.aio
+import structlog
 
 from harmonia.store.v1 import store_pb2 as pb
 from harmonia.store.v1 import store_pb2_grpc as rpc
 from harmonia_artifacts import wire
+from harmonia_artifacts.blocks import stored_digest
+from harmonia_artifacts.garbage import GRACE, Reach, collected
 from harmonia_artifacts.media import SNIFFED_BYTES, uploaded_type
-from harmonia_artifacts.store import Arrival, Artifact, Kept, Spool, Store, absent, stored_digest
+from harmonia_artifacts.store import Arrival, Artifact, Kept, Spool, Store, absent
 from harmonia_chassis.access import current_grant
-from harmonia_chassis.errors import InvalidInput, Reason
+from harmonia_chassis.errors import InvalidInput, Overloaded, Reason
 from harmonia_chassis.identity import Grant
 from harmonia_chassis.testing import Failpoint, never, reach
+
+log = structlog.get_logger()
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,8 +39,18 @@ _BATCH_CHUNKS = 4
 
 
 class StoreServicer(rpc.StoreServiceServicer):
-    def __init__(self, store: Store, *, failpoint: Failpoint = never) -> None:
+    def __init__(
+        self,
+        store: Store,
+        read_reach: Callable[[], Awaitable[Reach]],
+        *,
+        grace: timedelta = GRACE,
+        failpoint: Failpoint = never,
+    ) -> None:
         self._store = store
+        self._read_reach = read_reach
+        self._grace = grace
+        self._collecting = asyncio.Lock()
         self._failpoint = failpoint
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
 
@@ -86,6 +102,25 @@ class StoreServicer(rpc.StoreServiceServicer):
         next_page_token = page[size - 1].sha256 if len(page) > size else ""
         return pb.ListResponse(objects=map(wire.artifact_to_proto, page[:size]), next_page_token=next_page_token)
 
+    async def Collect(
+        self, request: pb.CollectRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.CollectResponse]:
+        if self._collecting.locked():
+            raise Overloaded(
+                "a round of collection is under way", reason=Reason.NO_FREE_SLOT, retry_after=timedelta(minutes=1)
+            )
+        async with self._collecting:
+            reach = await self._read_reach()
+            summary = pb.CollectResponse.Summary(records=reach.records)
+            garbage = collected(self._store, reach, dry_run=request.dry_run, grace=self._grace)
+            async with aclosing(self._batches(garbage)) as batches:
+                async for batch in batches:
+                    for each in batch:
+                        wire.add_up(summary, each)
+                        yield pb.CollectResponse(garbage=wire.garbage_to_proto(each))
+            log.info("garbage collected", dry_run=request.dry_run, **wire.summary_fields(summary))
+            yield pb.CollectResponse(summary=summary)
+
     async def _receive(self, requests: AsyncIterator[pb.PutRequest], spool: Spool, limit_bytes: int) -> None:
         batch: list[bytes] = []
         received_bytes = 0
@@ -107,8 +142,8 @@ class StoreServicer(rpc.StoreServiceServicer):
             raise absent(sha256)
         return artifact
 
-    async def _batches(self, chunks: Iterator[bytes]) -> AsyncGenerator[list[bytes], None]:
-        while batch := await self._run(_taken, chunks, _BATCH_CHUNKS):
+    async def _batches(self, found: Iterator[T]) -> AsyncGenerator[list[T], None]:
+        while batch := await self._run(_taken, found, _BATCH_CHUNKS):
             yield batch
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -121,8 +156,8 @@ class StoreServicer(rpc.StoreServiceServicer):
             raise
 
 
-def _taken(chunks: Iterator[bytes], count: int) -> list[bytes]:
-    return list(islice(chunks, count))
+def _taken(found: Iterator[T], count: int) -> list[T]:
+    return list(islice(found, count))
 
 
 def _owned(artifacts: Iterator[Artifact], owner: str, count: int) -> list[Artifact]:

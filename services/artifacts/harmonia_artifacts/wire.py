@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from harmonia.store.v1 import store_pb2 as pb
 from harmonia.type.v1 import type_pb2
+from harmonia_artifacts.garbage import Fate, Garbage
 from harmonia_artifacts.media import allowed_type
-from harmonia_artifacts.store import CHUNK_BYTES, Artifact, Kept, Link, is_digest
+from harmonia_artifacts.store import CHUNK_BYTES, Artifact, Kept, Link, Stray, is_digest, object_key
 from harmonia_chassis.errors import InvalidInput, Reason
 
 UPLOAD_BYTES = 200 << 20
@@ -22,6 +23,11 @@ _KEPT = {
     pb.StorageClass.CHECKPOINT: Kept.CHECKPOINT,
     pb.StorageClass.PREVIEW: Kept.PREVIEW,
     pb.StorageClass.UPLOAD: Kept.UPLOAD,
+}
+_FATES = {
+    Fate.FOUND: pb.Garbage.FOUND,
+    Fate.CONDEMNED: pb.Garbage.CONDEMNED,
+    Fate.REMOVED: pb.Garbage.REMOVED,
 }
 _CLASS = {kept: number for number, kept in _KEPT.items()}
 
@@ -99,3 +105,33 @@ def link_to_proto(link: Link) -> pb.LinkResponse:
     response = pb.LinkResponse(url=link.url)
     response.expire_time.FromDatetime(link.expires)
     return response
+
+
+def garbage_to_proto(garbage: Garbage) -> pb.Garbage:
+    found, fate = garbage.what, _FATES[garbage.fate]
+    if isinstance(found, Stray):
+        message = pb.Garbage(tenant=found.tenant, key=found.key, size_bytes=found.size_bytes, fate=fate)
+        message.refresh_time.FromDatetime(found.modified)
+        return message
+    message = pb.Garbage(
+        tenant=found.tenant,
+        sha256=found.sha256,
+        key=object_key(found.tenant, found.sha256),
+        size_bytes=found.size_bytes,
+        storage_class=_CLASS[found.kept],
+        fate=fate,
+    )
+    message.refresh_time.FromDatetime(found.refreshed)
+    return message
+
+
+def add_up(summary: pb.CollectResponse.Summary, garbage: Garbage) -> None:
+    if garbage.fate is Fate.CONDEMNED:
+        summary.condemned += 1
+    if garbage.fate is Fate.REMOVED:
+        summary.removed += 1
+        summary.removed_bytes += garbage.what.size_bytes
+
+
+def summary_fields(summary: pb.CollectResponse.Summary) -> dict[str, int]:
+    return {field.name: getattr(summary, field.name) for field in summary.DESCRIPTOR.fields}

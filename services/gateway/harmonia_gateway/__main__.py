@@ -18,6 +18,7 @@ from harmonia_gateway.audio_servicer import AudioServicer
 from harmonia_gateway.capabilities import Capabilities
 from harmonia_gateway.capability_servicer import CapabilityServicer
 from harmonia_gateway.chance import real_chance
+from harmonia_gateway.collector import Collector
 from harmonia_gateway.hub import Hub
 from harmonia_gateway.intake import Intake
 from harmonia_gateway.lyrics_servicer import LyricsServicer
@@ -58,12 +59,14 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         jobs=jobs, intake=intake, projection=projection, hub=hub, capabilities=capabilities, quotas=quotas
     )
     node.serve(song_pb2_grpc.add_SongServiceServicer_to_server, songs, public=True)
-    _serve_call_doors(node, signer, capabilities, quotas)
+    collector = Collector(jobs, node.channel("artifacts"), every=settings.collect)
+    _serve_call_doors(node, signer, capabilities, quotas, collector)
     sweeper = Sweeper(jobs, projection, metrics=node.metrics, lease=settings.lease, every=settings.sweep)
     node.background("projection", projection.run)
     node.background("hub", hub.run)
     node.background("sweeper", sweeper.run)
     node.background("capabilities", capabilities.run)
+    node.background("collector", collector.run)
 
 
 async def _open_public_door(node: Node[Settings], entities: Entities) -> None:
@@ -84,7 +87,9 @@ def _quotas(settings: Settings, jobs: JobStream, projection: Projection) -> Quot
     )
 
 
-def _serve_call_doors(node: Node[Settings], signer: TokenSigner, capabilities: Capabilities, quotas: Quotas) -> None:
+def _serve_call_doors(
+    node: Node[Settings], signer: TokenSigner, capabilities: Capabilities, quotas: Quotas, collector: Collector
+) -> None:
     """What is answered at once, by other services."""
     artifacts = node.channel("artifacts")
     node.serve(
@@ -102,7 +107,7 @@ def _serve_call_doors(node: Node[Settings], signer: TokenSigner, capabilities: C
     node.serve(lyrics_pb2_grpc.add_LyricsServiceServicer_to_server, lyrics, public=True)
     audio = AudioServicer(mastering=node.channel("mastering"), artifacts=artifacts, signer=signer, quotas=quotas)
     node.serve(audio_pb2_grpc.add_AudioServiceServicer_to_server, audio, public=True)
-    files = ArtifactServicer(artifacts=artifacts, signer=signer, quotas=quotas)
+    files = ArtifactServicer(artifacts=artifacts, signer=signer, quotas=quotas, collector=collector)
     node.serve(artifact_pb2_grpc.add_ArtifactServiceServicer_to_server, files, public=True)
 
 

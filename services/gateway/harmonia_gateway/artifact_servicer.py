@@ -5,6 +5,7 @@ Bytes pass through chunk by chunk: gRPC's flow control holds back whichever side
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import grpc
 
@@ -15,6 +16,7 @@ from harmonia_chassis.access import GRANT, current_principal
 from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_chassis.identity import TokenSigner
 from harmonia_gateway import limits, rules
+from harmonia_gateway.collector import Collector
 from harmonia_gateway.grants import call_grant
 from harmonia_gateway.names import artifact_digest
 from harmonia_gateway.quotas import Quotas
@@ -27,7 +29,10 @@ _LONGEST_S = 600.0
 
 
 class ArtifactServicer(rpc.ArtifactServiceServicer):
-    def __init__(self, *, artifacts: grpc.aio.Channel, signer: TokenSigner, quotas: Quotas) -> None:
+    def __init__(
+        self, *, artifacts: grpc.aio.Channel, signer: TokenSigner, quotas: Quotas, collector: Collector
+    ) -> None:
+        self._collector = collector
         self._store = store_pb2_grpc.StoreServiceStub(artifacts)
         self._signer = signer
         self._quotas = quotas
@@ -93,6 +98,14 @@ class ArtifactServicer(rpc.ArtifactServiceServicer):
         verify = store_pb2.VerifyRequest(sha256=artifact_digest(request.name))
         answer = await self._store.Verify(verify, metadata=self._admitted(), timeout=_LONGEST_S)
         return pb.VerifyArtifactResponse(intact=answer.intact, sha256=answer.stored_sha256)
+
+    async def CollectGarbage(
+        self, request: pb.CollectGarbageRequest, _context: object
+    ) -> AsyncIterator[pb.CollectGarbageResponse]:
+        rules.refuse_unknown_fields(request)
+        async with aclosing(self._collector.collect(dry_run=request.validate_only)) as parts:
+            async for part in parts:
+                yield _garbage(part)
 
     async def _stat(self, sha256: str, metadata: tuple[tuple[str, str], ...]) -> pb.Artifact:
         answer = await self._store.Stat(store_pb2.StatRequest(sha256=sha256), metadata=metadata)
@@ -179,4 +192,30 @@ def _artifact(found: store_pb2.Object) -> pb.Artifact:
         media_type=found.ref.media_type,
         size_bytes=found.ref.size_bytes,
         create_time=found.create_time,
+    )
+
+
+def _garbage(part: store_pb2.CollectResponse) -> pb.CollectGarbageResponse:
+    if part.HasField("summary"):
+        summed = part.summary
+        return pb.CollectGarbageResponse(
+            summary=pb.CollectGarbageResponse.Summary(
+                records=summed.records,
+                condemned=summed.condemned,
+                removed=summed.removed,
+                removed_bytes=summed.removed_bytes,
+            )
+        )
+    found = part.garbage
+    kept = store_pb2.StorageClass.Class.Name(found.storage_class).lower() if found.storage_class else ""
+    return pb.CollectGarbageResponse(
+        garbage=pb.Garbage(
+            tenant=found.tenant,
+            sha256=found.sha256,
+            key=found.key,
+            size_bytes=found.size_bytes,
+            storage_class=kept,
+            refresh_time=found.refresh_time,
+            fate=pb.Garbage.Fate.Value(store_pb2.Garbage.Fate.Name(found.fate)),
+        )
     )

@@ -23,6 +23,7 @@ class Settings(ServiceSettings):
     store_bytes: int = Field(default=1 << 30, gt=0, description="most the job stream may hold")
     store_replicas: int = Field(default=1, ge=1, le=5, description="copies of each stream: 3 in production")
     sweep: Seconds = Field(default=timedelta(seconds=10), description="how often lost and expired songs are looked for")
+    collect: Seconds = Field(default=timedelta(hours=1), description="how often files that no song needs are removed")
     tenant_unfinished: int = Field(
         default=20, ge=1, description="unfinished songs of a tenant; ten times as many in the background lanes"
     )

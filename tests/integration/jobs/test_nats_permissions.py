@@ -20,7 +20,7 @@ from tests.real_nats import RealNats
 Connect = Callable[[str], Awaitable[JobStream]]
 NewJob = Callable[..., job_pb2.Job]
 WORKERS = tuple(lanes.SERVES)
-OUTSIDERS = (*WORKERS, "observer")
+OUTSIDERS = (*WORKERS, "artifacts", "observer")
 TOKENS = {"*": "x", ">": "x"}
 
 
@@ -63,8 +63,8 @@ async def let_through(jobs: JobStream, subjects: Iterable[str]) -> list[str]:
     return [subject for subject in subjects if not await refused(jobs, jobs.connection.nc.publish, subject)]
 
 
-@pytest.mark.parametrize("service", WORKERS)
-async def test_a_worker_is_refused_what_others_may_say(service: str, connect: Connect, gateway: JobStream) -> None:
+@pytest.mark.parametrize("service", (*WORKERS, "artifacts"))
+async def test_a_service_is_refused_what_others_may_say(service: str, connect: Connect, gateway: JobStream) -> None:
     jobs = await connect(service)
     own = said_by(service)
     others = set().union(*(said_by(other) for other in OUTSIDERS if other != service)) - own
@@ -106,7 +106,7 @@ async def test_no_service_hears_what_is_not_for_it(service: str, connect: Connec
     ("service", "reply"),
     list(
         product(
-            WORKERS,
+            (*WORKERS, "artifacts"),
             [
                 "$JS.API.STREAM.DELETE.HM_JOBS",
                 "$JS.API.STREAM.PURGE.HM_JOBS",
@@ -131,11 +131,7 @@ async def test_a_reply_subject_is_no_way_around(
     if reply.startswith("_INBOX"):
         await gateway.connection.nc.subscribe(reply, cb=hear)
     jobs = await connect(service)
-    lane = lanes.SERVES[service][0]
-    for subject in (
-        f"{lanes.IMPORTED_API}.CONSUMER.MSG.NEXT.{lanes.JOBS}.{lane}",
-        f"{lanes.IMPORTED_API}.STREAM.MSG.GET.{lanes.JOBS}",
-    ):
+    for subject in sorted(name for name in said_by(service) if name.startswith(lanes.IMPORTED_API)):
         await jobs.connection.nc.publish(subject, b"", reply=reply)
         await jobs.connection.nc.publish(subject, b'{"last_by_subj": "hm.v1.job.>"}', reply=reply)
     await jobs.connection.nc.flush()

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -312,3 +313,142 @@ class VerifyArtifactResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyArtifactResponse: _TypeAlias = VerifyArtifactResponse  # noqa: Y015
+
+@_typing.final
+class CollectGarbageRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Only says what would be done."""
+    def __init__(
+        self,
+        *,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectGarbageRequest: _TypeAlias = CollectGarbageRequest  # noqa: Y015
+
+@_typing.final
+class CollectGarbageResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Summary(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        RECORDS_FIELD_NUMBER: _builtins.int
+        CONDEMNED_FIELD_NUMBER: _builtins.int
+        REMOVED_FIELD_NUMBER: _builtins.int
+        REMOVED_BYTES_FIELD_NUMBER: _builtins.int
+        records: _builtins.int
+        """Records of songs that were read."""
+        condemned: _builtins.int
+        removed: _builtins.int
+        removed_bytes: _builtins.int
+        def __init__(
+            self,
+            *,
+            records: _builtins.int = ...,
+            condemned: _builtins.int = ...,
+            removed: _builtins.int = ...,
+            removed_bytes: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["condemned", b"condemned", "records", b"records", "removed", b"removed", "removed_bytes", b"removed_bytes"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    GARBAGE_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def garbage(self) -> Global___Garbage: ...
+    @_builtins.property
+    def summary(self) -> Global___CollectGarbageResponse.Summary: ...
+    def __init__(
+        self,
+        *,
+        garbage: Global___Garbage | None = ...,
+        summary: Global___CollectGarbageResponse.Summary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["garbage", b"garbage", "part", b"part", "summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["garbage", b"garbage", "part", b"part", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["garbage", "summary"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___CollectGarbageResponse: _TypeAlias = CollectGarbageResponse  # noqa: Y015
+
+@_typing.final
+class Garbage(_message.Message):
+    """What no song refers to and what is older than its class allows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Fate:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _FateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Garbage._Fate.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        UNSPECIFIED: Garbage._Fate.ValueType  # 0
+        FOUND: Garbage._Fate.ValueType  # 1
+        """Found, and left alone."""
+        CONDEMNED: Garbage._Fate.ValueType  # 2
+        """A later round removes it, unless somebody asks for it or sends it again before."""
+        REMOVED: Garbage._Fate.ValueType  # 3
+
+    class Fate(_Fate, metaclass=_FateEnumTypeWrapper): ...
+    UNSPECIFIED: Garbage.Fate.ValueType  # 0
+    FOUND: Garbage.Fate.ValueType  # 1
+    """Found, and left alone."""
+    CONDEMNED: Garbage.Fate.ValueType  # 2
+    """A later round removes it, unless somebody asks for it or sends it again before."""
+    REMOVED: Garbage.Fate.ValueType  # 3
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    STORAGE_CLASS_FIELD_NUMBER: _builtins.int
+    REFRESH_TIME_FIELD_NUMBER: _builtins.int
+    FATE_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    sha256: _builtins.str
+    """Empty where a crash left what is no file of anybody's."""
+    key: _builtins.str
+    """Where it lies in the store."""
+    size_bytes: _builtins.int
+    storage_class: _builtins.str
+    """"output", "upload", "checkpoint", "preview", or empty"""
+    fate: Global___Garbage.Fate.ValueType
+    @_builtins.property
+    def refresh_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last sent or made."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        key: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        storage_class: _builtins.str = ...,
+        refresh_time: _timestamp_pb2.Timestamp | None = ...,
+        fate: Global___Garbage.Fate.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refresh_time", b"refresh_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fate", b"fate", "key", b"key", "refresh_time", b"refresh_time", "sha256", b"sha256", "size_bytes", b"size_bytes", "storage_class", b"storage_class", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Garbage: _TypeAlias = Garbage  # noqa: Y015

@@ -64,6 +64,11 @@ class ArtifactServiceStub:
                 request_serializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.VerifyArtifactRequest.SerializeToString,
                 response_deserializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.VerifyArtifactResponse.FromString,
                 _registered_method=True)
+        self.CollectGarbage = channel.unary_stream(
+                '/harmonia.artifact.v1.ArtifactService/CollectGarbage',
+                request_serializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.CollectGarbageRequest.SerializeToString,
+                response_deserializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.CollectGarbageResponse.FromString,
+                _registered_method=True)
 
 
 class ArtifactServiceServicer:
@@ -109,6 +114,14 @@ class ArtifactServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CollectGarbage(self, request, context):
+        """For operators: one round of garbage collection over all tenants, as it also happens every hour. Answers what may
+        go, as it is found; the last message sums up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ArtifactServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -141,6 +154,11 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
                     servicer.VerifyArtifact,
                     request_deserializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.VerifyArtifactRequest.FromString,
                     response_serializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.VerifyArtifactResponse.SerializeToString,
+            ),
+            'CollectGarbage': grpc.unary_stream_rpc_method_handler(
+                    servicer.CollectGarbage,
+                    request_deserializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.CollectGarbageRequest.FromString,
+                    response_serializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.CollectGarbageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -305,6 +323,33 @@ class ArtifactService:
             '/harmonia.artifact.v1.ArtifactService/VerifyArtifact',
             harmonia_dot_artifact_dot_v1_dot_artifact__pb2.VerifyArtifactRequest.SerializeToString,
             harmonia_dot_artifact_dot_v1_dot_artifact__pb2.VerifyArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectGarbage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/harmonia.artifact.v1.ArtifactService/CollectGarbage',
+            harmonia_dot_artifact_dot_v1_dot_artifact__pb2.CollectGarbageRequest.SerializeToString,
+            harmonia_dot_artifact_dot_v1_dot_artifact__pb2.CollectGarbageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class ArtifactServiceStub:
     ListArtifacts: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.ListArtifactsRequest, _artifact_pb2.ListArtifactsResponse]
     VerifyArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.VerifyArtifactRequest, _artifact_pb2.VerifyArtifactResponse]
     """Reads the stored bytes again and compares their digest with the name."""
+    CollectGarbage: _grpc.UnaryStreamMultiCallable[_artifact_pb2.CollectGarbageRequest, _artifact_pb2.CollectGarbageResponse]
+    """For operators: one round of garbage collection over all tenants, as it also happens every hour. Answers what may
+    go, as it is found; the last message sums up.
+    """
 
 @_typing.type_check_only
 class ArtifactServiceAsyncStub(ArtifactServiceStub):
@@ -55,6 +59,10 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     ListArtifacts: _aio.UnaryUnaryMultiCallable[_artifact_pb2.ListArtifactsRequest, _artifact_pb2.ListArtifactsResponse]  # type: ignore[assignment]
     VerifyArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.VerifyArtifactRequest, _artifact_pb2.VerifyArtifactResponse]  # type: ignore[assignment]
     """Reads the stored bytes again and compares their digest with the name."""
+    CollectGarbage: _aio.UnaryStreamMultiCallable[_artifact_pb2.CollectGarbageRequest, _artifact_pb2.CollectGarbageResponse]  # type: ignore[assignment]
+    """For operators: one round of garbage collection over all tenants, as it also happens every hour. Answers what may
+    go, as it is found; the last message sums up.
+    """
 
 class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -102,5 +110,15 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_pb2.VerifyArtifactResponse, _abc.Awaitable[_artifact_pb2.VerifyArtifactResponse]]:
         """Reads the stored bytes again and compares their digest with the name."""
+
+    @_abc_1.abstractmethod
+    def CollectGarbage(
+        self,
+        request: _artifact_pb2.CollectGarbageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_artifact_pb2.CollectGarbageResponse], _abc.AsyncIterator[_artifact_pb2.CollectGarbageResponse]]:
+        """For operators: one round of garbage collection over all tenants, as it also happens every hour. Answers what may
+        go, as it is found; the last message sums up.
+        """
 
 def add_ArtifactServiceServicer_to_server(servicer: ArtifactServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -388,3 +388,141 @@ class ListResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListResponse: _TypeAlias = ListResponse  # noqa: Y015
+
+@_typing.final
+class CollectRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    dry_run: _builtins.bool
+    """Only says what would be done."""
+    def __init__(
+        self,
+        *,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectRequest: _TypeAlias = CollectRequest  # noqa: Y015
+
+@_typing.final
+class CollectResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Summary(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        RECORDS_FIELD_NUMBER: _builtins.int
+        CONDEMNED_FIELD_NUMBER: _builtins.int
+        REMOVED_FIELD_NUMBER: _builtins.int
+        REMOVED_BYTES_FIELD_NUMBER: _builtins.int
+        records: _builtins.int
+        """Records of jobs that were read."""
+        condemned: _builtins.int
+        removed: _builtins.int
+        removed_bytes: _builtins.int
+        def __init__(
+            self,
+            *,
+            records: _builtins.int = ...,
+            condemned: _builtins.int = ...,
+            removed: _builtins.int = ...,
+            removed_bytes: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["condemned", b"condemned", "records", b"records", "removed", b"removed", "removed_bytes", b"removed_bytes"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    GARBAGE_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def garbage(self) -> Global___Garbage: ...
+    @_builtins.property
+    def summary(self) -> Global___CollectResponse.Summary: ...
+    def __init__(
+        self,
+        *,
+        garbage: Global___Garbage | None = ...,
+        summary: Global___CollectResponse.Summary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["garbage", b"garbage", "part", b"part", "summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["garbage", b"garbage", "part", b"part", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["garbage", "summary"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___CollectResponse: _TypeAlias = CollectResponse  # noqa: Y015
+
+@_typing.final
+class Garbage(_message.Message):
+    """What no record refers to and what is older than its class allows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Fate:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _FateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Garbage._Fate.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        UNSPECIFIED: Garbage._Fate.ValueType  # 0
+        FOUND: Garbage._Fate.ValueType  # 1
+        """Found, and left alone: a dry run."""
+        CONDEMNED: Garbage._Fate.ValueType  # 2
+        """A later round removes it, unless somebody asks for it or puts it again before."""
+        REMOVED: Garbage._Fate.ValueType  # 3
+
+    class Fate(_Fate, metaclass=_FateEnumTypeWrapper): ...
+    UNSPECIFIED: Garbage.Fate.ValueType  # 0
+    FOUND: Garbage.Fate.ValueType  # 1
+    """Found, and left alone: a dry run."""
+    CONDEMNED: Garbage.Fate.ValueType  # 2
+    """A later round removes it, unless somebody asks for it or puts it again before."""
+    REMOVED: Garbage.Fate.ValueType  # 3
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    STORAGE_CLASS_FIELD_NUMBER: _builtins.int
+    REFRESH_TIME_FIELD_NUMBER: _builtins.int
+    FATE_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    sha256: _builtins.str
+    """SHA-256 of an object; empty where a crash left what is none."""
+    key: _builtins.str
+    """Where it lies in the store."""
+    size_bytes: _builtins.int
+    storage_class: Global___StorageClass.Class.ValueType
+    fate: Global___Garbage.Fate.ValueType
+    @_builtins.property
+    def refresh_time(self) -> _timestamp_pb2.Timestamp:
+        """The newest Put."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        key: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        storage_class: Global___StorageClass.Class.ValueType = ...,
+        refresh_time: _timestamp_pb2.Timestamp | None = ...,
+        fate: Global___Garbage.Fate.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refresh_time", b"refresh_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fate", b"fate", "key", b"key", "refresh_time", b"refresh_time", "sha256", b"sha256", "size_bytes", b"size_bytes", "storage_class", b"storage_class", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Garbage: _TypeAlias = Garbage  # noqa: Y015

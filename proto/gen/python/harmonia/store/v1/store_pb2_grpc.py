@@ -65,6 +65,11 @@ class StoreServiceStub:
                 request_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.ListRequest.SerializeToString,
                 response_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.ListResponse.FromString,
                 _registered_method=True)
+        self.Collect = channel.unary_stream(
+                '/harmonia.store.v1.StoreService/Collect',
+                request_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.CollectRequest.SerializeToString,
+                response_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.CollectResponse.FromString,
+                _registered_method=True)
 
 
 class StoreServiceServicer:
@@ -108,6 +113,14 @@ class StoreServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Collect(self, request, context):
+        """One round of garbage collection over all tenants, by the records that the consumer "gc" of HM_JOBS brings: the
+        gateway declares it anew before it calls. What may go, as it is found; the last message sums up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StoreServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -140,6 +153,11 @@ def add_StoreServiceServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.ListRequest.FromString,
                     response_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.ListResponse.SerializeToString,
+            ),
+            'Collect': grpc.unary_stream_rpc_method_handler(
+                    servicer.Collect,
+                    request_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.CollectRequest.FromString,
+                    response_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.CollectResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -305,6 +323,33 @@ class StoreService:
             '/harmonia.store.v1.StoreService/List',
             harmonia_dot_store_dot_v1_dot_store__pb2.ListRequest.SerializeToString,
             harmonia_dot_store_dot_v1_dot_store__pb2.ListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Collect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/harmonia.store.v1.StoreService/Collect',
+            harmonia_dot_store_dot_v1_dot_store__pb2.CollectRequest.SerializeToString,
+            harmonia_dot_store_dot_v1_dot_store__pb2.CollectResponse.FromString,
             options,
             channel_credentials,
             insecure,

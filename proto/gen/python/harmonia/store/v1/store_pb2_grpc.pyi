@@ -40,6 +40,10 @@ class StoreServiceStub:
     Verify: _grpc.UnaryUnaryMultiCallable[_store_pb2.VerifyRequest, _store_pb2.VerifyResponse]
     Link: _grpc.UnaryUnaryMultiCallable[_store_pb2.LinkRequest, _store_pb2.LinkResponse]
     List: _grpc.UnaryUnaryMultiCallable[_store_pb2.ListRequest, _store_pb2.ListResponse]
+    Collect: _grpc.UnaryStreamMultiCallable[_store_pb2.CollectRequest, _store_pb2.CollectResponse]
+    """One round of garbage collection over all tenants, by the records that the consumer "gc" of HM_JOBS brings: the
+    gateway declares it anew before it calls. What may go, as it is found; the last message sums up.
+    """
 
 @_typing.type_check_only
 class StoreServiceAsyncStub(StoreServiceStub):
@@ -53,6 +57,10 @@ class StoreServiceAsyncStub(StoreServiceStub):
     Verify: _aio.UnaryUnaryMultiCallable[_store_pb2.VerifyRequest, _store_pb2.VerifyResponse]  # type: ignore[assignment]
     Link: _aio.UnaryUnaryMultiCallable[_store_pb2.LinkRequest, _store_pb2.LinkResponse]  # type: ignore[assignment]
     List: _aio.UnaryUnaryMultiCallable[_store_pb2.ListRequest, _store_pb2.ListResponse]  # type: ignore[assignment]
+    Collect: _aio.UnaryStreamMultiCallable[_store_pb2.CollectRequest, _store_pb2.CollectResponse]  # type: ignore[assignment]
+    """One round of garbage collection over all tenants, by the records that the consumer "gc" of HM_JOBS brings: the
+    gateway declares it anew before it calls. What may go, as it is found; the last message sums up.
+    """
 
 class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tenant and owner come from the grant that travels with every call."""
@@ -99,5 +107,15 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _store_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.ListResponse, _abc.Awaitable[_store_pb2.ListResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Collect(
+        self,
+        request: _store_pb2.CollectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_store_pb2.CollectResponse], _abc.AsyncIterator[_store_pb2.CollectResponse]]:
+        """One round of garbage collection over all tenants, by the records that the consumer "gc" of HM_JOBS brings: the
+        gateway declares it anew before it calls. What may go, as it is found; the last message sums up.
+        """
 
 def add_StoreServiceServicer_to_server(servicer: StoreServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
