@@ -33,6 +33,7 @@ class Preset(StrEnum):
     BROADCAST = "BROADCAST"
     LOUD = "LOUD"
     NONE = "NONE"
+    STREAMING_SAFE = "STREAMING_SAFE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Target:
 
 PRESETS: Mapping[Preset, Target] = {
     Preset.STREAMING: Target(-14.0, -1.0),
+    Preset.STREAMING_SAFE: Target(-14.0, -2.0),
     Preset.PODCAST: Target(-16.0, -1.0),
     Preset.BROADCAST: Target(-23.0, -1.0),
     Preset.LOUD: Target(-9.0, -1.0),

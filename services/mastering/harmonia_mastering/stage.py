@@ -26,7 +26,7 @@ from harmonia_chassis.worker import Work
 from harmonia_mastering import wire
 from harmonia_mastering.cover import cover_png
 from harmonia_mastering.decode import Recording, decode, read_own
-from harmonia_mastering.encode import MEDIA_TYPES, Format, Order
+from harmonia_mastering.encode import LOSSY, LOSSY_CHANNELS, MEDIA_TYPES, Format, Order
 from harmonia_mastering.encoders import Encoders
 from harmonia_mastering.key import Key, key
 from harmonia_mastering.loudness import decibels, integrated, measure
@@ -47,9 +47,8 @@ _LOSSY_TRIES = 4
 # Of the 0.2 LU that are promised. MP3 takes the top octave off cymbals, which is some of the loudness: 0.13 LU of a
 # techno track, and making up for that would cost a second encoding, a third of the whole stage.
 _LOSSY_TOLERANCE_LU = 0.15
-MP3_CHANNELS = 2
 # The slowest first: the others are done on another core meanwhile.
-_BY_DURATION = (Format.MP3, Format.FLAC, Format.WAV)
+_BY_DURATION = (Format.OPUS, Format.MP3, Format.OGG, Format.FLAC, Format.WAV16, Format.WAV, Format.WAV32F)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +150,11 @@ class _Take:
         await self._store.fetch(self._source.premaster, self._work.grant, file)
         premaster = await self._thread(read_own, file)
         channels = premaster.samples.shape[0]
-        if Format.MP3 in self._plan.formats and channels > MP3_CHANNELS:
-            message = f"MP3 has at most {MP3_CHANNELS} channels, not {channels}"
+        lossy = [one for one in self._plan.formats if one in LOSSY]
+        if lossy and channels > LOSSY_CHANNELS:
+            message = (
+                f"{' and '.join(lossy)} have at most {LOSSY_CHANNELS} channels, not {channels}: ask for wav or flac"
+            )
             raise InvalidInput(message, reason=Reason.NOT_SUPPORTED, field="formats")
         return premaster
 
@@ -183,10 +185,10 @@ class _Take:
         return mastered, sorted(kept, key=lambda file: self._place(file.file))
 
     async def _encoded(self, to: Format, recording: Recording, source: Path) -> pb.MasterResult.File:
-        order = Order(source, recording.rate_hz, to, self._plan.tags, source.with_name(f"master.{to}"))
+        order = Order(source, recording.rate_hz, to, self._plan.tags, source.with_name(to.file))
         with telemetry.span(telemetry.SPAN_ENCODE, attributes={telemetry.FORMAT: to}):
             self._cpu_s += await self._encoders.encode(order)
-            if to is Format.MP3:
+            if to in LOSSY:
                 await self._correct(order, recording)
         ref = await self._store.put(order.to, MEDIA_TYPES[to], self._work.grant)
         seconds = recording.samples.shape[1] / recording.rate_hz
@@ -194,7 +196,7 @@ class _Take:
 
     async def _correct(self, order: Order, recording: Recording) -> None:
         """Encodes again, peaks lowered and loudness lifted, until the decoded file is as the master is."""
-        again = replace(order, samples=order.samples.with_name("lower.npy"))
+        again = replace(order, samples=order.samples.with_name(f"lower-{order.format}.npy"))
         ceiling_dbtp = self._plan.target.ceiling_dbtp
         allowed_dbtp = min(ceiling_dbtp + _LOSSY_HEADROOM_DB, _LOSSY_HIGHEST_DBTP)
         gain_db = 0.0
@@ -224,7 +226,7 @@ class _Take:
         return pb.MasterResult.File(role="waveform", file="waveform.json", ref=ref)
 
     def _place(self, file: str) -> int:
-        return [*(f"master.{one}" for one in self._plan.formats), "cover.png", "waveform.json"].index(file)
+        return [*(one.file for one in self._plan.formats), "cover.png", "waveform.json"].index(file)
 
     def _warn_of_target(self, mastered: Mastered) -> None:
         if mastered.reached:

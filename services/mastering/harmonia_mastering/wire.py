@@ -16,10 +16,11 @@ from harmonia_mastering.encode import Format
 from harmonia_mastering.key import Key
 from harmonia_mastering.loudness import Loudness
 from harmonia_mastering.master import PRESETS, Preset, Target
-from harmonia_mastering.tags import Tags
+from harmonia_mastering.tags import SourceType, Tags
 from harmonia_mastering.tempo import Tempo
 
 ARTIST = "Harmonia"
+DEFAULT_FORMATS = (Format.WAV, Format.FLAC, Format.MP3)
 
 
 def request_from(job: job_pb2.Job) -> pb.MasterRequest:
@@ -37,7 +38,9 @@ def request_from(job: job_pb2.Job) -> pb.MasterRequest:
             key=brief.key,
             lyrics=_words(brief.lyrics),
             comment=digest(brief, job.resolved, composed.engine_version),
+            digital_source_type=_source_type(composed),
         ),
+        origin=_origin(job, composed),
     )
     for take, made in enumerate(composed.takes, start=1):
         request.sources.add(take=take, seed=made.seed, premaster=made.premaster)
@@ -58,6 +61,20 @@ def digest(brief: brief_pb2.Brief, resolved: spec_pb2.SongSpec, engine_version: 
     )
     parts = (brief.SerializeToString(deterministic=True), sound.SerializeToString(deterministic=True))
     return hashlib.sha256(b"".join((*parts, engine_version.encode()))).hexdigest()
+
+
+def _source_type(composed: composer_pb2.ComposeResult) -> SourceType:
+    return SourceType.TRAINED if composed.model_digest else SourceType.ALGORITHMIC
+
+
+def _origin(job: job_pb2.Job, composed: composer_pb2.ComposeResult) -> pb.MasterRequest.Origin:
+    return pb.MasterRequest.Origin(
+        engine=composed.engine,
+        engine_version=composed.engine_version,
+        model_digest=composed.model_digest,
+        licence=composed.licence,
+        stages=[stage.name for stage in job.stages if stage.name != "master"],
+    )
 
 
 def _written(job: job_pb2.Job) -> lyricist_pb2.WriteResult:
@@ -83,13 +100,13 @@ def target_from_proto(mastering: spec_pb2.Mastering) -> Target:
 
 
 def formats_from_proto(formats: Sequence[str]) -> list[Format]:
-    """Without repetition; all of them when none is named."""
+    """Without repetition; wav, flac and mp3 when none is named."""
     known = {one.value for one in Format}
     for name in formats:
         if name not in known:
             message = f'"{name}" is no format of this release: allowed are {", ".join(Format)}'
             raise InvalidInput(message, reason=Reason.UNKNOWN_VALUE, field="formats")
-    return [Format(name) for name in dict.fromkeys(formats)] or list(Format)
+    return [Format(name) for name in dict.fromkeys(formats)] or list(DEFAULT_FORMATS)
 
 
 def tags_from_proto(tags: pb.Tags) -> Tags:
@@ -101,6 +118,7 @@ def tags_from_proto(tags: pb.Tags) -> Tags:
         key=tags.key,
         lyrics=tags.lyrics,
         comment=tags.comment,
+        source_type=SourceType(tags.digital_source_type),
     )
 
 
