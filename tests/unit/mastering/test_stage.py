@@ -242,7 +242,7 @@ async def test_lossy_peaks_are_lowered_where_the_ceiling_leaves_no_room(encoders
     result = (await MasterStage(store, encoders).perform(request, work())).master
     files = bodies(store, result.takes[0])
 
-    assert not result.warnings
+    assert [line for line in result.warnings if "peaks above" in line] == []
     assert -0.5 < outside(files["master.flac"])[1] <= 0.05
     assert outside(files["master.mp3"])[1] <= -0.25
 
@@ -305,7 +305,9 @@ async def test_analysis_of_an_upload_reads_what_is_in_it(encoders: Encoders) -> 
     store = FolderStore()
     out = BytesIO()
     soundfile.write(out, groove(20, bpm=96)[:, ::2].T, RATE_HZ // 2, format="OGG")
-    reading = await MasterStage(store, encoders).analyze(await store.put(out.getvalue(), "audio/ogg", "g"), "g")
+    reading = await MasterStage(store, encoders).analyze(
+        pb.AnalyzeRequest(source=await store.put(out.getvalue(), "audio/ogg", "g")), "g"
+    )
 
     assert (reading.sample_rate_hz, reading.channels) == (24_000, 2)
     assert reading.duration_seconds == pytest.approx(20, abs=0.01)
