@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 CALL_S = 20.0
 ANALYZE_S = 120.0
+MASTER_S = 300.0
 SILENCE_S = 40.0  # a heartbeat comes every 15 s
 PAGE_SIZE = 200
 
@@ -172,11 +173,31 @@ class AsyncClient:
         await transfer.download(self._artifacts, artifact, to)
         return to
 
-    async def analyze(self, path: Path) -> audio_pb2.AnalyzeResponse:
-        """Uploads the recording and measures it."""
+    async def analyze(self, path: Path, *, picture: bool = False) -> audio_pb2.AnalyzeResponse:
+        """Uploads the recording and measures it; with picture, names a PNG to download within 24 h."""
         uploaded = await self.upload(path)
+        request = audio_pb2.AnalyzeRequest(artifact=uploaded.name, picture=picture)
         with rpc_errors():
-            return await self._audio.Analyze(audio_pb2.AnalyzeRequest(artifact=uploaded.name), timeout=ANALYZE_S)
+            return await self._audio.Analyze(request, timeout=ANALYZE_S)
+
+    async def master(
+        self, path: Path, wanted: audio_pb2.MasterRequest | None = None
+    ) -> AsyncGenerator[audio_pb2.MasterResponse, None]:
+        """Uploads the recording and masters it: progress as it comes, then the result, whose files may be downloaded.
+
+        wanted: all but the artifact.
+        """
+        uploaded = await self.upload(path)
+        request = audio_pb2.MasterRequest()
+        request.CopyFrom(wanted or request)
+        request.artifact = uploaded.name
+        call = self._audio.Master(request, timeout=MASTER_S)
+        try:
+            with rpc_errors():
+                async for event in call:
+                    yield event
+        finally:
+            call.cancel()
 
     async def understand(self, prompt: str, *, spec: SongSpec | None = None) -> lyrics_pb2.ReadPromptResponse:
         """What a prompt would be taken to mean. Fields that are set in `spec` win over it."""
@@ -320,9 +341,16 @@ class Client:
         """artifact: "artifacts/{sha256}". The file appears whole, its digest checked, or not at all."""
         return self.run(self._client.download(artifact, to))
 
-    def analyze(self, path: Path) -> audio_pb2.AnalyzeResponse:
-        """Uploads the recording and measures it."""
-        return self.run(self._client.analyze(path))
+    def analyze(self, path: Path, *, picture: bool = False) -> audio_pb2.AnalyzeResponse:
+        """Uploads the recording and measures it; with picture, names a PNG to download within 24 h."""
+        return self.run(self._client.analyze(path, picture=picture))
+
+    def master(self, path: Path, wanted: audio_pb2.MasterRequest | None = None) -> Iterator[audio_pb2.MasterResponse]:
+        """Uploads the recording and masters it: progress as it comes, then the result, whose files may be downloaded.
+
+        wanted: all but the artifact.
+        """
+        return self.iterate(self._client.master(path, wanted))
 
     def understand(self, prompt: str, *, spec: SongSpec | None = None) -> lyrics_pb2.ReadPromptResponse:
         """What a prompt would be taken to mean. Fields that are set in `spec` win over it."""

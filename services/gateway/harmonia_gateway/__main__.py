@@ -105,7 +105,13 @@ def _serve_call_doors(
         quotas=quotas,
     )
     node.serve(lyrics_pb2_grpc.add_LyricsServiceServicer_to_server, lyrics, public=True)
-    audio = AudioServicer(mastering=node.channel("mastering"), artifacts=artifacts, signer=signer, quotas=quotas)
+    audio = AudioServicer(
+        mastering=node.channel("mastering"),
+        artifacts=artifacts,
+        capabilities=capabilities,
+        signer=signer,
+        quotas=quotas,
+    )
     node.serve(audio_pb2_grpc.add_AudioServiceServicer_to_server, audio, public=True)
     files = ArtifactServicer(artifacts=artifacts, signer=signer, quotas=quotas, collector=collector)
     node.serve(artifact_pb2_grpc.add_ArtifactServiceServicer_to_server, files, public=True)

@@ -21,7 +21,7 @@ from harmonia.type.v1 import type_pb2
 from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_gateway import limits
 
-FORMATS = ("wav", "flac", "mp3", "opus", "ogg")
+FORMATS = ("wav", "wav16", "wav32f", "flac", "mp3", "opus", "ogg")
 TIME_SIGNATURES = ("4/4", "3/4", "2/4", "6/8", "12/8", "5/4", "7/8")
 MODES = ("major", "minor", "dorian", "phrygian", "lydian", "mixolydian", "locrian")
 
@@ -250,7 +250,7 @@ RULES: Mapping[str, Rule | Planned] = {
     "mastering.preset": choice,
     "mastering.target_lufs": number(-30, -8, "LUFS"),
     "mastering.ceiling_dbtp": number(-9, 0, "dBTP"),
-    "mastering.intensity": Planned("choose a preset or a target_lufs"),
+    "mastering.intensity": number(0, 1),
     "outputs.formats": one_of(FORMATS),
     "outputs.stems": anything,
     "outputs.midi": anything,

@@ -24,6 +24,7 @@ from harmonia_gateway.rules import Planned, Setting
 
 DEFAULT_FORMATS = ("wav", "flac", "mp3")
 DEFAULT_CEILING_DBTP = -1.0
+DEFAULT_INTENSITY = 0.5
 
 Spec = spec_pb2.SongSpec
 Lyrics = spec_pb2.LyricsSpec
@@ -186,7 +187,7 @@ def resolve(spec: Spec, capabilities: capability_pb2.Capabilities, *, draw_seed:
     resolved.seed = spec.seed if spec.HasField("seed") else draw_seed()
     resolved.variations = spec.variations if spec.HasField("variations") else 1
     _fix_length(resolved)
-    _fix_mastering(resolved.mastering, capabilities)
+    fix_mastering(resolved.mastering, capabilities)
     _fix_outputs(resolved.outputs, offer)
     return resolved
 
@@ -213,7 +214,7 @@ def _fix_length(resolved: Spec) -> None:
         resolved.duration_seconds = limits.DEFAULT_DURATION_S
 
 
-def _fix_mastering(mastering: spec_pb2.Mastering, capabilities: capability_pb2.Capabilities) -> None:
+def fix_mastering(mastering: spec_pb2.Mastering, capabilities: capability_pb2.Capabilities) -> None:
     mastering.preset = mastering.preset or Preset.STREAMING
     name = Preset.Name(mastering.preset).casefold()
     preset = next((p for p in capabilities.presets if p.name.casefold() == name), None)
@@ -221,6 +222,8 @@ def _fix_mastering(mastering: spec_pb2.Mastering, capabilities: capability_pb2.C
         mastering.target_lufs = preset.target_lufs
     if not mastering.HasField("ceiling_dbtp"):
         mastering.ceiling_dbtp = preset.ceiling_dbtp if preset else DEFAULT_CEILING_DBTP
+    if not mastering.HasField("intensity"):
+        mastering.intensity = 0.0 if mastering.preset == Preset.NONE else DEFAULT_INTENSITY
 
 
 def _fix_outputs(outputs: spec_pb2.Outputs, offer: Offer) -> None:
@@ -340,7 +343,15 @@ def palette(offer: Offer) -> job_pb2.Palette:
 # Measured on the arranger's songs: what reading a prompt costs, and mastering a second of audio.
 _WRITE_CPU_S = 0.1
 _MASTER_CPU_S_PER_S = 0.035
-_BYTES_PER_S = {"wav": 288_000, "flac": 170_000, "mp3": 40_000, "opus": 20_000, "ogg": 24_000}
+_BYTES_PER_S = {
+    "wav": 288_000,
+    "wav16": 192_000,
+    "wav32f": 384_000,
+    "flac": 170_000,
+    "mp3": 40_000,
+    "opus": 24_000,
+    "ogg": 29_000,
+}
 _STEM_BYTES_PER_S = 100_000
 
 

@@ -20,10 +20,14 @@ from numpy.typing import NDArray
 from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_mastering.layout import check_layout
 
+# As the public contract calls the recording.
+FIELD = "artifact"
 MAX_BYTES = 200 * 2**20
 MAX_SECONDS = 20 * 60
 _PATIENCE = timedelta(seconds=90)
 _CPU_S = 60
+# Of decoded sound: 20 minutes of six channels at 48 kHz. A small file may hold hours of silence on many channels.
+_MOST_SOUND_BYTES = 20 * 60 * 48_000 * 6 * 4
 # Decoded sound is written as it comes, not held: this is for Python, its libraries and a decoder's state.
 _MEMORY_BYTES = 2 * 2**30
 _BLOCK = 1 << 16
@@ -64,7 +68,7 @@ def read_own(source: Path) -> Recording:
     try:
         samples, rate_hz = soundfile.read(source, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
-        raise _unreadable(str(error)) from error
+        raise _unreadable(_why(error)) from error
     check_layout(samples.shape[1], rate_hz)
     return Recording(np.ascontiguousarray(samples.T), rate_hz)
 
@@ -90,7 +94,7 @@ async def _in_child(source: Path, raw: Path) -> _Layout:
         raise _unreadable("it brings the decoder down")
     answer = json.loads(said)
     if "reason" in answer:
-        raise InvalidInput(answer["message"], reason=Reason(answer["reason"]))
+        raise InvalidInput(answer["message"], reason=Reason(answer["reason"]), field=FIELD)
     return _Layout(**answer)
 
 
@@ -101,8 +105,14 @@ def _read(raw: Path, layout: _Layout) -> Recording:
     return Recording(np.ascontiguousarray(samples.T), layout.rate_hz)
 
 
+def _why(error: Exception) -> str:
+    """libsndfile's own words, without the path of a temporary file."""
+    words = getattr(error, "error_string", "") or "its data are damaged"
+    return str(words).rstrip(". ").casefold() if str(words).isascii() else "its data are damaged"
+
+
 def _unreadable(why: str) -> InvalidInput:
-    return InvalidInput(f"not audio that can be decoded: {why}", reason=Reason.AUDIO_UNREADABLE)
+    return InvalidInput(f"not audio that can be decoded: {why}", reason=Reason.AUDIO_UNREADABLE, field=FIELD)
 
 
 def _decode_to(source: Path, raw: Path) -> _Layout:
@@ -119,9 +129,12 @@ def _decode_to(source: Path, raw: Path) -> _Layout:
                 left -= len(block)
                 if left < 0:
                     raise InvalidInput(f"it is longer than {MAX_SECONDS // 60} minutes", reason=Reason.TOO_LARGE)
+                if out.tell() + block.nbytes > _MOST_SOUND_BYTES:
+                    message = f"it holds more than {_MOST_SOUND_BYTES >> 20} MiB of sound"
+                    raise InvalidInput(message, reason=Reason.TOO_LARGE)
                 out.write(block.tobytes())
     except soundfile.SoundFileError as error:
-        raise _unreadable(str(error)) from error
+        raise _unreadable(_why(error)) from error
     return layout
 
 

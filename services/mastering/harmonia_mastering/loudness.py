@@ -26,12 +26,13 @@ _WEIGHTS = {
 }
 
 # Hops of 10 ms: at 100 ms the momentary maximum misses Tech 3341 tests 13 and 14.
-_HOPS_PER_SECOND = 100
+HOPS_PER_SECOND = 100
 _MOMENTARY_HOPS = 40
 _SHORT_TERM_HOPS = 300
 # Gating blocks overlap by 75 % (BS.1770-4), short-term readings for the range come at 10 Hz (Tech 3342).
 _GATING_HOPS = 10
 _ABSOLUTE_GATE_LUFS = -70.0
+_NO_GAINS = np.empty(0, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,10 @@ class Loudness:
     max_short_term_lufs: float | None
 
 
-def measure(samples: Samples, rate_hz: int) -> Loudness:
+def measure(samples: Samples, rate_hz: int, *, peak: float | None = None) -> Loudness:
     """All readings of one recording.
 
-    samples: float32 [channels, n], C-contiguous, full scale ±1.
+    samples: float32 [channels, n], C-contiguous, full scale ±1. peak: the true peak, where it is known already.
     """
     energies = hop_energies(samples, rate_hz)
     momentary = _window_means(energies, _MOMENTARY_HOPS)
@@ -56,18 +57,23 @@ def measure(samples: Samples, rate_hz: int) -> Loudness:
     return Loudness(
         integrated_lufs=_integrated(momentary),
         range_lu=_range(short_term),
-        true_peak_dbtp=decibels(true_peak(samples)),
+        true_peak_dbtp=decibels(true_peak(samples) if peak is None else peak),
         max_momentary_lufs=_loudest(momentary),
         max_short_term_lufs=_loudest(short_term),
     )
 
 
-def integrated(samples: Samples, rate_hz: int) -> float | None:
+def integrated(samples: Samples, rate_hz: int, *, gains: Samples = _NO_GAINS) -> float | None:
     """Gated programme loudness in LUFS (BS.1770-4 §5).
 
-    samples: float32 [channels, n], C-contiguous, full scale ±1.
+    samples: float32 [channels, n], C-contiguous, full scale ±1. gains: what each is multiplied by first, float32 [n].
     """
-    return _integrated(_window_means(hop_energies(samples, rate_hz), _MOMENTARY_HOPS))
+    return integrated_of(hop_energies(samples, rate_hz, gains=gains))
+
+
+def integrated_of(energies: NDArray[np.float64]) -> float | None:
+    """The same, from what hop_energies returned."""
+    return _integrated(_window_means(energies, _MOMENTARY_HOPS))
 
 
 def momentary_lufs(samples: Samples, rate_hz: int) -> NDArray[np.float64]:
@@ -80,11 +86,11 @@ def short_term_lufs(samples: Samples, rate_hz: int) -> NDArray[np.float64]:
     return _lufs(_window_means(hop_energies(samples, rate_hz), _SHORT_TERM_HOPS))
 
 
-def hop_energies(samples: Samples, rate_hz: int) -> NDArray[np.float64]:
+def hop_energies(samples: Samples, rate_hz: int, *, gains: Samples = _NO_GAINS) -> NDArray[np.float64]:
     """K-weighted mean square of each whole 10 ms, summed over the channels by their weights."""
     check_layout(samples.shape[0], rate_hz)
     weights = np.array(_WEIGHTS[samples.shape[0]])
-    return _hop_energies(samples, weights, k_weighting(rate_hz), round(rate_hz / _HOPS_PER_SECOND))
+    return _hop_energies(samples, gains, weights, k_weighting(rate_hz), round(rate_hz / HOPS_PER_SECOND))
 
 
 def decibels(linear: float) -> float | None:
@@ -169,7 +175,7 @@ def _loudest(energies: NDArray[np.float64]) -> float | None:
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
 def _hop_energies(
-    samples: Samples, weights: NDArray[np.float64], filters: NDArray[np.float64], hop: int
+    samples: Samples, gains: Samples, weights: NDArray[np.float64], filters: NDArray[np.float64], hop: int
 ) -> NDArray[np.float64]:
     hops = samples.shape[1] // hop
     energies = np.zeros(hops)
@@ -181,6 +187,8 @@ def _hop_energies(
             total = 0.0
             for i in range(index * hop, (index + 1) * hop):
                 x = np.float64(samples[channel, i])
+                if gains.size:
+                    x *= gains[i]
                 shelf = b0 * x + s1
                 s1 = b1 * x - a1 * shelf + s2
                 s2 = b2 * x - a2 * shelf

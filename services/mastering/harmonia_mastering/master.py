@@ -1,6 +1,7 @@
 """A pre-master becomes a master: as loud as asked, never above the ceiling.
 
-Pure: arrays in, arrays out.
+mix → tone (tilt) → glue → gain → limiter, the gain by secant until the loudness is the target's. Pure: arrays in,
+arrays out.
 """
 
 import math
@@ -13,8 +14,10 @@ import numpy as np
 
 from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_mastering import limiter
-from harmonia_mastering.loudness import Loudness, integrated, measure
-from harmonia_mastering.true_peak import Samples, peak_envelope, residue, true_peak
+from harmonia_mastering.glue import glue
+from harmonia_mastering.loudness import HOPS_PER_SECOND, Loudness, hop_energies, integrated, integrated_of, measure
+from harmonia_mastering.tone import tone
+from harmonia_mastering.true_peak import Samples, blocks_under, peak_envelope, residue, true_peak
 
 TOLERANCE_LU = 0.02
 # Beyond this it is the noise that gets loud.
@@ -25,6 +28,14 @@ _MAX_ROUNDS = 3
 # What ffmpeg and libebur128 read more than we do where cymbals reach up to half the rate.
 _MARGIN_DB = 0.35
 _SETTLING_AIM = 10 ** (-0.01 / 20)
+# Of the loudest twentieth: from here on drums go flat and basses rattle.
+_CLEAN_REDUCTION_DB = 6.0
+
+
+class Status(StrEnum):
+    CLEAN = "CLEAN"
+    LIMITED = "LIMITED"
+    UNMEASURABLE = "UNMEASURABLE"
 
 
 class Preset(StrEnum):
@@ -33,14 +44,16 @@ class Preset(StrEnum):
     BROADCAST = "BROADCAST"
     LOUD = "LOUD"
     NONE = "NONE"
+    STREAMING_SAFE = "STREAMING_SAFE"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """loudness_lufs None: whatever it is, only the ceiling is kept."""
+    """loudness_lufs None: whatever it is, only the ceiling is kept. intensity: of tone and glue, 0 to 1."""
 
     loudness_lufs: float | None
     ceiling_dbtp: float
+    intensity: float = 0.0
 
     def __post_init__(self) -> None:
         if self.loudness_lufs is not None and not -30 <= self.loudness_lufs <= -8:
@@ -49,10 +62,14 @@ class Target:
         if not -9 <= self.ceiling_dbtp <= 0:
             message = f"a ceiling of {self.ceiling_dbtp} dBTP: allowed are -9 to 0"
             raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="mastering.ceiling_dbtp")
+        if not 0 <= self.intensity <= 1:
+            message = f"an intensity of {self.intensity}: allowed are 0 to 1"
+            raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="mastering.intensity")
 
 
 PRESETS: Mapping[Preset, Target] = {
     Preset.STREAMING: Target(-14.0, -1.0),
+    Preset.STREAMING_SAFE: Target(-14.0, -2.0),
     Preset.PODCAST: Target(-16.0, -1.0),
     Preset.BROADCAST: Target(-23.0, -1.0),
     Preset.LOUD: Target(-9.0, -1.0),
@@ -64,15 +81,27 @@ PRESETS: Mapping[Preset, Target] = {
 class Mastered:
     """samples: float32 [channels, n], as long as the pre-master.
 
-    gain_db came before the limiter; gain_reduction_db is the deepest the limiter went, 0 when it never worked.
-    reached: the loudness is the target's within 0.02 LU, or the target names none.
+    gain_db came before the limiter; gain_reduction_db is the deepest the limiter went, 0 when it never worked;
+    limiter_reduction_db is what it took off the loudest 5 % of the song at least. reached: the loudness is the
+    target's within 0.02 LU, or the target names none.
     """
 
     samples: Samples
     loudness: Loudness
     gain_db: float
     gain_reduction_db: float
+    limiter_reduction_db: float
+    glue_reduction_db: float
+    tilt_db: float
     reached: bool
+
+    @property
+    def status(self) -> Status:
+        """LIMITED: the target was out of reach, or was reached only by a limiter that is heard."""
+        if self.loudness.integrated_lufs is None:
+            return Status.UNMEASURABLE
+        clean = self.reached and self.limiter_reduction_db <= _CLEAN_REDUCTION_DB
+        return Status.CLEAN if clean else Status.LIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +120,28 @@ def master(samples: Samples, rate_hz: int, target: Target, *, check: Callable[[]
     """
     if not np.isfinite(samples).all():
         raise InvalidInput("samples that are not finite cannot be mastered", reason=Reason.AUDIO_UNREADABLE)
-    samples = np.ascontiguousarray(samples, dtype=np.float32)
-    before = integrated(samples, rate_hz)
+    toned = tone(np.ascontiguousarray(samples, dtype=np.float32), rate_hz, intensity=target.intensity)
+    check()
+    energies = hop_energies(toned.samples, rate_hz)
+    glued = glue(toned.samples, energies, rate_hz, intensity=target.intensity)
+    samples = glued.samples
+    before = integrated_of(energies) if glued.reduction_db == 0 else integrated(samples, rate_hz)
+    check()
     envelope = peak_envelope(samples)
 
     def attempt(goal_lufs: float | None, gain_db: float) -> _Try:
         check()
         curve = limiter.gain_curve(envelope, rate_hz, gain=10 ** (gain_db / 20), ceiling=_aim(target.ceiling_dbtp))
-        after = None if goal_lufs is None else integrated(samples * curve, rate_hz)
+        after = None if goal_lufs is None else integrated(samples, rate_hz, gains=curve)
         return _Try(gain_db, curve, 0.0 if after is None or goal_lufs is None else after - goal_lufs)
 
     goal_lufs = None if before is None else target.loudness_lufs
     gain_db = 0.0 if before is None or goal_lufs is None else goal_lufs - before
     for _ in range(_MAX_ROUNDS):
         best = _secant(partial(attempt, goal_lufs), min(gain_db, MAX_GAIN_DB))
-        curve = _settled(samples, best.curve, rate_hz, ceiling_dbtp=target.ceiling_dbtp, check=check)
+        curve, peak = _settled(samples, best.curve, rate_hz, ceiling_dbtp=target.ceiling_dbtp, check=check)
         mastered = samples * curve
-        loudness = measure(mastered, rate_hz)
+        loudness = measure(mastered, rate_hz, peak=peak)
         missed_lu = _missed(target, loudness)
         if goal_lufs is None or abs(missed_lu) <= TOLERANCE_LU:
             break
@@ -118,6 +152,9 @@ def master(samples: Samples, rate_hz: int, target: Target, *, check: Callable[[]
         loudness=loudness,
         gain_db=best.gain_db,
         gain_reduction_db=_reduction_db(best.gain_db, curve),
+        limiter_reduction_db=_usual_reduction_db(best.gain_db, curve, round(rate_hz / HOPS_PER_SECOND)),
+        glue_reduction_db=glued.reduction_db,
+        tilt_db=toned.tilt_db,
         reached=abs(missed_lu) <= TOLERANCE_LU,
     )
 
@@ -125,7 +162,7 @@ def master(samples: Samples, rate_hz: int, target: Target, *, check: Callable[[]
 def lower_peaks(samples: Samples, rate_hz: int, *, ceiling_dbtp: float, gain_db: float = 0.0) -> Samples:
     """The same recording after the gain with no true peak above the ceiling."""
     curve = limiter.gain_curve(peak_envelope(samples), rate_hz, gain=10 ** (gain_db / 20), ceiling=_aim(ceiling_dbtp))
-    return samples * _settled(samples, curve, rate_hz, ceiling_dbtp=ceiling_dbtp, check=lambda: None)
+    return samples * _settled(samples, curve, rate_hz, ceiling_dbtp=ceiling_dbtp, check=lambda: None)[0]
 
 
 def _aim(ceiling_dbtp: float) -> float:
@@ -152,17 +189,23 @@ def _secant(attempt: Callable[[float], _Try], start_db: float) -> _Try:
 
 def _settled(
     samples: Samples, curve: Samples, rate_hz: int, *, ceiling_dbtp: float, check: Callable[[], None]
-) -> Samples:
-    """The curve, lowered where the moving gain itself lifted a peak between samples: local, and mostly little."""
-    aim = _aim(ceiling_dbtp)
+) -> tuple[Samples, float]:
+    """The curve, lowered where the moving gain itself lifted a peak between samples: local, and mostly little.
+
+    And the true peak of what comes out, linear.
+    """
+    aim, changed = _aim(ceiling_dbtp), None
     for _ in range(_MAX_SETTLINGS):
         check()
-        envelope = residue(samples * curve, ceiling=aim)
+        envelope = residue(samples * curve, ceiling=aim, changed=changed)
         if float(envelope.max(initial=0.0)) <= aim:
             break
-        curve = curve * limiter.gain_curve(envelope, rate_hz, gain=1.0, ceiling=aim * _SETTLING_AIM)
+        lower = limiter.gain_curve(envelope, rate_hz, gain=1.0, ceiling=aim * _SETTLING_AIM)
+        curve, changed = curve * lower, blocks_under(lower, 1.0)
+    peak = true_peak(samples * curve)
     # A millionth less: float32 rounds.
-    return curve * np.float32(min(1.0, 0.999999 * 10 ** (ceiling_dbtp / 20) / max(true_peak(samples * curve), 1e-9)))
+    last = min(1.0, 0.999999 * 10 ** (ceiling_dbtp / 20) / max(peak, 1e-9))
+    return curve * np.float32(last), peak * last
 
 
 def _missed(target: Target, loudness: Loudness) -> float:
@@ -175,3 +218,12 @@ def _reduction_db(gain_db: float, curve: Samples) -> float:
     lowest = float(curve.min(initial=np.inf))
     # float32 leaves a millionth of a decibel where the limiter did nothing.
     return max(0.0, round(gain_db - 20 * math.log10(lowest), 3)) if 0 < lowest < np.inf else 0.0
+
+
+def _usual_reduction_db(gain_db: float, curve: Samples, hop: int) -> float:
+    """The 95th percentile over stretches of 10 ms."""
+    if not curve.size:
+        return 0.0
+    lowest = np.minimum.reduceat(curve, np.arange(0, curve.size, hop))
+    typical = float(np.quantile(lowest, 0.05))
+    return max(0.0, round(gain_db - 20 * math.log10(typical), 2)) if typical > 0 else 0.0

@@ -4,13 +4,15 @@ Runs in a child process only. It refuses more than two channels.
 """
 
 import struct
+from collections.abc import Iterable
 
 import lameenc  # type: ignore[import-not-found]  # has no types
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonia_mastering.pcm import pcm16
+
 RATES_HZ = (32_000, 44_100, 48_000)
-MAX_CHANNELS = 2
 _BITRATE_KBPS = 320
 # LAME's own default. A minute of music takes 1.2 s at 2, 0.7 s at 3, 0.6 s at 5 and 0.5 s at 7; of these only 7 adds
 # noise that can be measured (10 dB below 1 kHz).
@@ -18,29 +20,22 @@ _QUALITY = 3
 _FRAME = 1152
 # Of LAME's filter bank; decoders add 529 of their own.
 _ENCODER_DELAY = 576
-_DITHER_PERIOD = 1 << 18
 
 
-def encode_mp3(samples: NDArray[np.float32], rate_hz: int) -> bytes:
-    """samples: float32 [channels, n], 1 or 2 channels, at 32, 44.1 or 48 kHz."""
+def encode_mp3(blocks: Iterable[NDArray[np.float32]], shape: tuple[int, ...], rate_hz: int) -> bytes:
+    """blocks: float32 [channels, n], 1 or 2 channels, at 32, 44.1 or 48 kHz. shape: [channels, n] of all of them."""
     encoder = lameenc.Encoder()
     encoder.silence()
     encoder.set_in_sample_rate(rate_hz)
-    encoder.set_channels(samples.shape[0])
+    encoder.set_channels(shape[0])
     encoder.set_bit_rate(_BITRATE_KBPS)
     encoder.set_quality(_QUALITY)
-    frames = bytes(encoder.encode(_pcm16(samples).tobytes())) + bytes(encoder.flush())
-    return _info_frame(frames, samples.shape[1]) + frames
-
-
-def _pcm16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Interleaved, with triangular dither of ±1 step, the same every time; silence stays silence."""
-    steps = samples.T * np.float32(32768)
-    rng = np.random.default_rng(0)
-    noise = rng.random(_DITHER_PERIOD, dtype=np.float32) - rng.random(_DITHER_PERIOD, dtype=np.float32)
-    dither = np.resize(noise, steps.size).reshape(steps.shape)
-    dithered = np.rint(np.where(steps == 0, steps, steps + dither))
-    return np.clip(dithered, -32768, 32767).astype("<i2")
+    frames, start = bytearray(), 0
+    for block in blocks:
+        frames += encoder.encode(pcm16(block, start=start).tobytes())
+        start += block.shape[1]
+    frames += encoder.flush()
+    return _info_frame(bytes(frames), shape[1]) + bytes(frames)
 
 
 def _info_frame(frames: bytes, length: int) -> bytes:

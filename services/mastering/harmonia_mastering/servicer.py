@@ -38,7 +38,7 @@ class MasteringServicer(rpc.MasteringServiceServicer):
 
     async def Analyze(self, request: pb.AnalyzeRequest, context: Context) -> pb.AnalyzeResponse:
         async with self._slots:
-            return pb.AnalyzeResponse(analysis=await self._stage.analyze(request.source, _grant(context)))
+            return pb.AnalyzeResponse(analysis=await self._stage.analyze(request, _grant(context)))
 
     async def GetCapabilities(
         self,

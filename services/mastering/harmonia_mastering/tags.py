@@ -1,13 +1,30 @@
-"""What a file says of itself: ID3v2.4 (MP3, and a chunk of WAVE files) and Vorbis comments (FLAC).
+"""What a file says of itself: ID3v2.4 (MP3, and a chunk of WAVE files) and Vorbis comments (FLAC, Ogg, Opus).
 
 Our own writers: libsndfile garbles UTF-8 in MP3 tags. They put in nothing that was not given: no time, no machine, no
-name of an encoder, so the same song has the same bytes.
+name of an encoder, so the same song has the same bytes. That a machine made the music is said in the words of the IPTC,
+for programs: as a tag of its own, and where XMP has a place (ID3, WAVE) as Iptc4xmpExt:DigitalSourceType.
 """
 
 import struct
 from dataclasses import dataclass
+from enum import StrEnum
+from xml.sax.saxutils import escape
 
 _VENDOR = "Harmonia"
+
+
+class SourceType(StrEnum):
+    """How the sound came to be: http://cv.iptc.org/newscodes/digitalsourcetype. NONE: not ours to say."""
+
+    NONE = ""
+    # Made by rules alone, without anything learnt from recordings.
+    ALGORITHMIC = "algorithmicMedia"
+    # Made by a model that learnt from recordings.
+    TRAINED = "trainedAlgorithmicMedia"
+
+    @property
+    def uri(self) -> str:
+        return f"http://cv.iptc.org/newscodes/digitalsourcetype/{self}" if self else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +38,7 @@ class Tags:
     key: str = ""
     lyrics: str = ""
     comment: str = ""
+    source_type: SourceType = SourceType.NONE
 
 
 def id3(tags: Tags) -> bytes:
@@ -39,6 +57,10 @@ def id3(tags: Tags) -> bytes:
     for name, text in (("USLT", tags.lyrics), ("COMM", tags.comment)):
         if text:
             frames.append(_id3_frame(name, b"\x03eng\0" + _clean(text)))
+    if tags.source_type:
+        frames.append(_id3_frame("TXXX", b"\x03DIGITALSOURCETYPE\0" + _clean(tags.source_type.uri)))
+        # XMP specification part 3, §2.3.3: where MP3 files carry it.
+        frames.append(_id3_frame("PRIV", b"XMP\0" + xmp(tags)))
     body = b"".join(frames)
     return b"ID3\x04\x00\x00" + _synchsafe(len(body)) + body if body else b""
 
@@ -53,10 +75,28 @@ def vorbis_comment(tags: Tags) -> bytes:
         "KEY": tags.key,
         "LYRICS": tags.lyrics,
         "COMMENT": tags.comment,
+        "DIGITALSOURCETYPE": tags.source_type.uri,
     }
     entries = [f"{name}=".encode() + _clean(text) for name, text in fields.items() if text]
     counted = [_counted(_VENDOR.encode()), struct.pack("<I", len(entries)), *map(_counted, entries)]
     return b"".join(counted)
+
+
+def xmp(tags: Tags) -> bytes:
+    """An XMP packet that says how the sound came to be and what it is called; empty when there is nothing to say."""
+    if not tags.source_type:
+        return b""
+    # XML 1.0 has no control characters, not even escaped.
+    title = escape("".join(c for c in _clean(tags.title).decode() if c >= " "))
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+        ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
+        f'<dc:title><rdf:Alt><rdf:li xml:lang="x-default">{title}</rdf:li></rdf:Alt></dc:title>'
+        f"<Iptc4xmpExt:DigitalSourceType>{tags.source_type.uri}</Iptc4xmpExt:DigitalSourceType>"
+        '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+    ).encode()
 
 
 def with_vorbis_comment(flac: bytes, tags: Tags) -> bytes:

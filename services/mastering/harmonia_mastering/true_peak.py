@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
+Blocks = NDArray[np.bool_]
 
 # Taps of each of the three filters that interpolate 4×: 193 in all, where the standard asks for 48.
 _TAPS = 48
@@ -33,13 +34,28 @@ def peak_envelope(samples: Samples) -> Samples:
     The largest absolute value, over all channels, of each sample and of the 4× interpolated signal on both sides of it.
     samples: float32 [channels, n], C-contiguous.
     """
-    return _peak_envelope(samples, _interpolator(taps=_FINE_TAPS), 0.0, np.inf)
+    wanted = np.ones(-(-samples.shape[1] // _BLOCK), dtype=np.bool_)
+    return _peak_envelope(samples, _interpolator(), 0.0, np.inf, wanted)
 
 
-def residue(samples: Samples, *, ceiling: float) -> Samples:
-    """The envelope where it comes near the ceiling, interpolated 8×; elsewhere at least that of the samples."""
+def residue(samples: Samples, *, ceiling: float, changed: Blocks | None = None) -> Samples:
+    """The envelope where it comes near the ceiling, interpolated 8×; elsewhere at least that of the samples.
+
+    changed: the only blocks to look at; the envelope of the others is 0.
+    """
     filters = _fine_interpolator()
-    return _peak_envelope(samples, filters, ceiling / _most_gain(filters), ceiling * _NEAR)
+    wanted = np.ones(-(-samples.shape[1] // _BLOCK), dtype=np.bool_) if changed is None else changed
+    return _peak_envelope(samples, filters, ceiling / _most_gain(filters), ceiling * _NEAR, wanted)
+
+
+def blocks_under(curve: Samples, limit: float) -> Blocks:
+    """For `residue`: where the curve goes under the limit, and the blocks beside."""
+    lowest = np.minimum.reduceat(curve, np.arange(0, curve.size, _BLOCK)) if curve.size else curve
+    under = lowest < limit
+    beside = under.copy()
+    beside[1:] |= under[:-1]
+    beside[:-1] |= under[1:]
+    return np.asarray(beside)
 
 
 @lru_cache(maxsize=1)
@@ -134,7 +150,7 @@ def _true_peak(channel: Samples, filters: Samples, filter_gain: float) -> float:
 
 
 @njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})
-def _peak_envelope(samples: Samples, filters: Samples, harmless: float, near: float) -> Samples:
+def _peak_envelope(samples: Samples, filters: Samples, harmless: float, near: float, wanted: Blocks) -> Samples:
     n = samples.shape[1]
     envelope = np.zeros(n, dtype=np.float32)
     padded = np.empty(_BLOCK + filters.shape[1], dtype=np.float32)
@@ -144,6 +160,9 @@ def _peak_envelope(samples: Samples, filters: Samples, harmless: float, near: fl
         peaks = _block_peaks(channel)
         before = np.float32(0.0)
         for block in range(peaks.size):
+            if not wanted[block]:
+                before = np.float32(0.0)
+                continue
             start = block * _BLOCK
             width = min(_BLOCK, n - start)
             if _block_reach(peaks, block) <= harmless:

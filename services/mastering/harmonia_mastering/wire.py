@@ -15,11 +15,15 @@ from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_mastering.encode import Format
 from harmonia_mastering.key import Key
 from harmonia_mastering.loudness import Loudness
-from harmonia_mastering.master import PRESETS, Preset, Target
-from harmonia_mastering.tags import Tags
+from harmonia_mastering.master import PRESETS, Mastered, Preset, Target
+from harmonia_mastering.provenance import Origin
+from harmonia_mastering.reading import Reading
+from harmonia_mastering.stereo import Stereo
+from harmonia_mastering.tags import SourceType, Tags
 from harmonia_mastering.tempo import Tempo
 
 ARTIST = "Harmonia"
+DEFAULT_FORMATS = (Format.WAV, Format.FLAC, Format.MP3)
 
 
 def request_from(job: job_pb2.Job) -> pb.MasterRequest:
@@ -37,7 +41,9 @@ def request_from(job: job_pb2.Job) -> pb.MasterRequest:
             key=brief.key,
             lyrics=_words(brief.lyrics),
             comment=digest(brief, job.resolved, composed.engine_version),
+            digital_source_type=_source_type(composed),
         ),
+        origin=_origin(job, composed),
     )
     for take, made in enumerate(composed.takes, start=1):
         request.sources.add(take=take, seed=made.seed, premaster=made.premaster)
@@ -60,6 +66,20 @@ def digest(brief: brief_pb2.Brief, resolved: spec_pb2.SongSpec, engine_version: 
     return hashlib.sha256(b"".join((*parts, engine_version.encode()))).hexdigest()
 
 
+def _source_type(composed: composer_pb2.ComposeResult) -> SourceType:
+    return SourceType.TRAINED if composed.model_digest else SourceType.ALGORITHMIC
+
+
+def _origin(job: job_pb2.Job, composed: composer_pb2.ComposeResult) -> pb.MasterRequest.Origin:
+    return pb.MasterRequest.Origin(
+        engine=composed.engine,
+        engine_version=composed.engine_version,
+        model_digest=composed.model_digest,
+        licence=composed.licence,
+        stages=[stage.name for stage in job.stages if stage.name != "master"],
+    )
+
+
 def _written(job: job_pb2.Job) -> lyricist_pb2.WriteResult:
     return next((stage.result.write for stage in job.stages if stage.name == "write"), lyricist_pb2.WriteResult())
 
@@ -79,17 +99,18 @@ def target_from_proto(mastering: spec_pb2.Mastering) -> Target:
     return Target(
         mastering.target_lufs if mastering.HasField("target_lufs") else preset.loudness_lufs,
         mastering.ceiling_dbtp if mastering.HasField("ceiling_dbtp") else preset.ceiling_dbtp,
+        mastering.intensity,
     )
 
 
 def formats_from_proto(formats: Sequence[str]) -> list[Format]:
-    """Without repetition; all of them when none is named."""
+    """Without repetition; wav, flac and mp3 when none is named."""
     known = {one.value for one in Format}
     for name in formats:
         if name not in known:
             message = f'"{name}" is no format of this release: allowed are {", ".join(Format)}'
             raise InvalidInput(message, reason=Reason.UNKNOWN_VALUE, field="formats")
-    return [Format(name) for name in dict.fromkeys(formats)] or list(Format)
+    return [Format(name) for name in dict.fromkeys(formats)] or list(DEFAULT_FORMATS)
 
 
 def tags_from_proto(tags: pb.Tags) -> Tags:
@@ -101,6 +122,17 @@ def tags_from_proto(tags: pb.Tags) -> Tags:
         key=tags.key,
         lyrics=tags.lyrics,
         comment=tags.comment,
+        source_type=SourceType(tags.digital_source_type),
+    )
+
+
+def origin_from_proto(origin: pb.MasterRequest.Origin) -> Origin:
+    return Origin(
+        engine=origin.engine,
+        engine_version=origin.engine_version,
+        model_digest=origin.model_digest,
+        licence=origin.licence,
+        stages=tuple(origin.stages),
     )
 
 
@@ -114,15 +146,32 @@ def check_sources(request: pb.MasterRequest) -> None:
 
 
 def analysis_to_proto(
-    tags: Tags, tempo: Tempo, key: Key, loudness: Loudness, *, gain_reduction_db: float
+    tags: Tags, target: Target, mastered: Mastered, *, tempo: Tempo, key: Key, stereo: Stereo | None
 ) -> audio_pb2.Analysis:
     """What was asked for beside what came out."""
-    measured = loudness_to_proto(loudness)
-    measured.gain_reduction_db = gain_reduction_db
+    measured = loudness_to_proto(mastered.loudness)
+    measured.gain_reduction_db = mastered.gain_reduction_db
     return audio_pb2.Analysis(
         tempo=audio_pb2.Analysis.Tempo(requested=tags.bpm, measured=tempo.bpm, confidence=tempo.confidence),
         key=audio_pb2.Analysis.Key(requested=tags.key, measured=key.name, confidence=key.confidence),
         loudness=measured,
+        mastering=audio_pb2.Analysis.Mastering(
+            status=audio_pb2.Analysis.Mastering.Status.Value(mastered.status),
+            target_lufs=target.loudness_lufs,
+            ceiling_dbtp=target.ceiling_dbtp,
+            intensity=target.intensity,
+            gain_db=mastered.gain_db,
+            limiter_reduction_db=mastered.limiter_reduction_db,
+            glue_reduction_db=mastered.glue_reduction_db,
+            tilt_db=mastered.tilt_db,
+        ),
+        stereo=stereo_to_proto(stereo) if stereo else None,
+    )
+
+
+def stereo_to_proto(stereo: Stereo) -> audio_pb2.StereoReading:
+    return audio_pb2.StereoReading(
+        correlation=stereo.correlation, balance_db=stereo.balance_db, mono_loss_lu=stereo.mono_loss_lu
     )
 
 
@@ -136,15 +185,15 @@ def loudness_to_proto(loudness: Loudness) -> audio_pb2.Loudness:
     )
 
 
-def reading_to_proto(
-    loudness: Loudness, tempo: Tempo, key: Key, *, channels: int, length: int, rate_hz: int
-) -> audio_pb2.AnalyzeResponse:
+def reading_to_proto(reading: Reading) -> audio_pb2.AnalyzeResponse:
     """Tempo and key are absent where nothing recurs or nothing has a pitch."""
+    tempo, key = reading.tempo, reading.key
     response = audio_pb2.AnalyzeResponse(
-        loudness=loudness_to_proto(loudness),
-        duration_seconds=length / rate_hz,
-        sample_rate_hz=rate_hz,
-        channels=channels,
+        loudness=loudness_to_proto(reading.loudness),
+        duration_seconds=reading.length / reading.rate_hz,
+        sample_rate_hz=reading.rate_hz,
+        channels=reading.channels,
+        stereo=stereo_to_proto(reading.stereo) if reading.stereo else None,
     )
     if tempo.bpm:
         response.tempo.bpm, response.tempo.confidence = tempo.bpm, tempo.confidence
@@ -152,6 +201,14 @@ def reading_to_proto(
     if key.name:
         response.key.name, response.key.confidence = key.name, key.confidence
         response.key.alternatives.extend(key.alternatives)
+    for section in reading.sections:
+        response.sections.add(
+            label=section.label,
+            start_seconds=section.start_s,
+            end_seconds=section.end_s,
+            confidence=section.confidence,
+            loudness_lufs=section.loudness_lufs,
+        )
     return response
 
 

@@ -31,7 +31,7 @@ BAD: list[tuple[Sequence[str], str]] = [
     (["--time-signature", "7/8"], "spec.time_signature"),
     (["--kind", "loop"], "spec.kind"),
     (["--engine", "orchestra"], "spec.engine"),
-    (["--format", "opus"], "spec.outputs.formats"),
+    (["--format", "aac"], "spec.outputs.formats"),
     (["--set", "sampling.temperature=0.8"], "spec.sampling.temperature"),
     (["--set", "mastering.target_lufs=-3"], "spec.mastering.target_lufs"),
     (["--set", "webhook=https://example.com"], "spec.webhook"),

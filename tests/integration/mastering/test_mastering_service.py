@@ -166,6 +166,7 @@ async def test_a_queued_song_and_a_call_get_the_same_master(mastering: Mastering
         "master.mp3",
         "cover.png",
         "waveform.json",
+        "provenance.json",
     ]
     assert queued.analysis.loudness.integrated_lufs == pytest.approx(-14, abs=0.02)
     assert done.stages[2].result.cpu_seconds > 0
@@ -195,7 +196,7 @@ async def test_the_call_door_analyses_and_says_what_it_can(mastering: MasteringM
 
     assert (reading.duration_seconds, reading.channels, reading.sample_rate_hz) == (8, 2, RATE_HZ)
     assert reading.tempo.bpm == pytest.approx(96, rel=0.01)
-    assert list(capabilities.formats) == ["wav", "flac", "mp3"]
+    assert list(capabilities.formats) == ["wav", "wav16", "wav32f", "flac", "mp3", "opus", "ogg"]
 
 
 async def test_a_killed_encoder_costs_a_try_and_not_the_song(mastering: MasteringMesh) -> None:

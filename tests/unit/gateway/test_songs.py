@@ -69,7 +69,7 @@ BAD: Mapping[str, list[tuple[Any, str]]] = {
     "mastering.preset": choice(),
     "mastering.target_lufs": number(-30, -8),
     "mastering.ceiling_dbtp": number(-9, 0),
-    "mastering.intensity": [(0.5, "NOT_YET_SUPPORTED")],
+    "mastering.intensity": number(0, 1),
     "outputs.formats": [(["aiff"], "UNKNOWN_VALUE"), (["opus"], "NOT_YET_SUPPORTED")],
     "outputs.stems": [],
     "outputs.midi": [],
@@ -255,7 +255,7 @@ def test_resolve_fixes_what_costs_nothing(capabilities):
         "seed": "7",
         "variations": 1,
         "vocals": "OFF",
-        "mastering": {"preset": "STREAMING", "target_lufs": -14.0, "ceiling_dbtp": -1.0},
+        "mastering": {"preset": "STREAMING", "target_lufs": -14.0, "ceiling_dbtp": -1.0, "intensity": 0.5},
         "outputs": {"formats": ["wav", "flac", "mp3"], "stems": True, "midi": True},
     }
 

@@ -83,8 +83,8 @@ def test_a_target_may_be_overridden_and_none_asks_for_no_loudness() -> None:
 def test_formats_are_checked_by_name() -> None:
     assert wire.formats_from_proto([]) == [Format.WAV, Format.FLAC, Format.MP3]
     assert wire.formats_from_proto(["mp3", "wav", "mp3"]) == [Format.MP3, Format.WAV]
-    with pytest.raises(InvalidInput, match='"opus" is no format of this release: allowed are wav, flac, mp3'):
-        wire.formats_from_proto(["opus"])
+    with pytest.raises(InvalidInput, match="allowed are wav, wav16, wav32f, flac, mp3, opus, ogg"):
+        wire.formats_from_proto(["aac"])
 
 
 def test_a_request_without_sources_is_refused() -> None:
@@ -97,6 +97,7 @@ def test_capabilities_list_the_presets_of_the_specification() -> None:
 
     assert presets == {
         "STREAMING": (-14, -1),
+        "STREAMING_SAFE": (-14, -2),
         "PODCAST": (-16, -1),
         "BROADCAST": (-23, -1),
         "LOUD": (-9, -1),

@@ -10,19 +10,8 @@ from harmonia_sdk.errors import InvalidInput, Reason
 
 
 def register(app: typer.Typer) -> None:
-    add_command(app, "master", master)
     add_command(app, "play", play)
     add_command(app, "revise", revise)
-
-
-def master(
-    common: Common,  # noqa: ARG001  refused whatever is asked
-    file: Annotated[Path, typer.Argument(metavar="FILE")],  # noqa: ARG001
-    preset: Annotated[str, typer.Option(metavar="NAME")] = "",  # noqa: ARG001
-    target_lufs: Annotated[str, typer.Option(metavar="LUFS")] = "",  # noqa: ARG001
-) -> None:
-    """Later: masters a recording of yours."""
-    raise _later("master")
 
 
 def play(common: Common, name: Annotated[str, typer.Argument(metavar="[NAME]")] = "") -> None:  # noqa: ARG001

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from harmonia.access.v1 import access_pb2 as harmonia_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dharmonia/audio/v1/audio.proto\x12\x11harmonia.audio.v1\x1a\x1fharmonia/access/v1/access.proto\",\n\x0e\x41nalyzeRequest\x12\x1a\n\x08\x61rtifact\x18\x01 \x01(\tR\x08\x61rtifact\"\x9f\x02\n\x0f\x41nalyzeResponse\x12\x37\n\x08loudness\x18\x01 \x01(\x0b\x32\x1b.harmonia.audio.v1.LoudnessR\x08loudness\x12\x35\n\x05tempo\x18\x02 \x01(\x0b\x32\x1f.harmonia.audio.v1.TempoReadingR\x05tempo\x12/\n\x03key\x18\x03 \x01(\x0b\x32\x1d.harmonia.audio.v1.KeyReadingR\x03key\x12)\n\x10\x64uration_seconds\x18\x04 \x01(\x01R\x0f\x64urationSeconds\x12$\n\x0esample_rate_hz\x18\x05 \x01(\x05R\x0csampleRateHz\x12\x1a\n\x08\x63hannels\x18\x06 \x01(\x05R\x08\x63hannels\"\x94\x03\n\x08Loudness\x12,\n\x0fintegrated_lufs\x18\x01 \x01(\x01H\x00R\x0eintegratedLufs\x88\x01\x01\x12\x1e\n\x08range_lu\x18\x02 \x01(\x01H\x01R\x07rangeLu\x88\x01\x01\x12)\n\x0etrue_peak_dbtp\x18\x03 \x01(\x01H\x02R\x0ctruePeakDbtp\x88\x01\x01\x12\x31\n\x12max_momentary_lufs\x18\x04 \x01(\x01H\x03R\x10maxMomentaryLufs\x88\x01\x01\x12\x32\n\x13max_short_term_lufs\x18\x05 \x01(\x01H\x04R\x10maxShortTermLufs\x88\x01\x01\x12/\n\x11gain_reduction_db\x18\x06 \x01(\x01H\x05R\x0fgainReductionDb\x88\x01\x01\x42\x12\n\x10_integrated_lufsB\x0b\n\t_range_luB\x11\n\x0f_true_peak_dbtpB\x15\n\x13_max_momentary_lufsB\x16\n\x14_max_short_term_lufsB\x14\n\x12_gain_reduction_db\"k\n\x0cTempoReading\x12\x10\n\x03\x62pm\x18\x01 \x01(\x01R\x03\x62pm\x12\x1e\n\nconfidence\x18\x02 \x01(\x01R\nconfidence\x12)\n\x10\x61lternatives_bpm\x18\x03 \x03(\x01R\x0f\x61lternativesBpm\"d\n\nKeyReading\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n\nconfidence\x18\x02 \x01(\x01R\nconfidence\x12\"\n\x0c\x61lternatives\x18\x03 \x03(\tR\x0c\x61lternatives\"\xf3\x02\n\x08\x41nalysis\x12\x37\n\x05tempo\x18\x01 \x01(\x0b\x32!.harmonia.audio.v1.Analysis.TempoR\x05tempo\x12\x31\n\x03key\x18\x02 \x01(\x0b\x32\x1f.harmonia.audio.v1.Analysis.KeyR\x03key\x12\x37\n\x08loudness\x18\x03 \x01(\x0b\x32\x1b.harmonia.audio.v1.LoudnessR\x08loudness\x1a\x61\n\x05Tempo\x12\x1c\n\trequested\x18\x01 \x01(\x01R\trequested\x12\x1a\n\x08measured\x18\x02 \x01(\x01R\x08measured\x12\x1e\n\nconfidence\x18\x03 \x01(\x01R\nconfidence\x1a_\n\x03Key\x12\x1c\n\trequested\x18\x01 \x01(\tR\trequested\x12\x1a\n\x08measured\x18\x02 \x01(\tR\x08measured\x12\x1e\n\nconfidence\x18\x03 \x01(\x01R\nconfidence2z\n\x0c\x41udioService\x12j\n\x07\x41nalyze\x12!.harmonia.audio.v1.AnalyzeRequest\x1a\".harmonia.audio.v1.AnalyzeResponse\"\x18\x8a\xe8\x18\x14\n\x01\x01\x12\raudio:analyze\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dharmonia/audio/v1/audio.proto\x12\x11harmonia.audio.v1\x1a\x1fharmonia/access/v1/access.proto\"F\n\x0e\x41nalyzeRequest\x12\x1a\n\x08\x61rtifact\x18\x01 \x01(\tR\x08\x61rtifact\x12\x18\n\x07picture\x18\x02 \x01(\x08R\x07picture\"\xb2\x03\n\x0f\x41nalyzeResponse\x12\x37\n\x08loudness\x18\x01 \x01(\x0b\x32\x1b.harmonia.audio.v1.LoudnessR\x08loudness\x12\x35\n\x05tempo\x18\x02 \x01(\x0b\x32\x1f.harmonia.audio.v1.TempoReadingR\x05tempo\x12/\n\x03key\x18\x03 \x01(\x0b\x32\x1d.harmonia.audio.v1.KeyReadingR\x03key\x12)\n\x10\x64uration_seconds\x18\x04 \x01(\x01R\x0f\x64urationSeconds\x12$\n\x0esample_rate_hz\x18\x05 \x01(\x05R\x0csampleRateHz\x12\x1a\n\x08\x63hannels\x18\x06 \x01(\x05R\x08\x63hannels\x12=\n\x08sections\x18\x07 \x03(\x0b\x32!.harmonia.audio.v1.SectionReadingR\x08sections\x12\x38\n\x06stereo\x18\x08 \x01(\x0b\x32 .harmonia.audio.v1.StereoReadingR\x06stereo\x12\x18\n\x07picture\x18\t \x01(\tR\x07picture\"\xc5\x02\n\rMasterRequest\x12\x1a\n\x08\x61rtifact\x18\x01 \x01(\tR\x08\x61rtifact\x12\x16\n\x06preset\x18\x02 \x01(\tR\x06preset\x12$\n\x0btarget_lufs\x18\x03 \x01(\x01H\x00R\ntargetLufs\x88\x01\x01\x12&\n\x0c\x63\x65iling_dbtp\x18\x04 \x01(\x01H\x01R\x0b\x63\x65ilingDbtp\x88\x01\x01\x12!\n\tintensity\x18\x05 \x01(\x01H\x02R\tintensity\x88\x01\x01\x12\x18\n\x07\x66ormats\x18\x06 \x03(\tR\x07\x66ormats\x12\x18\n\x07preview\x18\x07 \x01(\x08R\x07preview\x12\x14\n\x05title\x18\x08 \x01(\tR\x05title\x12\x16\n\x06\x61rtist\x18\t \x01(\tR\x06\x61rtistB\x0e\n\x0c_target_lufsB\x0f\n\r_ceiling_dbtpB\x0c\n\n_intensity\"\xa2\x04\n\x0eMasterResponse\x12H\n\x08progress\x18\x01 \x01(\x0b\x32*.harmonia.audio.v1.MasterResponse.ProgressH\x00R\x08progress\x12\x42\n\x06result\x18\x02 \x01(\x0b\x32(.harmonia.audio.v1.MasterResponse.ResultH\x00R\x06result\x1a@\n\x08Progress\x12\x1a\n\x08\x66raction\x18\x01 \x01(\x01R\x08\x66raction\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x1a\x9b\x01\n\x06Result\x12<\n\x05\x66iles\x18\x01 \x03(\x0b\x32&.harmonia.audio.v1.MasterResponse.FileR\x05\x66iles\x12\x37\n\x08\x61nalysis\x18\x02 \x01(\x0b\x32\x1b.harmonia.audio.v1.AnalysisR\x08\x61nalysis\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\x1a\x99\x01\n\x04\x46ile\x12\x1a\n\x08\x61rtifact\x18\x01 \x01(\tR\x08\x61rtifact\x12\x12\n\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n\x04\x66ile\x18\x03 \x01(\tR\x04\x66ile\x12\x14\n\x05\x62ytes\x18\x04 \x01(\x03R\x05\x62ytes\x12\x18\n\x07seconds\x18\x05 \x01(\x01R\x07seconds\x12\x1d\n\nmedia_type\x18\x06 \x01(\tR\tmediaTypeB\x06\n\x04part\"\x94\x03\n\x08Loudness\x12,\n\x0fintegrated_lufs\x18\x01 \x01(\x01H\x00R\x0eintegratedLufs\x88\x01\x01\x12\x1e\n\x08range_lu\x18\x02 \x01(\x01H\x01R\x07rangeLu\x88\x01\x01\x12)\n\x0etrue_peak_dbtp\x18\x03 \x01(\x01H\x02R\x0ctruePeakDbtp\x88\x01\x01\x12\x31\n\x12max_momentary_lufs\x18\x04 \x01(\x01H\x03R\x10maxMomentaryLufs\x88\x01\x01\x12\x32\n\x13max_short_term_lufs\x18\x05 \x01(\x01H\x04R\x10maxShortTermLufs\x88\x01\x01\x12/\n\x11gain_reduction_db\x18\x06 \x01(\x01H\x05R\x0fgainReductionDb\x88\x01\x01\x42\x12\n\x10_integrated_lufsB\x0b\n\t_range_luB\x11\n\x0f_true_peak_dbtpB\x15\n\x13_max_momentary_lufsB\x16\n\x14_max_short_term_lufsB\x14\n\x12_gain_reduction_db\"k\n\x0cTempoReading\x12\x10\n\x03\x62pm\x18\x01 \x01(\x01R\x03\x62pm\x12\x1e\n\nconfidence\x18\x02 \x01(\x01R\nconfidence\x12)\n\x10\x61lternatives_bpm\x18\x03 \x03(\x01R\x0f\x61lternativesBpm\"d\n\nKeyReading\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n\nconfidence\x18\x02 \x01(\x01R\nconfidence\x12\"\n\x0c\x61lternatives\x18\x03 \x03(\tR\x0c\x61lternatives\"\xc8\x01\n\x0eSectionReading\x12\x14\n\x05label\x18\x01 \x01(\tR\x05label\x12#\n\rstart_seconds\x18\x02 \x01(\x01R\x0cstartSeconds\x12\x1f\n\x0b\x65nd_seconds\x18\x03 \x01(\x01R\nendSeconds\x12\x1e\n\nconfidence\x18\x04 \x01(\x01R\nconfidence\x12(\n\rloudness_lufs\x18\x05 \x01(\x01H\x00R\x0cloudnessLufs\x88\x01\x01\x42\x10\n\x0e_loudness_lufs\"r\n\rStereoReading\x12 \n\x0b\x63orrelation\x18\x01 \x01(\x01R\x0b\x63orrelation\x12\x1d\n\nbalance_db\x18\x02 \x01(\x01R\tbalanceDb\x12 \n\x0cmono_loss_lu\x18\x03 \x01(\x01R\nmonoLossLu\"\x92\x07\n\x08\x41nalysis\x12\x37\n\x05tempo\x18\x01 \x01(\x0b\x32!.harmonia.audio.v1.Analysis.TempoR\x05tempo\x12\x31\n\x03key\x18\x02 \x01(\x0b\x32\x1f.harmonia.audio.v1.Analysis.KeyR\x03key\x12\x37\n\x08loudness\x18\x03 \x01(\x0b\x32\x1b.harmonia.audio.v1.LoudnessR\x08loudness\x12\x43\n\tmastering\x18\x04 \x01(\x0b\x32%.harmonia.audio.v1.Analysis.MasteringR\tmastering\x12\x38\n\x06stereo\x18\x05 \x01(\x0b\x32 .harmonia.audio.v1.StereoReadingR\x06stereo\x1a\x9d\x03\n\tMastering\x12\x44\n\x06status\x18\x01 \x01(\x0e\x32,.harmonia.audio.v1.Analysis.Mastering.StatusR\x06status\x12$\n\x0btarget_lufs\x18\x02 \x01(\x01H\x00R\ntargetLufs\x88\x01\x01\x12!\n\x0c\x63\x65iling_dbtp\x18\x03 \x01(\x01R\x0b\x63\x65ilingDbtp\x12\x1c\n\tintensity\x18\x04 \x01(\x01R\tintensity\x12\x17\n\x07gain_db\x18\x05 \x01(\x01R\x06gainDb\x12\x30\n\x14limiter_reduction_db\x18\x06 \x01(\x01R\x12limiterReductionDb\x12*\n\x11glue_reduction_db\x18\x07 \x01(\x01R\x0fglueReductionDb\x12\x17\n\x07tilt_db\x18\x08 \x01(\x01R\x06tiltDb\"C\n\x06Status\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\t\n\x05\x43LEAN\x10\x01\x12\x0b\n\x07LIMITED\x10\x02\x12\x10\n\x0cUNMEASURABLE\x10\x03\x42\x0e\n\x0c_target_lufs\x1a\x61\n\x05Tempo\x12\x1c\n\trequested\x18\x01 \x01(\x01R\trequested\x12\x1a\n\x08measured\x18\x02 \x01(\x01R\x08measured\x12\x1e\n\nconfidence\x18\x03 \x01(\x01R\nconfidence\x1a_\n\x03Key\x12\x1c\n\trequested\x18\x01 \x01(\tR\trequested\x12\x1a\n\x08measured\x18\x02 \x01(\tR\x08measured\x12\x1e\n\nconfidence\x18\x03 \x01(\x01R\nconfidence2\xe4\x01\n\x0c\x41udioService\x12j\n\x07\x41nalyze\x12!.harmonia.audio.v1.AnalyzeRequest\x1a\".harmonia.audio.v1.AnalyzeResponse\"\x18\x8a\xe8\x18\x14\n\x01\x01\x12\raudio:analyze\x18\x01\x12h\n\x06Master\x12 .harmonia.audio.v1.MasterRequest\x1a!.harmonia.audio.v1.MasterResponse\"\x17\x8a\xe8\x18\x13\n\x01\x01\x12\x0c\x61udio:master\x18\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,22 +34,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AUDIOSERVICE'].methods_by_name['Analyze']._loaded_options = None
   _globals['_AUDIOSERVICE'].methods_by_name['Analyze']._serialized_options = b'\212\350\030\024\n\001\001\022\raudio:analyze\030\001'
+  _globals['_AUDIOSERVICE'].methods_by_name['Master']._loaded_options = None
+  _globals['_AUDIOSERVICE'].methods_by_name['Master']._serialized_options = b'\212\350\030\023\n\001\001\022\014audio:master\030\001'
   _globals['_ANALYZEREQUEST']._serialized_start=85
-  _globals['_ANALYZEREQUEST']._serialized_end=129
-  _globals['_ANALYZERESPONSE']._serialized_start=132
-  _globals['_ANALYZERESPONSE']._serialized_end=419
-  _globals['_LOUDNESS']._serialized_start=422
-  _globals['_LOUDNESS']._serialized_end=826
-  _globals['_TEMPOREADING']._serialized_start=828
-  _globals['_TEMPOREADING']._serialized_end=935
-  _globals['_KEYREADING']._serialized_start=937
-  _globals['_KEYREADING']._serialized_end=1037
-  _globals['_ANALYSIS']._serialized_start=1040
-  _globals['_ANALYSIS']._serialized_end=1411
-  _globals['_ANALYSIS_TEMPO']._serialized_start=1217
-  _globals['_ANALYSIS_TEMPO']._serialized_end=1314
-  _globals['_ANALYSIS_KEY']._serialized_start=1316
-  _globals['_ANALYSIS_KEY']._serialized_end=1411
-  _globals['_AUDIOSERVICE']._serialized_start=1413
-  _globals['_AUDIOSERVICE']._serialized_end=1535
+  _globals['_ANALYZEREQUEST']._serialized_end=155
+  _globals['_ANALYZERESPONSE']._serialized_start=158
+  _globals['_ANALYZERESPONSE']._serialized_end=592
+  _globals['_MASTERREQUEST']._serialized_start=595
+  _globals['_MASTERREQUEST']._serialized_end=920
+  _globals['_MASTERRESPONSE']._serialized_start=923
+  _globals['_MASTERRESPONSE']._serialized_end=1469
+  _globals['_MASTERRESPONSE_PROGRESS']._serialized_start=1083
+  _globals['_MASTERRESPONSE_PROGRESS']._serialized_end=1147
+  _globals['_MASTERRESPONSE_RESULT']._serialized_start=1150
+  _globals['_MASTERRESPONSE_RESULT']._serialized_end=1305
+  _globals['_MASTERRESPONSE_FILE']._serialized_start=1308
+  _globals['_MASTERRESPONSE_FILE']._serialized_end=1461
+  _globals['_LOUDNESS']._serialized_start=1472
+  _globals['_LOUDNESS']._serialized_end=1876
+  _globals['_TEMPOREADING']._serialized_start=1878
+  _globals['_TEMPOREADING']._serialized_end=1985
+  _globals['_KEYREADING']._serialized_start=1987
+  _globals['_KEYREADING']._serialized_end=2087
+  _globals['_SECTIONREADING']._serialized_start=2090
+  _globals['_SECTIONREADING']._serialized_end=2290
+  _globals['_STEREOREADING']._serialized_start=2292
+  _globals['_STEREOREADING']._serialized_end=2406
+  _globals['_ANALYSIS']._serialized_start=2409
+  _globals['_ANALYSIS']._serialized_end=3323
+  _globals['_ANALYSIS_MASTERING']._serialized_start=2714
+  _globals['_ANALYSIS_MASTERING']._serialized_end=3127
+  _globals['_ANALYSIS_MASTERING_STATUS']._serialized_start=3044
+  _globals['_ANALYSIS_MASTERING_STATUS']._serialized_end=3111
+  _globals['_ANALYSIS_TEMPO']._serialized_start=3129
+  _globals['_ANALYSIS_TEMPO']._serialized_end=3226
+  _globals['_ANALYSIS_KEY']._serialized_start=3228
+  _globals['_ANALYSIS_KEY']._serialized_end=3323
+  _globals['_AUDIOSERVICE']._serialized_start=3326
+  _globals['_AUDIOSERVICE']._serialized_end=3554
 # @@protoc_insertion_point(module_scope)

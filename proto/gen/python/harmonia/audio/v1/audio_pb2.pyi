@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -23,16 +24,20 @@ class AnalyzeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ARTIFACT_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
     artifact: _builtins.str
     """"artifacts/{sha256}" """
+    picture: _builtins.bool
+    """Also draw it: a PNG with the spectrogram and the loudness."""
     def __init__(
         self,
         *,
         artifact: _builtins.str = ...,
+        picture: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "picture", b"picture"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -48,15 +53,28 @@ class AnalyzeResponse(_message.Message):
     DURATION_SECONDS_FIELD_NUMBER: _builtins.int
     SAMPLE_RATE_HZ_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
+    SECTIONS_FIELD_NUMBER: _builtins.int
+    STEREO_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
     duration_seconds: _builtins.float
     sample_rate_hz: _builtins.int
     channels: _builtins.int
+    picture: _builtins.str
+    """"artifacts/{sha256}" of the picture that was asked for, kept for 24 h."""
     @_builtins.property
     def loudness(self) -> Global___Loudness: ...
     @_builtins.property
     def tempo(self) -> Global___TempoReading: ...
     @_builtins.property
     def key(self) -> Global___KeyReading: ...
+    @_builtins.property
+    def sections(self) -> _containers.RepeatedCompositeFieldContainer[Global___SectionReading]:
+        """From the first sample to the last, one after the other."""
+
+    @_builtins.property
+    def stereo(self) -> Global___StereoReading:
+        """Of two channels only."""
+
     def __init__(
         self,
         *,
@@ -66,14 +84,190 @@ class AnalyzeResponse(_message.Message):
         duration_seconds: _builtins.float = ...,
         sample_rate_hz: _builtins.int = ...,
         channels: _builtins.int = ...,
+        sections: _abc.Iterable[Global___SectionReading] | None = ...,
+        stereo: Global___StereoReading | None = ...,
+        picture: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "loudness", b"loudness", "tempo", b"tempo"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "loudness", b"loudness", "stereo", b"stereo", "tempo", b"tempo"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "duration_seconds", b"duration_seconds", "key", b"key", "loudness", b"loudness", "sample_rate_hz", b"sample_rate_hz", "tempo", b"tempo"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "duration_seconds", b"duration_seconds", "key", b"key", "loudness", b"loudness", "picture", b"picture", "sample_rate_hz", b"sample_rate_hz", "sections", b"sections", "stereo", b"stereo", "tempo", b"tempo"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AnalyzeResponse: _TypeAlias = AnalyzeResponse  # noqa: Y015
+
+@_typing.final
+class MasterRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARTIFACT_FIELD_NUMBER: _builtins.int
+    PRESET_FIELD_NUMBER: _builtins.int
+    TARGET_LUFS_FIELD_NUMBER: _builtins.int
+    CEILING_DBTP_FIELD_NUMBER: _builtins.int
+    INTENSITY_FIELD_NUMBER: _builtins.int
+    FORMATS_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    ARTIST_FIELD_NUMBER: _builtins.int
+    artifact: _builtins.str
+    """"artifacts/{sha256}" """
+    preset: _builtins.str
+    """One of Capabilities.presets, in any case; default STREAMING."""
+    target_lufs: _builtins.float
+    """Integrated loudness, -30 to -8 LUFS; default the preset's."""
+    ceiling_dbtp: _builtins.float
+    """True peak, -9 to 0 dBTP; default the preset's."""
+    intensity: _builtins.float
+    """0 to 1: how much tone and glue may be changed; default 0.5, and 0 for the preset NONE."""
+    preview: _builtins.bool
+    """Also two files to compare: half a minute before and after, equally loud."""
+    title: _builtins.str
+    """Tags of the files; none are copied from the recording. At most 120 characters each."""
+    artist: _builtins.str
+    @_builtins.property
+    def formats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of Capabilities.formats; default "wav"."""
+
+    def __init__(
+        self,
+        *,
+        artifact: _builtins.str = ...,
+        preset: _builtins.str = ...,
+        target_lufs: _builtins.float | None = ...,
+        ceiling_dbtp: _builtins.float | None = ...,
+        intensity: _builtins.float | None = ...,
+        formats: _abc.Iterable[_builtins.str] | None = ...,
+        preview: _builtins.bool = ...,
+        title: _builtins.str = ...,
+        artist: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ceiling_dbtp", b"_ceiling_dbtp", "_intensity", b"_intensity", "_target_lufs", b"_target_lufs", "ceiling_dbtp", b"ceiling_dbtp", "intensity", b"intensity", "target_lufs", b"target_lufs"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ceiling_dbtp", b"_ceiling_dbtp", "_intensity", b"_intensity", "_target_lufs", b"_target_lufs", "artifact", b"artifact", "artist", b"artist", "ceiling_dbtp", b"ceiling_dbtp", "formats", b"formats", "intensity", b"intensity", "preset", b"preset", "preview", b"preview", "target_lufs", b"target_lufs", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ceiling_dbtp: _TypeAlias = _typing.Literal["ceiling_dbtp"]  # noqa: Y015
+    _WhichOneofArgType__ceiling_dbtp: _TypeAlias = _typing.Literal["_ceiling_dbtp", b"_ceiling_dbtp"]  # noqa: Y015
+    _WhichOneofReturnType__intensity: _TypeAlias = _typing.Literal["intensity"]  # noqa: Y015
+    _WhichOneofArgType__intensity: _TypeAlias = _typing.Literal["_intensity", b"_intensity"]  # noqa: Y015
+    _WhichOneofReturnType__target_lufs: _TypeAlias = _typing.Literal["target_lufs"]  # noqa: Y015
+    _WhichOneofArgType__target_lufs: _TypeAlias = _typing.Literal["_target_lufs", b"_target_lufs"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ceiling_dbtp) -> _WhichOneofReturnType__ceiling_dbtp | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__intensity) -> _WhichOneofReturnType__intensity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_lufs) -> _WhichOneofReturnType__target_lufs | None: ...
+
+Global___MasterRequest: _TypeAlias = MasterRequest  # noqa: Y015
+
+@_typing.final
+class MasterResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Progress(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        FRACTION_FIELD_NUMBER: _builtins.int
+        MESSAGE_FIELD_NUMBER: _builtins.int
+        fraction: _builtins.float
+        """0 to 1."""
+        message: _builtins.str
+        """"encoding" """
+        def __init__(
+            self,
+            *,
+            fraction: _builtins.float = ...,
+            message: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["fraction", b"fraction", "message", b"message"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Result(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        FILES_FIELD_NUMBER: _builtins.int
+        ANALYSIS_FIELD_NUMBER: _builtins.int
+        WARNINGS_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___MasterResponse.File]: ...
+        @_builtins.property
+        def analysis(self) -> Global___Analysis: ...
+        @_builtins.property
+        def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+        def __init__(
+            self,
+            *,
+            files: _abc.Iterable[Global___MasterResponse.File] | None = ...,
+            analysis: Global___Analysis | None = ...,
+            warnings: _abc.Iterable[_builtins.str] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis", "files", b"files", "warnings", b"warnings"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class File(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ARTIFACT_FIELD_NUMBER: _builtins.int
+        ROLE_FIELD_NUMBER: _builtins.int
+        FILE_FIELD_NUMBER: _builtins.int
+        BYTES_FIELD_NUMBER: _builtins.int
+        SECONDS_FIELD_NUMBER: _builtins.int
+        MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+        artifact: _builtins.str
+        """"artifacts/{sha256}" """
+        role: _builtins.str
+        """"master", "preview" """
+        file: _builtins.str
+        """"master.wav", "preview-before.flac" """
+        bytes: _builtins.int
+        seconds: _builtins.float
+        media_type: _builtins.str
+        def __init__(
+            self,
+            *,
+            artifact: _builtins.str = ...,
+            role: _builtins.str = ...,
+            file: _builtins.str = ...,
+            bytes: _builtins.int = ...,
+            seconds: _builtins.float = ...,
+            media_type: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "bytes", b"bytes", "file", b"file", "media_type", b"media_type", "role", b"role", "seconds", b"seconds"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> Global___MasterResponse.Progress: ...
+    @_builtins.property
+    def result(self) -> Global___MasterResponse.Result: ...
+    def __init__(
+        self,
+        *,
+        progress: Global___MasterResponse.Progress | None = ...,
+        result: Global___MasterResponse.Result | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["progress", "result"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___MasterResponse: _TypeAlias = MasterResponse  # noqa: Y015
 
 @_typing.final
 class Loudness(_message.Message):
@@ -198,10 +392,144 @@ class KeyReading(_message.Message):
 Global___KeyReading: _TypeAlias = KeyReading  # noqa: Y015
 
 @_typing.final
+class SectionReading(_message.Message):
+    """A stretch that sounds alike."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    START_SECONDS_FIELD_NUMBER: _builtins.int
+    END_SECONDS_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    LOUDNESS_LUFS_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """"A", "B", …: the same letter, the same kind of sound."""
+    start_seconds: _builtins.float
+    end_seconds: _builtins.float
+    confidence: _builtins.float
+    """0 to 1: how much changes where it begins; 1 for the first."""
+    loudness_lufs: _builtins.float
+    """Absent where it is silent."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        start_seconds: _builtins.float = ...,
+        end_seconds: _builtins.float = ...,
+        confidence: _builtins.float = ...,
+        loudness_lufs: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_loudness_lufs", b"_loudness_lufs", "loudness_lufs", b"loudness_lufs"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_loudness_lufs", b"_loudness_lufs", "confidence", b"confidence", "end_seconds", b"end_seconds", "label", b"label", "loudness_lufs", b"loudness_lufs", "start_seconds", b"start_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__loudness_lufs: _TypeAlias = _typing.Literal["loudness_lufs"]  # noqa: Y015
+    _WhichOneofArgType__loudness_lufs: _TypeAlias = _typing.Literal["_loudness_lufs", b"_loudness_lufs"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__loudness_lufs) -> _WhichOneofReturnType__loudness_lufs | None: ...
+
+Global___SectionReading: _TypeAlias = SectionReading  # noqa: Y015
+
+@_typing.final
+class StereoReading(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CORRELATION_FIELD_NUMBER: _builtins.int
+    BALANCE_DB_FIELD_NUMBER: _builtins.int
+    MONO_LOSS_LU_FIELD_NUMBER: _builtins.int
+    correlation: _builtins.float
+    """Of left and right, -1 to 1: under 0 they are out of phase."""
+    balance_db: _builtins.float
+    """How much louder the right side is, in dB."""
+    mono_loss_lu: _builtins.float
+    """What is lost in LU where both sides are played by one speaker, beside what a mono recording loses."""
+    def __init__(
+        self,
+        *,
+        correlation: _builtins.float = ...,
+        balance_db: _builtins.float = ...,
+        mono_loss_lu: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_db", b"balance_db", "correlation", b"correlation", "mono_loss_lu", b"mono_loss_lu"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StereoReading: _TypeAlias = StereoReading  # noqa: Y015
+
+@_typing.final
 class Analysis(_message.Message):
     """What was asked for beside what came out."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Mastering(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        class _Status:
+            ValueType = _typing.NewType("ValueType", _builtins.int)
+            V: _TypeAlias = ValueType  # noqa: Y015
+
+        class _StatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Analysis.Mastering._Status.ValueType], _builtins.type):
+            DESCRIPTOR: _descriptor.EnumDescriptor
+            UNSPECIFIED: Analysis.Mastering._Status.ValueType  # 0
+            CLEAN: Analysis.Mastering._Status.ValueType  # 1
+            """As loud as asked, the limiter next to idle."""
+            LIMITED: Analysis.Mastering._Status.ValueType  # 2
+            """The limiter had to work hard, or the target was out of its reach: a warning says which."""
+            UNMEASURABLE: Analysis.Mastering._Status.ValueType  # 3
+            """Silence, or less than 400 ms: nothing has a loudness."""
+
+        class Status(_Status, metaclass=_StatusEnumTypeWrapper): ...
+        UNSPECIFIED: Analysis.Mastering.Status.ValueType  # 0
+        CLEAN: Analysis.Mastering.Status.ValueType  # 1
+        """As loud as asked, the limiter next to idle."""
+        LIMITED: Analysis.Mastering.Status.ValueType  # 2
+        """The limiter had to work hard, or the target was out of its reach: a warning says which."""
+        UNMEASURABLE: Analysis.Mastering.Status.ValueType  # 3
+        """Silence, or less than 400 ms: nothing has a loudness."""
+
+        STATUS_FIELD_NUMBER: _builtins.int
+        TARGET_LUFS_FIELD_NUMBER: _builtins.int
+        CEILING_DBTP_FIELD_NUMBER: _builtins.int
+        INTENSITY_FIELD_NUMBER: _builtins.int
+        GAIN_DB_FIELD_NUMBER: _builtins.int
+        LIMITER_REDUCTION_DB_FIELD_NUMBER: _builtins.int
+        GLUE_REDUCTION_DB_FIELD_NUMBER: _builtins.int
+        TILT_DB_FIELD_NUMBER: _builtins.int
+        status: Global___Analysis.Mastering.Status.ValueType
+        target_lufs: _builtins.float
+        """Absent with the preset NONE."""
+        ceiling_dbtp: _builtins.float
+        intensity: _builtins.float
+        gain_db: _builtins.float
+        """Before the limiter."""
+        limiter_reduction_db: _builtins.float
+        """What the limiter takes off the loudest 5 % of the song at least."""
+        glue_reduction_db: _builtins.float
+        """The most that the compressor took off."""
+        tilt_db: _builtins.float
+        """How much brighter (or darker, under 0) the tone was made, from 100 Hz to 10 kHz."""
+        def __init__(
+            self,
+            *,
+            status: Global___Analysis.Mastering.Status.ValueType = ...,
+            target_lufs: _builtins.float | None = ...,
+            ceiling_dbtp: _builtins.float = ...,
+            intensity: _builtins.float = ...,
+            gain_db: _builtins.float = ...,
+            limiter_reduction_db: _builtins.float = ...,
+            glue_reduction_db: _builtins.float = ...,
+            tilt_db: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_target_lufs", b"_target_lufs", "target_lufs", b"target_lufs"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_target_lufs", b"_target_lufs", "ceiling_dbtp", b"ceiling_dbtp", "gain_db", b"gain_db", "glue_reduction_db", b"glue_reduction_db", "intensity", b"intensity", "limiter_reduction_db", b"limiter_reduction_db", "status", b"status", "target_lufs", b"target_lufs", "tilt_db", b"tilt_db"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__target_lufs: _TypeAlias = _typing.Literal["target_lufs"]  # noqa: Y015
+        _WhichOneofArgType__target_lufs: _TypeAlias = _typing.Literal["_target_lufs", b"_target_lufs"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__target_lufs) -> _WhichOneofReturnType__target_lufs | None: ...
 
     @_typing.final
     class Tempo(_message.Message):
@@ -255,22 +583,30 @@ class Analysis(_message.Message):
     TEMPO_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     LOUDNESS_FIELD_NUMBER: _builtins.int
+    MASTERING_FIELD_NUMBER: _builtins.int
+    STEREO_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tempo(self) -> Global___Analysis.Tempo: ...
     @_builtins.property
     def key(self) -> Global___Analysis.Key: ...
     @_builtins.property
     def loudness(self) -> Global___Loudness: ...
+    @_builtins.property
+    def mastering(self) -> Global___Analysis.Mastering: ...
+    @_builtins.property
+    def stereo(self) -> Global___StereoReading: ...
     def __init__(
         self,
         *,
         tempo: Global___Analysis.Tempo | None = ...,
         key: Global___Analysis.Key | None = ...,
         loudness: Global___Loudness | None = ...,
+        mastering: Global___Analysis.Mastering | None = ...,
+        stereo: Global___StereoReading | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "loudness", b"loudness", "tempo", b"tempo"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "loudness", b"loudness", "mastering", b"mastering", "stereo", b"stereo", "tempo", b"tempo"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "loudness", b"loudness", "tempo", b"tempo"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "loudness", b"loudness", "mastering", b"mastering", "stereo", b"stereo", "tempo", b"tempo"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

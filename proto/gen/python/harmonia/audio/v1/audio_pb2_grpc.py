@@ -39,6 +39,11 @@ class AudioServiceStub:
                 request_serializer=harmonia_dot_audio_dot_v1_dot_audio__pb2.AnalyzeRequest.SerializeToString,
                 response_deserializer=harmonia_dot_audio_dot_v1_dot_audio__pb2.AnalyzeResponse.FromString,
                 _registered_method=True)
+        self.Master = channel.unary_stream(
+                '/harmonia.audio.v1.AudioService/Master',
+                request_serializer=harmonia_dot_audio_dot_v1_dot_audio__pb2.MasterRequest.SerializeToString,
+                response_deserializer=harmonia_dot_audio_dot_v1_dot_audio__pb2.MasterResponse.FromString,
+                _registered_method=True)
 
 
 class AudioServiceServicer:
@@ -51,6 +56,13 @@ class AudioServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Master(self, request, context):
+        """Masters any recording that was uploaded: progress as it comes, the result last. Dies with the caller.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AudioServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -58,6 +70,11 @@ def add_AudioServiceServicer_to_server(servicer, server):
                     servicer.Analyze,
                     request_deserializer=harmonia_dot_audio_dot_v1_dot_audio__pb2.AnalyzeRequest.FromString,
                     response_serializer=harmonia_dot_audio_dot_v1_dot_audio__pb2.AnalyzeResponse.SerializeToString,
+            ),
+            'Master': grpc.unary_stream_rpc_method_handler(
+                    servicer.Master,
+                    request_deserializer=harmonia_dot_audio_dot_v1_dot_audio__pb2.MasterRequest.FromString,
+                    response_serializer=harmonia_dot_audio_dot_v1_dot_audio__pb2.MasterResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,6 +104,33 @@ class AudioService:
             '/harmonia.audio.v1.AudioService/Analyze',
             harmonia_dot_audio_dot_v1_dot_audio__pb2.AnalyzeRequest.SerializeToString,
             harmonia_dot_audio_dot_v1_dot_audio__pb2.AnalyzeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Master(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/harmonia.audio.v1.AudioService/Master',
+            harmonia_dot_audio_dot_v1_dot_audio__pb2.MasterRequest.SerializeToString,
+            harmonia_dot_audio_dot_v1_dot_audio__pb2.MasterResponse.FromString,
             options,
             channel_credentials,
             insecure,

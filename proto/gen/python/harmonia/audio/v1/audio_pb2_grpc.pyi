@@ -33,12 +33,16 @@ class AudioServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AudioServiceAsyncStub: ...
     Analyze: _grpc.UnaryUnaryMultiCallable[_audio_pb2.AnalyzeRequest, _audio_pb2.AnalyzeResponse]
     """Measures any recording that was uploaded."""
+    Master: _grpc.UnaryStreamMultiCallable[_audio_pb2.MasterRequest, _audio_pb2.MasterResponse]
+    """Masters any recording that was uploaded: progress as it comes, the result last. Dies with the caller."""
 
 @_typing.type_check_only
 class AudioServiceAsyncStub(AudioServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Analyze: _aio.UnaryUnaryMultiCallable[_audio_pb2.AnalyzeRequest, _audio_pb2.AnalyzeResponse]  # type: ignore[assignment]
     """Measures any recording that was uploaded."""
+    Master: _aio.UnaryStreamMultiCallable[_audio_pb2.MasterRequest, _audio_pb2.MasterResponse]  # type: ignore[assignment]
+    """Masters any recording that was uploaded: progress as it comes, the result last. Dies with the caller."""
 
 class AudioServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -48,5 +52,13 @@ class AudioServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audio_pb2.AnalyzeResponse, _abc.Awaitable[_audio_pb2.AnalyzeResponse]]:
         """Measures any recording that was uploaded."""
+
+    @_abc_1.abstractmethod
+    def Master(
+        self,
+        request: _audio_pb2.MasterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_audio_pb2.MasterResponse], _abc.AsyncIterator[_audio_pb2.MasterResponse]]:
+        """Masters any recording that was uploaded: progress as it comes, the result last. Dies with the caller."""
 
 def add_AudioServiceServicer_to_server(servicer: AudioServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

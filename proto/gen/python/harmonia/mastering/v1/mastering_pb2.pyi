@@ -29,15 +29,54 @@ class MasterRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
+    class Origin(_message.Message):
+        """What goes into provenance.json."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ENGINE_FIELD_NUMBER: _builtins.int
+        ENGINE_VERSION_FIELD_NUMBER: _builtins.int
+        MODEL_DIGEST_FIELD_NUMBER: _builtins.int
+        LICENCE_FIELD_NUMBER: _builtins.int
+        STAGES_FIELD_NUMBER: _builtins.int
+        engine: _builtins.str
+        engine_version: _builtins.str
+        model_digest: _builtins.str
+        """SHA-256 of the model's weights, where there is one."""
+        licence: _builtins.str
+        """SPDX id."""
+        @_builtins.property
+        def stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """"write", "compose": what was done before this stage."""
+
+        def __init__(
+            self,
+            *,
+            engine: _builtins.str = ...,
+            engine_version: _builtins.str = ...,
+            model_digest: _builtins.str = ...,
+            licence: _builtins.str = ...,
+            stages: _abc.Iterable[_builtins.str] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "engine_version", b"engine_version", "licence", b"licence", "model_digest", b"model_digest", "stages", b"stages"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
     class Source(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         TAKE_FIELD_NUMBER: _builtins.int
         SEED_FIELD_NUMBER: _builtins.int
         PREMASTER_FIELD_NUMBER: _builtins.int
+        UPLOADED_FIELD_NUMBER: _builtins.int
         take: _builtins.int
         """1 for the first."""
         seed: _builtins.int
+        uploaded: _builtins.bool
+        """From a person, so it is decoded behind bars; its files are the masters alone."""
         @_builtins.property
         def premaster(self) -> _type_pb2.ArtifactRef: ...
         def __init__(
@@ -46,10 +85,11 @@ class MasterRequest(_message.Message):
             take: _builtins.int = ...,
             seed: _builtins.int = ...,
             premaster: _type_pb2.ArtifactRef | None = ...,
+            uploaded: _builtins.bool = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["premaster", b"premaster"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["premaster", b"premaster", "seed", b"seed", "take", b"take"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["premaster", b"premaster", "seed", b"seed", "take", b"take", "uploaded", b"uploaded"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -58,19 +98,27 @@ class MasterRequest(_message.Message):
     FORMATS_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     LYRICS_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    preview: _builtins.bool
+    """Also half a minute before and after, equally loud."""
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___MasterRequest.Source]: ...
     @_builtins.property
     def mastering(self) -> _spec_pb2.Mastering: ...
     @_builtins.property
     def formats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """"wav", "flac", "mp3" """
+        """"wav", "wav16", "wav32f", "flac", "mp3", "opus", "ogg" """
 
     @_builtins.property
     def tags(self) -> Global___Tags: ...
     @_builtins.property
     def lyrics(self) -> _type_pb2.ArtifactRef:
         """In place of tags.lyrics when those are long: plain words."""
+
+    @_builtins.property
+    def origin(self) -> Global___MasterRequest.Origin:
+        """Where the sound comes from; absent for a recording that somebody sent."""
 
     def __init__(
         self,
@@ -80,10 +128,12 @@ class MasterRequest(_message.Message):
         formats: _abc.Iterable[_builtins.str] | None = ...,
         tags: Global___Tags | None = ...,
         lyrics: _type_pb2.ArtifactRef | None = ...,
+        preview: _builtins.bool = ...,
+        origin: Global___MasterRequest.Origin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["lyrics", b"lyrics", "mastering", b"mastering", "tags", b"tags"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lyrics", b"lyrics", "mastering", b"mastering", "origin", b"origin", "tags", b"tags"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["formats", b"formats", "lyrics", b"lyrics", "mastering", b"mastering", "sources", b"sources", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["formats", b"formats", "lyrics", b"lyrics", "mastering", b"mastering", "origin", b"origin", "preview", b"preview", "sources", b"sources", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -100,6 +150,7 @@ class Tags(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     LYRICS_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
+    DIGITAL_SOURCE_TYPE_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     artist: _builtins.str
     genre: _builtins.str
@@ -108,6 +159,8 @@ class Tags(_message.Message):
     lyrics: _builtins.str
     comment: _builtins.str
     """Digest of the resolved spec and the engine's version."""
+    digital_source_type: _builtins.str
+    """Of http://cv.iptc.org/newscodes/digitalsourcetype: "algorithmicMedia", "trainedAlgorithmicMedia"; empty: not said."""
     def __init__(
         self,
         *,
@@ -118,10 +171,11 @@ class Tags(_message.Message):
         key: _builtins.str = ...,
         lyrics: _builtins.str = ...,
         comment: _builtins.str = ...,
+        digital_source_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artist", b"artist", "bpm", b"bpm", "comment", b"comment", "genre", b"genre", "key", b"key", "lyrics", b"lyrics", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artist", b"artist", "bpm", b"bpm", "comment", b"comment", "digital_source_type", b"digital_source_type", "genre", b"genre", "key", b"key", "lyrics", b"lyrics", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -214,7 +268,7 @@ class MasterResult(_message.Message):
         REF_FIELD_NUMBER: _builtins.int
         DURATION_SECONDS_FIELD_NUMBER: _builtins.int
         role: _builtins.str
-        """"master", "cover", "waveform" """
+        """"master", "cover", "waveform", "provenance", "preview" """
         file: _builtins.str
         """"master.flac" """
         duration_seconds: _builtins.float
@@ -260,16 +314,19 @@ class AnalyzeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SOURCE_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
+    picture: _builtins.bool
     @_builtins.property
     def source(self) -> _type_pb2.ArtifactRef: ...
     def __init__(
         self,
         *,
         source: _type_pb2.ArtifactRef | None = ...,
+        picture: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

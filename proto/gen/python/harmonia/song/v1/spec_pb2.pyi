@@ -455,6 +455,8 @@ class Mastering(_message.Message):
         """-9 LUFS, -1 dBTP."""
         NONE: Mastering._Preset.ValueType  # 5
         """No loudness target; only the ceiling is kept."""
+        STREAMING_SAFE: Mastering._Preset.ValueType  # 6
+        """-14 LUFS, -2 dBTP: room for the codecs of streaming services."""
 
     class Preset(_Preset, metaclass=_PresetEnumTypeWrapper): ...
     UNSPECIFIED: Mastering.Preset.ValueType  # 0
@@ -468,6 +470,8 @@ class Mastering(_message.Message):
     """-9 LUFS, -1 dBTP."""
     NONE: Mastering.Preset.ValueType  # 5
     """No loudness target; only the ceiling is kept."""
+    STREAMING_SAFE: Mastering.Preset.ValueType  # 6
+    """-14 LUFS, -2 dBTP: room for the codecs of streaming services."""
 
     PRESET_FIELD_NUMBER: _builtins.int
     TARGET_LUFS_FIELD_NUMBER: _builtins.int
@@ -480,7 +484,7 @@ class Mastering(_message.Message):
     ceiling_dbtp: _builtins.float
     """True peak, -9 to 0 dBTP; default the preset's."""
     intensity: _builtins.float
-    """0 to 1; default 0.5."""
+    """How much tone and glue may be changed, 0 to 1; default 0.5, and 0 for NONE."""
     def __init__(
         self,
         *,
@@ -527,7 +531,7 @@ class Outputs(_message.Message):
     """Default false."""
     @_builtins.property
     def formats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Of "wav", "flac", "mp3", "opus", "ogg"; default wav, flac, mp3."""
+        """Of "wav" (24 bits), "wav16", "wav32f", "flac", "mp3", "opus", "ogg"; default wav, flac, mp3."""
 
     def __init__(
         self,
