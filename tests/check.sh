@@ -4,17 +4,18 @@ set -eu
 cd "$(dirname "$0")/.."
 ruff check .
 ruff format --check .
-mypy $(find chassis services local sdk tests bench -name '*.py' -not -path '*/node_modules/*')
+mypy rest/openapi.py $(find chassis services local sdk tests bench -name '*.py' -not -path '*/node_modules/*')
 lint-imports
 buf lint
 buf breaking --against proto/released.binpb
 
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
-cp -R proto/gen docs "$fresh"
+cp -R proto/gen docs rest/openapi.json "$fresh"
 ./proto/generate.sh >/dev/null 2>&1
 python docs/generate.py
-for generated in proto/gen docs; do
+python rest/openapi.py
+for generated in proto/gen docs rest/openapi.json; do
     diff -r -x __pycache__ "$fresh/${generated##*/}" "$generated" || {
         echo "$generated is not what its sources say: run make proto and commit" >&2
         exit 1
