@@ -7,13 +7,21 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 )
 
 // streamsPerConnection stays under the 100 streams that the public door gives one connection.
 const streamsPerConnection = 90
+
+// longestConnect is how long a call waits for a gateway that is being started again before it is told to come back.
+const longestConnect = 5 * time.Second
+
+var reconnect = backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
 
 // Door is the gateway's public door: TLS, trusting one authority. It opens another connection whenever the ones it has
 // carry as many streams as the door allows, so that watchers do not keep short calls waiting.
@@ -42,6 +50,7 @@ func openDoor(address, ca string) (*Door, error) {
 		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13})),
 		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16 << 20)),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: longestConnect}),
 		grpc.WithUserAgent("harmonia-rest"),
 	}}
 	_, err = door.dial()
@@ -53,6 +62,7 @@ func (d *Door) Invoke(ctx context.Context, method string, request, reply any, op
 	if err != nil {
 		return err
 	}
+	line.connect(ctx)
 	defer d.give(line)
 	return line.connection.Invoke(ctx, method, request, reply, options...)
 }
@@ -64,7 +74,23 @@ func (d *Door) NewStream(ctx context.Context, description *grpc.StreamDesc, meth
 		return nil, err
 	}
 	context.AfterFunc(ctx, func() { d.give(line) })
+	line.connect(ctx)
 	return line.connection.NewStream(ctx, description, method, options...)
+}
+
+// connect waits; when it was in vain, the call itself says so.
+func (l *line) connect(ctx context.Context) {
+	if l.connection.GetState() == connectivity.Ready {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, longestConnect)
+	defer cancel()
+	for state := l.connection.GetState(); state != connectivity.Ready; state = l.connection.GetState() {
+		l.connection.Connect()
+		if !l.connection.WaitForStateChange(ctx, state) {
+			return
+		}
+	}
 }
 
 func (d *Door) Close() {
