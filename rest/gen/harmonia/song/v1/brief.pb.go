@@ -44,7 +44,9 @@ type Brief struct {
 	// BCP 47
 	Language string `protobuf:"bytes,14,opt,name=language,proto3" json:"language,omitempty"`
 	// For engines that take words.
-	Description   string `protobuf:"bytes,15,opt,name=description,proto3" json:"description,omitempty"`
+	Description string `protobuf:"bytes,15,opt,name=description,proto3" json:"description,omitempty"`
+	// Length of a LOOP, 1 to 8; 0: not set.
+	Bars          int32 `protobuf:"varint,16,opt,name=bars,proto3" json:"bars,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -182,6 +184,13 @@ func (x *Brief) GetDescription() string {
 		return x.Description
 	}
 	return ""
+}
+
+func (x *Brief) GetBars() int32 {
+	if x != nil {
+		return x.Bars
+	}
+	return 0
 }
 
 // The words, by section.
@@ -402,7 +411,7 @@ var File_harmonia_song_v1_brief_proto protoreflect.FileDescriptor
 
 const file_harmonia_song_v1_brief_proto_rawDesc = "" +
 	"\n" +
-	"\x1charmonia/song/v1/brief.proto\x12\x10harmonia.song.v1\x1a\x1bharmonia/song/v1/spec.proto\"\x90\x04\n" +
+	"\x1charmonia/song/v1/brief.proto\x12\x10harmonia.song.v1\x1a\x1bharmonia/song/v1/spec.proto\"\xa4\x04\n" +
 	"\x05Brief\x12\x14\n" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12\x14\n" +
 	"\x05genre\x18\x02 \x01(\tR\x05genre\x12\x14\n" +
@@ -421,7 +430,8 @@ const file_harmonia_song_v1_brief_proto_rawDesc = "" +
 	"\bsections\x18\f \x03(\v2\x19.harmonia.song.v1.SectionR\bsections\x120\n" +
 	"\x06lyrics\x18\r \x01(\v2\x18.harmonia.song.v1.LyricsR\x06lyrics\x12\x1a\n" +
 	"\blanguage\x18\x0e \x01(\tR\blanguage\x12 \n" +
-	"\vdescription\x18\x0f \x01(\tR\vdescription\"D\n" +
+	"\vdescription\x18\x0f \x01(\tR\vdescription\x12\x12\n" +
+	"\x04bars\x18\x10 \x01(\x05R\x04bars\"D\n" +
 	"\x06Lyrics\x12:\n" +
 	"\bsections\x18\x01 \x03(\v2\x1e.harmonia.song.v1.LyricSectionR\bsections\"U\n" +
 	"\fLyricSection\x12\x12\n" +

@@ -622,7 +622,9 @@ type Section struct {
 	// 1 to 64.
 	Bars int32 `protobuf:"varint,2,opt,name=bars,proto3" json:"bars,omitempty"`
 	// How much is going on, 0 to 1.
-	Intensity     *float64 `protobuf:"fixed64,3,opt,name=intensity,proto3,oneof" json:"intensity,omitempty"`
+	Intensity *float64 `protobuf:"fixed64,3,opt,name=intensity,proto3,oneof" json:"intensity,omitempty"`
+	// Draws this section anew and leaves the others as they are.
+	Seed          *uint64 `protobuf:"varint,4,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -674,6 +676,13 @@ func (x *Section) GetBars() int32 {
 func (x *Section) GetIntensity() float64 {
 	if x != nil && x.Intensity != nil {
 		return *x.Intensity
+	}
+	return 0
+}
+
+func (x *Section) GetSeed() uint64 {
+	if x != nil && x.Seed != nil {
+		return *x.Seed
 	}
 	return 0
 }
@@ -1045,13 +1054,15 @@ const file_harmonia_song_v1_spec_proto_rawDesc = "" +
 	"\x04AUTO\x10\x01\x12\x10\n" +
 	"\fINSTRUMENTAL\x10\x02\x12\t\n" +
 	"\x05WRITE\x10\x03\x12\b\n" +
-	"\x04TEXT\x10\x04\"b\n" +
+	"\x04TEXT\x10\x04\"\x84\x01\n" +
 	"\aSection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04bars\x18\x02 \x01(\x05R\x04bars\x12!\n" +
-	"\tintensity\x18\x03 \x01(\x01H\x00R\tintensity\x88\x01\x01B\f\n" +
+	"\tintensity\x18\x03 \x01(\x01H\x00R\tintensity\x88\x01\x01\x12\x17\n" +
+	"\x04seed\x18\x04 \x01(\x04H\x01R\x04seed\x88\x01\x01B\f\n" +
 	"\n" +
-	"_intensity\"\xb5\x01\n" +
+	"_intensityB\a\n" +
+	"\x05_seed\"\xb5\x01\n" +
 	"\fConditioning\x12#\n" +
 	"\rcontinue_from\x18\x01 \x01(\tR\fcontinueFrom\x12\x16\n" +
 	"\x06melody\x18\x02 \x01(\tR\x06melody\x12\x1f\n" +
