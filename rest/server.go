@@ -15,6 +15,7 @@ import (
 	artifactpb "harmonia/rest/gen/harmonia/artifact/v1"
 	audiopb "harmonia/rest/gen/harmonia/audio/v1"
 	capabilitypb "harmonia/rest/gen/harmonia/capability/v1"
+	identitypb "harmonia/rest/gen/harmonia/identity/v1"
 	lyricspb "harmonia/rest/gen/harmonia/lyrics/v1"
 	songpb "harmonia/rest/gen/harmonia/song/v1"
 )
@@ -65,6 +66,7 @@ func newAPI(door *Door, table routes, draining <-chan struct{}) (*API, error) {
 		lyricspb.RegisterLyricsServiceHandlerClient(ctx, api.mux, api.lyrics),
 		audiopb.RegisterAudioServiceHandlerClient(ctx, api.mux, audiopb.NewAudioServiceClient(door)),
 		artifactpb.RegisterArtifactServiceHandlerClient(ctx, api.mux, api.artifacts),
+		identitypb.RegisterKeyServiceHandlerClient(ctx, api.mux, identitypb.NewKeyServiceClient(door)),
 		capabilitypb.RegisterCapabilityServiceHandlerClient(ctx, api.mux, capabilitypb.NewCapabilityServiceClient(door)),
 	} {
 		if register != nil {

@@ -33,7 +33,15 @@ CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(hours=24)
 CLOCK_SKEW = timedelta(minutes=10)
 
-USER_SCOPES = ("songs:read", "songs:write", "lyrics:write", "audio:analyze", "artifacts:read", "artifacts:write")
+USER_SCOPES = (
+    "songs:read",
+    "songs:write",
+    "lyrics:write",
+    "audio:analyze",
+    "artifacts:read",
+    "artifacts:write",
+    "keys:write",
+)
 OPERATOR_SCOPES = (*USER_SCOPES, "admin")
 
 

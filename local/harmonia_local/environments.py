@@ -22,6 +22,8 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_SWEEP_": ("gateway",),
     "HARMONIA_TENANT_": ("gateway",),
     "HARMONIA_RATE_": ("gateway",),
+    "HARMONIA_OIDC_": ("gateway",),
+    "HARMONIA_TRUSTED_": ("gateway",),
     "HARMONIA_STORE_": ("gateway",),
     "HARMONIA_SLOTS": ("mastering",),
     "HARMONIA_LLM": ("lyricist",),
@@ -140,6 +142,8 @@ def _own_settings(service: str, plan: Plan, *, on_s3: bool) -> dict[str, str]:
             "TENANT_UNFINISHED": "200",
             "RATE_CREATES": "600",
             "RATE_READS": "6000",
+            "RATE_STRANGERS": "300",
+            "TRUSTED_PROXIES": "127.0.0.0/8",
         }
     if service == "artifacts" and not on_s3:
         return {"STATE_DIR": str(plan.home.root / "artifacts")}
