@@ -43,6 +43,8 @@ SERVICES = ("gateway", "lyricist", "composer", "mastering", "artifacts")
 SERVICE_TOKEN = "hm-svc+jwt"  # noqa: S105  a media type
 GRANT = "hm-grant+jwt"
 GRANT_AUDIENCE = "mesh"
+BOOTSTRAP = "harmonia-bootstrap+jwt"
+BOOTSTRAP_AUDIENCE = "bootstrap"
 TOKEN_LIFE = timedelta(minutes=10)
 LONGEST_TOKEN_LIFE = timedelta(minutes=15)
 SKEW = timedelta(seconds=30)

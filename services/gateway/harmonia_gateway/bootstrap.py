@@ -2,14 +2,12 @@
 
 from harmonia_chassis.entities import Entities
 from harmonia_chassis.errors import Reason, Unauthenticated
-from harmonia_chassis.identity import Principal, TokenVerifier
+from harmonia_chassis.identity import BOOTSTRAP, BOOTSTRAP_AUDIENCE, Principal, TokenVerifier
 from harmonia_chassis.job_stream import Refused
 from harmonia_gateway.audit import Audit
 from harmonia_gateway.patience import patience
-from harmonia_gateway.people import BOOTSTRAP
 
 USES = "bootstrap"
-AUDIENCE = "bootstrap"
 
 
 class Bootstrap:
@@ -20,7 +18,7 @@ class Bootstrap:
 
     async def recognise(self, token: str) -> Principal:
         """An operator, once. Raises Unauthenticated for every further use."""
-        claims = await self._verifier.other(token, BOOTSTRAP, AUDIENCE)
+        claims = await self._verifier.other(token, BOOTSTRAP, BOOTSTRAP_AUDIENCE)
         try:
             async with patience():
                 await self._entities.put(USES, str(claims["jti"]), b"used", expected=0)

@@ -8,11 +8,9 @@ from jwt.exceptions import InvalidTokenError
 
 from harmonia_chassis.access import current_came_from
 from harmonia_chassis.errors import Reason, Unauthenticated
-from harmonia_chassis.identity import Principal
+from harmonia_chassis.identity import BOOTSTRAP, Principal
 from harmonia_chassis.telemetry import Metrics
 from harmonia_gateway.strangers import Strangers
-
-BOOTSTRAP = "harmonia-bootstrap+jwt"
 
 Recognise = Callable[[str], Awaitable[Principal]]
 
