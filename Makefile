@@ -10,10 +10,11 @@ stamp = .venv/.$(1)-$(shell cat requirements/$(1).lock requirements/bootstrap.lo
 
 MINIO = v0.0.0-20260212201848-7aac2a2c5b7c
 
-.PHONY: help song test check up proto locks bench chaos minio clean
+.PHONY: help song test check up rest proto locks bench chaos minio clean
 help:
 	@echo 'make song PROMPT="…" [OUT=DIR] [ARGS="--seed 7"]   make a song'
 	@echo 'make up        run the mesh in the foreground'
+	@echo 'make rest      build the door for HTTP, which make up then opens too (needs Go)'
 	@echo 'make test      the whole test suite'
 	@echo 'make check     lint, types, imports, contracts, generated code'
 	@echo 'make bench     benchmarks, as tables'
@@ -32,6 +33,9 @@ export PROMPT
 up: $(call stamp,embedded) $(LLM)
 	@exec $(BIN)/harmonia up
 
+rest: $(call stamp,embedded)
+	@PATH="$$PATH:/usr/local/go/bin" ./rest/build.sh $(BIN)/harmonia-rest
+
 test: $(call stamp,test)
 	@$(MAKE) -s -C k8s kustomize
 	@$(MAKE) -s minio
@@ -43,6 +47,10 @@ check: $(call stamp,dev)
 proto: $(call stamp,dev)
 	@PATH="$$PWD/$(BIN):$$PATH" ./proto/generate.sh
 	@$(BIN)/python docs/generate.py
+	@PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python rest/openapi.py
+	@if PATH="$$PATH:/usr/local/go/bin" command -v go >/dev/null; then \
+	    PATH="$$PWD/$(BIN):$$PATH:/usr/local/go/bin" ./rest/generate.sh; \
+	else echo "rest/gen is left as it is: that needs Go" >&2; fi
 
 locks: $(call stamp,dev)
 	@PATH="$$PWD/$(BIN):$$PATH" ./requirements/lock.sh

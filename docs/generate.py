@@ -1,6 +1,7 @@
 """Writes docs/settings.md and docs/errors.md from the code: `python docs/generate.py` (part of `make proto`)."""
 
 import importlib
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,12 +32,19 @@ def settings() -> str:
         own = importlib.import_module(f"harmonia_{service}.settings").Settings
         if set(own.model_fields) - common:
             parts += ["", f"## {service}", *_table(own, skip=common)]
+    rest = json.loads((DOCS.parent / "rest" / "settings.json").read_text())
+    parts += ["", "## rest", "", "The door for HTTP, written in Go; it has these alone.", *_head()]
+    parts += [f"| `{row['name']}` | {row['default']} | {row['meaning']} |" for row in rest]
     return "\n".join(parts) + "\n"
+
+
+def _head() -> list[str]:
+    return ["", "| variable | default | meaning |", "| --- | --- | --- |"]
 
 
 def _table(settings_type: type[ServiceSettings], *, skip: frozenset[str]) -> list[str]:
     names = variables(settings_type)
-    rows = ["", "| variable | default | meaning |", "| --- | --- | --- |"]
+    rows = _head()
     for name, field in settings_type.model_fields.items():
         if name not in skip:
             shown = "(required)" if field.is_required() else _shown(field.default)

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from urllib.parse import unquote
 
 import jwt
 from google.protobuf.descriptor import MethodDescriptor
@@ -67,12 +68,21 @@ class Admitted:
     peer: Peer | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CameFrom:
+    """The other end of the line by address, and whom it says it speaks for: to be believed of proxies alone."""
+
+    address: str
+    forwarded: str
+
+
 Admit = Callable[[Rule, Mapping[str, str], AuthContext], Awaitable[Admitted]]
 
 _principal: ContextVar[Principal] = ContextVar("principal")
 _grant: ContextVar[Grant] = ContextVar("grant")
 _peer: ContextVar[Peer] = ContextVar("peer")
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
+_came_from: ContextVar["CameFrom"] = ContextVar("came_from")
 
 
 def current_principal() -> Principal:
@@ -95,9 +105,16 @@ def current_request_id() -> str:
     return _request_id.get()
 
 
-def enter(request_id: str) -> None:
-    """From here on this task serves the request."""
+def current_came_from() -> CameFrom:
+    """Where the RPC being served came from."""
+    return _came_from.get()
+
+
+def enter(request_id: str, *, peer: str, forwarded: str) -> None:
+    """From here on this task serves the request. `peer` as gRPC writes it: "ipv4:127.0.0.1:4711"."""
     _request_id.set(request_id)
+    host = peer.partition(":")[2].rpartition(":")[0]
+    _came_from.set(CameFrom(unquote(host).strip("[]"), forwarded))
 
 
 def let_in(admitted: Admitted) -> None:

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     DIGEST_MISMATCH = "DIGEST_MISMATCH"
     SONG_NOT_FOUND = "SONG_NOT_FOUND"
     ARTIFACT_NOT_FOUND = "ARTIFACT_NOT_FOUND"
+    KEY_NOT_FOUND = "KEY_NOT_FOUND"
     METHOD_NOT_FOUND = "METHOD_NOT_FOUND"
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     ETAG_MISMATCH = "ETAG_MISMATCH"
@@ -90,6 +91,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.DIGEST_MISMATCH: "The bytes are not the ones that their SHA-256 names.",
     Reason.SONG_NOT_FOUND: "No such song, or not one of yours.",
     Reason.ARTIFACT_NOT_FOUND: "No such file, or not one of yours.",
+    Reason.KEY_NOT_FOUND: "No such API key, or not one of yours.",
     Reason.METHOD_NOT_FOUND: "This door of the service does not offer the method.",
     Reason.REQUEST_ID_REUSED: "The request_id was used before, for another request.",
     Reason.ETAG_MISMATCH: "The resource has changed since you read it.",

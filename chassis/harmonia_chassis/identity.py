@@ -43,6 +43,8 @@ SERVICES = ("gateway", "lyricist", "composer", "mastering", "artifacts")
 SERVICE_TOKEN = "hm-svc+jwt"  # noqa: S105  a media type
 GRANT = "hm-grant+jwt"
 GRANT_AUDIENCE = "mesh"
+BOOTSTRAP = "harmonia-bootstrap+jwt"
+BOOTSTRAP_AUDIENCE = "bootstrap"
 TOKEN_LIFE = timedelta(minutes=10)
 LONGEST_TOKEN_LIFE = timedelta(minutes=15)
 SKEW = timedelta(seconds=30)
@@ -249,6 +251,11 @@ class TokenSigner:
         claims = {"aud": GRANT_AUDIENCE, "sub": subject, "tenant": tenant, "owner": owner}
         return self._sign(GRANT, claims, self._clock(), expires.timestamp()).text
 
+    def other(self, kind: str, audience: str, *, subject: str, life: timedelta) -> str:
+        """A token of another kind than those of the services."""
+        now = self._clock()
+        return self._sign(kind, {"aud": audience, "sub": subject}, now, now + life.total_seconds()).text
+
     def _sign(self, kind: str, claims: Mapping[str, object], now: float, expires: float) -> Token:
         issuer = spiffe_id(self._trust_domain, "gateway")
         whole = {
@@ -316,6 +323,12 @@ class TokenVerifier:
         except Unauthenticated as error:
             raise PermissionDenied(f"grant refused: {error.message}", reason=Reason.GRANT_REFUSED) from error
         return grant
+
+    async def other(self, text: str, kind: str, audience: str) -> dict[str, object]:
+        """Claims of a token of another kind, signed by the same keys; raises Unauthenticated."""
+        claims = await self._verify(text, kind, audience)
+        await self._key_of(str(claims["kid"]))
+        return claims
 
     def _expired(self, expires: float) -> bool:
         return self._clock() > expires + SKEW.total_seconds()

@@ -47,6 +47,7 @@ from harmonia_chassis.telemetry import (
 from harmonia_chassis.telemetry import start_span as begin_span
 
 REQUEST_ID = "x-request-id"
+FORWARDED = "x-forwarded-for"
 # Without a deadline from anywhere a unary call to another service ends after this.
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 
@@ -179,7 +180,7 @@ class ServerChain:
     async def _serving(self, path: str, rule: Rule, context: Context) -> AsyncIterator[None]:
         metadata = _metadata(context)
         request_id = _request_id(metadata)
-        enter(request_id)
+        enter(request_id, peer=context.peer() or "", forwarded=metadata.get(FORWARDED, ""))
         _deadline.set(_deadline_of(context))
         with self._report(path, metadata) as report:
             try:

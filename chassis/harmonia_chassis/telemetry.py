@@ -87,6 +87,9 @@ class Metrics:
         self.jwks_read = Gauge(
             "harmonia_jwks_read_timestamp_seconds", "when the token keys were read last", registry=registry
         )
+        self.tokens_refused = Counter(
+            "harmonia_tokens_refused", "people not let in", ["kind", "reason"], registry=registry
+        )
         self.ready = Gauge("harmonia_ready", "1 while the service takes calls", registry=registry)
         ProcessCollector(registry=registry)
 

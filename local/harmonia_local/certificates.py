@@ -41,6 +41,7 @@ USER_SCOPES = (
     "audio:master",
     "artifacts:read",
     "artifacts:write",
+    "keys:write",
 )
 OPERATOR_SCOPES = (*USER_SCOPES, "admin")
 

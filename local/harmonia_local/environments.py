@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from harmonia_local.certificates import SERVICES
 from harmonia_local.home import Home
@@ -21,11 +22,15 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_SWEEP_": ("gateway",),
     "HARMONIA_TENANT_": ("gateway",),
     "HARMONIA_RATE_": ("gateway",),
+    "HARMONIA_OIDC_": ("gateway",),
+    "HARMONIA_TRUSTED_": ("gateway",),
     "HARMONIA_STORE_": ("gateway",),
     "HARMONIA_SLOTS": ("mastering",),
     "HARMONIA_LLM": ("lyricist",),
     "HARMONIA_LINK_": ("artifacts",),
     "HARMONIA_S3_": ("artifacts",),
+    "HARMONIA_CORS_": ("rest",),
+    "HARMONIA_HOSTS": ("rest",),
 }
 
 
@@ -34,6 +39,16 @@ class Doors:
     """The ports of one service on 127.0.0.1."""
 
     grpc: int
+    health: int
+    metrics: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestDoors:
+    """The program that answers HTTP, and its ports on 127.0.0.1."""
+
+    binary: Path
+    http: int
     health: int
     metrics: int
 
@@ -48,6 +63,7 @@ class Plan:
     lease_s: float
     public_port: int
     doors: Mapping[str, Doors]
+    rest: RestDoors | None = None
 
 
 def service_environment(
@@ -58,6 +74,29 @@ def service_environment(
     others = {PREFIX + name for each in SERVICES for name in set_here[each]} - set(ours)
     theirs = {name: value for name, value in added.items() if name not in others and _concerns(service, name)}
     return without_settings(inherited) | ours | theirs
+
+
+def rest_environment(
+    plan: Plan, rest: RestDoors, *, inherited: Mapping[str, str], added: Mapping[str, str]
+) -> dict[str, str]:
+    ours = {
+        "LISTEN": address(rest.http),
+        "HEALTH_LISTEN": address(rest.health),
+        "METRICS_LISTEN": address(rest.metrics),
+        "GATEWAY_PUBLIC_ADDRESS": address(plan.public_port),
+        "TLS_CA": str(plan.home.pki / "ca.pem"),
+        "SESSION_KEY": str(plan.home.session_key),
+        "LINK_FILE": str(plan.home.rest_link),
+        "LINK_TOKEN": str(plan.home.user_token),
+        "DRAIN_GRACE_S": f"{DRAIN_GRACE_S['gateway']:g}",
+        "READY_FILE": str(plan.home.ready_file("rest")),
+    }
+    theirs = {
+        name: value
+        for name, value in added.items()
+        if any(services == ("rest",) and name.startswith(prefix) for prefix, services in ONLY_FOR.items())
+    }
+    return without_settings(inherited) | {PREFIX + name: value for name, value in ours.items()} | theirs
 
 
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
@@ -103,6 +142,8 @@ def _own_settings(service: str, plan: Plan, *, on_s3: bool) -> dict[str, str]:
             "TENANT_UNFINISHED": "200",
             "RATE_CREATES": "600",
             "RATE_READS": "6000",
+            "RATE_STRANGERS": "300",
+            "TRUSTED_PROXIES": "127.0.0.0/8",
         }
     if service == "artifacts" and not on_s3:
         return {"STATE_DIR": str(plan.home.root / "artifacts")}

@@ -57,6 +57,14 @@ class Home:
     def signing_key(self) -> Path:
         return self.pki / "token-signing.key.pem"
 
+    @property
+    def session_key(self) -> Path:
+        return self.pki / "rest-session.key"
+
+    @property
+    def rest_link(self) -> Path:
+        return self.run / "rest-link.json"
+
     def log(self, process: str) -> Path:
         return self.root / "logs" / f"{process}.log"
 

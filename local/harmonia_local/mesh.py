@@ -25,12 +25,21 @@ from harmonia_local.certificates import (
     issue_stale,
     open_authority,
 )
-from harmonia_local.environments import Doors, Plan, address, service_environment, without_settings
+from harmonia_local.environments import (
+    Doors,
+    Plan,
+    RestDoors,
+    address,
+    rest_environment,
+    service_environment,
+    without_settings,
+)
 from harmonia_local.home import Home, is_alive
 from harmonia_local.mesh_info import MeshInfo, NatsInfo, ObserverInfo, ServiceInfo, from_json, to_json
 from harmonia_local.nats_server import NatsServer, check_version, configuration, find_binary
 from harmonia_local.ports import Ports
 from harmonia_local.private_file import write_private
+from harmonia_local.rest import REST_PORT, ensure_session_key, new_link
 from harmonia_local.supervisor import Child, Command, ReadyFile, supervised
 from harmonia_local.task_owner import owned_tasks
 
@@ -41,7 +50,7 @@ RENEWAL_CHECK_S = 60.0  # by the clock on the wall and often, because a laptop s
 
 # Who is stopped together, and the seconds it may take: workers hand back their jobs through the others.
 STOP_ORDER: tuple[tuple[tuple[str, ...], float], ...] = (
-    (("lyricist", "composer", "mastering"), 9.0),
+    (("rest", "lyricist", "composer", "mastering"), 9.0),
     (("gateway", "artifacts"), 5.5),
     (("nats",), 3.0),
 )
@@ -65,6 +74,7 @@ class Mesh:
         self._children: Mapping[str, Child] = {}
         self._ready_ms = 0
         self._announced = False
+        self._link: str | None = None
 
     @property
     def info(self) -> MeshInfo:
@@ -75,8 +85,8 @@ class Mesh:
             pid=os.getpid(),
             ready_ms=self._ready_ms,
             grpc=address(self._plan.public_port),
-            rest=None,
-            link=None,
+            rest=self._rest_url,
+            link=self._link,
             ca=str(home.pki / "ca.pem"),
             token_file=str(home.user_token),
             operator_token_file=str(home.operator_token),
@@ -104,6 +114,8 @@ class Mesh:
         for name in children:
             await self.ready(name)
         self._ready_ms = round((time.monotonic() - began) * 1000)
+        if self._rest_url is not None:
+            self._link = new_link(self._plan.home, self._rest_url)
         self._announced = True
         self._write_info()
 
@@ -119,6 +131,11 @@ class Mesh:
     def reload_nats(self) -> None:
         """nats-server reads its certificate again."""
         os.kill(self.pid("nats"), signal.SIGHUP)
+
+    @property
+    def _rest_url(self) -> str | None:
+        rest = self._plan.rest
+        return None if rest is None else f"http://{address(rest.http)}"
 
     def _write_info(self) -> None:
         write_private(self._plan.home.mesh_json, f"{to_json(self.info)}\n".encode())
@@ -170,12 +187,13 @@ async def running_mesh(
     commands: Mapping[str, Sequence[str]] | None = None,
     environment: Mapping[str, str] | None = None,
     lease_s: float = LEASE_S,
+    rest: Path | None = None,
     say: Say = to_stderr,
 ) -> AsyncIterator[Mesh]:
     """A mesh that is ready when the body starts, and gone, with every process, when it is left.
 
-    `commands` are other argv per process, `environment` more settings. The body is cancelled when a process cannot be
-    kept alive; then, and when the start fails, FailedPrecondition names the log.
+    `commands` are other argv per process, `environment` more settings, `rest` the program that answers HTTP. The body
+    is cancelled when a process cannot be kept alive; then, and when the start fails, FailedPrecondition names the log.
     """
     began = time.monotonic()
     _check_names(commands or {})
@@ -184,14 +202,18 @@ async def running_mesh(
     async with place.locked() as lock:
         place.mesh_json.unlink(missing_ok=True)
         with Ports() as ports:
-            plan, nats = _plan(place, ports, lease_s=lease_s, binary=find_binary())
+            plan, nats = _plan(place, ports, lease_s=lease_s, binary=find_binary(), rest=rest)
             await check_version(nats.binary)
             make_keys(place, now=datetime.now(UTC), keep_keys=False)
             write_private(nats.config, _nats_configuration(plan, nats))
             mesh = Mesh(plan, nats)
             async with (
                 supervised(
-                    [_nats_command(plan, nats), *_service_commands(plan, commands or {}, environment or {})],
+                    [
+                        _nats_command(plan, nats),
+                        *_service_commands(plan, commands or {}, environment or {}),
+                        *_rest_commands(plan, environment or {}),
+                    ],
                     stop_order=STOP_ORDER,
                     inherited=[lock],
                     on_start=mesh.process_started,
@@ -219,17 +241,23 @@ def _check_names(commands: Mapping[str, Sequence[str]]) -> None:
 def make_keys(home: Home, *, now: datetime, keep_keys: bool) -> list[str]:
     """Whatever is missing or stale under pki/ and run/; returns the names of the certificates issued."""
     ensure_signing_key(home.signing_key)
+    ensure_session_key(home.session_key)
     keys = bootstrap_keys(ensure_token(home.user_token), ensure_token(home.operator_token))
     write_private(home.bootstrap_keys, keys)
     authority = open_authority(home.pki, now)
     return issue_stale(authority, home.pki, trust_domain=TRUST_DOMAIN, now=now, keep_keys=keep_keys)
 
 
-def _plan(home: Home, ports: Ports, *, lease_s: float, binary: Path) -> tuple[Plan, NatsServer]:
+def _plan(home: Home, ports: Ports, *, lease_s: float, binary: Path, rest: Path | None) -> tuple[Plan, NatsServer]:
     nats = NatsServer(binary, config=home.root / "nats" / "nats.json", port=ports.take(), monitor_port=ports.take())
     doors = {name: Doors(grpc=ports.take(), health=ports.take(), metrics=ports.take()) for name in SERVICES}
     public_port = ports.take_preferring(PUBLIC_PORT)
-    return Plan(home, nats.url, TRUST_DOMAIN, lease_s, public_port, doors), nats
+    http = None if rest is None else _rest_doors(rest, ports)
+    return Plan(home, nats.url, TRUST_DOMAIN, lease_s, public_port, doors, http), nats
+
+
+def _rest_doors(binary: Path, ports: Ports) -> RestDoors:
+    return RestDoors(binary, ports.take_preferring(REST_PORT), health=ports.take(), metrics=ports.take())
 
 
 def _nats_configuration(plan: Plan, nats: NatsServer) -> bytes:
@@ -256,6 +284,17 @@ def _service_commands(
             environment=service_environment(service, plan, inherited=os.environ, added=environment),
             log=plan.home.log(service),
             readiness=ReadyFile(plan.home.ready_file(service)),
+        )
+
+
+def _rest_commands(plan: Plan, environment: Mapping[str, str]) -> Iterator[Command]:
+    if plan.rest is not None:
+        yield Command(
+            name="rest",
+            argv=(str(plan.rest.binary),),
+            environment=rest_environment(plan, plan.rest, inherited=os.environ, added=environment),
+            log=plan.home.log("rest"),
+            readiness=ReadyFile(plan.home.ready_file("rest")),
         )
 
 

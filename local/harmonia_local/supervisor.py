@@ -214,7 +214,8 @@ async def _stop(children: Mapping[str, Child], stop_order: Sequence[tuple[Sequen
     for names, grace_s in stop_order:
         async with owned_tasks() as tasks:
             for name in names:
-                tasks.create_task(children[name].stop(grace_s))
+                if name in children:
+                    tasks.create_task(children[name].stop(grace_s))
 
 
 async def _start_guard(inherited: Sequence[int]) -> asyncio.subprocess.Process:

@@ -11,6 +11,7 @@ from typing import TextIO
 from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_local.mesh import Mesh, Say, running_mesh, to_stderr
 from harmonia_local.mesh_info import MeshInfo, to_json
+from harmonia_local.rest import HOW_TO_BUILD, find_rest
 from harmonia_local.task_owner import owned_tasks
 
 # SIGHUP is what a closing terminal sends.
@@ -58,7 +59,7 @@ def table(info: MeshInfo, home: Path) -> str:
         [
             f"Harmonia {info.version} is ready after {info.ready_ms / 1000:.1f} s: gRPC on {info.grpc}",
             f"home   {home}",
-            f"rest   {info.rest or 'not built'}",
+            f"rest   {info.link or HOW_TO_BUILD}",
             f"token  {info.token_file}",
             f"ca     {info.ca}",
             "",
@@ -94,7 +95,9 @@ async def _started(
     say: Say,
 ) -> Mesh:
     try:
-        return await stack.enter_async_context(running_mesh(home, commands=commands, environment=environment, say=say))
+        return await stack.enter_async_context(
+            running_mesh(home, commands=commands, environment=environment, rest=find_rest(), say=say)
+        )
     except OSError as exc:
         why = "it is no folder" if isinstance(exc, FileExistsError) else exc.strerror or exc
         message = f"cannot keep a mesh in {home}: {why}; name another folder with --home or HARMONIA_HOME"

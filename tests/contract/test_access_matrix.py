@@ -38,6 +38,7 @@ OFFERED_BY = {
         "harmonia.artifact.v1.ArtifactService",
         "harmonia.capability.v1.CapabilityService",
         "harmonia.identity.v1.TokenService",
+        "harmonia.identity.v1.KeyService",
     ),
     "lyricist": ("harmonia.lyricist.v1.LyricistService",),
     "composer": ("harmonia.composer.v1.ComposerService",),

@@ -3,7 +3,7 @@
 Unary calls are repeated by the service config of channel.py; broken streams go on where they stopped.
 """
 
-# ruff: noqa: A002  `filter` is the name in the contract
+# ruff: noqa: A002  `filter` and `all` are names in the contract
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Sequence
@@ -20,6 +20,7 @@ from google.protobuf.duration_pb2 import Duration
 from harmonia.artifact.v1 import artifact_pb2, artifact_pb2_grpc
 from harmonia.audio.v1 import audio_pb2, audio_pb2_grpc
 from harmonia.capability.v1 import capability_pb2, capability_pb2_grpc
+from harmonia.identity.v1 import key_pb2, key_pb2_grpc
 from harmonia.lyrics.v1 import lyrics_pb2, lyrics_pb2_grpc
 from harmonia.song.v1 import song_pb2 as pb
 from harmonia.song.v1 import song_pb2_grpc as rpc
@@ -218,6 +219,38 @@ class AsyncClient:
         finally:
             call.cancel()
 
+    async def create_key(
+        self,
+        display_name: str = "",
+        *,
+        scopes: Sequence[str] = (),
+        valid_for: timedelta = timedelta(0),
+        tenant: str = "",
+        owner: str = "",
+        operator: bool = False,
+    ) -> key_pb2.CreateKeyResponse:
+        """Its token is in the answer and nowhere else. valid_for: 0 for ever. The last three are for operators."""
+        request = key_pb2.CreateKeyRequest(
+            display_name=display_name,
+            scopes=scopes,
+            valid_for=_duration(valid_for),
+            tenant=tenant,
+            owner=owner,
+            operator=operator,
+        )
+        with rpc_errors():
+            return await self._keys.CreateKey(request, timeout=CALL_S)
+
+    async def list_keys(self, *, show_ended: bool = False, all: bool = False) -> key_pb2.ListKeysResponse:
+        with rpc_errors():
+            request = key_pb2.ListKeysRequest(show_ended=show_ended, all=all)
+            return await self._keys.ListKeys(request, timeout=CALL_S)
+
+    async def revoke_key(self, name: str) -> key_pb2.Key:
+        """name: "keys/…"."""
+        with rpc_errors():
+            return await self._keys.RevokeKey(key_pb2.RevokeKeyRequest(name=name), timeout=CALL_S)
+
     async def capabilities(self) -> capability_pb2.Capabilities:
         with rpc_errors():
             return await self._capabilities.GetCapabilities(capability_pb2.GetCapabilitiesRequest(), timeout=CALL_S)
@@ -228,6 +261,10 @@ class AsyncClient:
         return song.state in TERMINAL or song.HasField("delete_time")
 
     # Opened at the first call, for a channel belongs to the event loop it was opened in.
+    @cached_property
+    def _keys(self) -> "key_pb2_grpc.KeyServiceAsyncStub":
+        return key_pb2_grpc.KeyServiceStub(self._channel)
+
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
         return open_channel(self.endpoint)

@@ -1,31 +1,41 @@
 """The gateway as a process: the public door, the internal one, and the views it keeps of the streams."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+
+import httpx
 
 from harmonia.artifact.v1 import artifact_pb2_grpc
 from harmonia.audio.v1 import audio_pb2_grpc
 from harmonia.capability.v1 import capability_pb2_grpc
-from harmonia.identity.v1 import identity_pb2_grpc
+from harmonia.identity.v1 import identity_pb2_grpc, key_pb2_grpc
 from harmonia.lyrics.v1 import lyrics_pb2_grpc
 from harmonia.song.v1 import song_pb2_grpc
 from harmonia_chassis.entities import Entities
 from harmonia_chassis.identity import CertificateFiles, TokenSigner
 from harmonia_chassis.job_stream import JobStream
-from harmonia_chassis.node import Node, run_service
+from harmonia_chassis.node import Background, Node, run_service
 from harmonia_chassis.testing import Failpoint, never
 from harmonia_gateway.artifact_servicer import ArtifactServicer
 from harmonia_gateway.audio_servicer import AudioServicer
+from harmonia_gateway.audit import Audit
+from harmonia_gateway.bootstrap import Bootstrap
 from harmonia_gateway.capabilities import Capabilities
 from harmonia_gateway.capability_servicer import CapabilityServicer
 from harmonia_gateway.chance import real_chance
 from harmonia_gateway.collector import Collector
 from harmonia_gateway.hub import Hub
 from harmonia_gateway.intake import Intake
+from harmonia_gateway.jwks import IssuerKeys
+from harmonia_gateway.key_servicer import KeyServicer
 from harmonia_gateway.lyrics_servicer import LyricsServicer
+from harmonia_gateway.oidc import Issuer
+from harmonia_gateway.people import People, Recognise
 from harmonia_gateway.projection import Projection
 from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate
 from harmonia_gateway.settings import Settings
 from harmonia_gateway.song_servicer import SongServicer
+from harmonia_gateway.strangers import Strangers
 from harmonia_gateway.sweeper import Sweeper
 from harmonia_gateway.token_servicer import TokenServicer
 from harmonia_gateway.tokens import UserKeys, read_keys
@@ -39,7 +49,9 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     jobs = await node.jobs()
     await jobs.declare(lease=settings.lease, max_bytes=settings.store_bytes, replicas=settings.store_replicas)
     entities = Entities(jobs)
-    await _open_public_door(node, entities)
+    strangers = Strangers(settings.rate_strangers, settings.trusted_proxies)
+    keys, audit = UserKeys(entities), Audit(entities, strangers)
+    await _open_public_door(node, keys, Bootstrap(node.verifier, entities, audit), strangers)
     await asyncio.to_thread(settings.state_dir.mkdir, parents=True, exist_ok=True)
     hub = Hub(jobs, replicas=settings.store_replicas)
     projection = Projection(settings.state_dir, jobs, on_change=hub.publish, metrics=node.metrics)
@@ -59,6 +71,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         jobs=jobs, intake=intake, projection=projection, hub=hub, capabilities=capabilities, quotas=quotas
     )
     node.serve(song_pb2_grpc.add_SongServiceServicer_to_server, songs, public=True)
+    node.serve(key_pb2_grpc.add_KeyServiceServicer_to_server, KeyServicer(keys, audit, quotas), public=True)
     collector = Collector(jobs, node.channel("artifacts"), every=settings.collect)
     _serve_call_doors(node, signer, capabilities, quotas, collector)
     sweeper = Sweeper(jobs, projection, metrics=node.metrics, lease=settings.lease, every=settings.sweep)
@@ -69,13 +82,39 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     node.background("collector", collector.run)
 
 
-async def _open_public_door(node: Node[Settings], entities: Entities) -> None:
+async def _open_public_door(node: Node[Settings], keys: UserKeys, bootstrap: Bootstrap, strangers: Strangers) -> None:
     settings = node.settings
-    keys = UserKeys(entities)
     if settings.bootstrap_keys is not None:
         await keys.make_known(await asyncio.to_thread(read_keys, settings.bootstrap_keys))
+    people = People(
+        keys, bootstrap=bootstrap.recognise, issuer=_issuer(node), strangers=strangers, metrics=node.metrics
+    )
     certificates = CertificateFiles(settings.public_tls_cert, settings.public_tls_key, settings.tls_ca)
-    node.serve_users(settings.public_listen, keys.authenticate, certificates=certificates)
+    node.serve_users(settings.public_listen, people.authenticate, certificates=certificates)
+
+
+def _issuer(node: Node[Settings]) -> Recognise | None:
+    settings = node.settings
+    if settings.oidc_issuer is None or settings.oidc_audience is None:
+        return None
+    http = httpx.AsyncClient()
+    node.background("issuer", closing(http.aclose))
+    keys = IssuerKeys(settings.oidc_issuer, http)
+    issuer = Issuer(settings.oidc_issuer, settings.oidc_audience, tenant_claim=settings.oidc_tenant_claim, keys=keys)
+    return issuer.recognise
+
+
+def closing(close: Callable[[], Awaitable[None]]) -> Background:
+    """A task of the node that only closes what others use, at the end."""
+
+    async def run(ready: Callable[[], None]) -> None:
+        ready()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await close()
+
+    return run
 
 
 def _quotas(settings: Settings, jobs: JobStream, projection: Projection) -> Quotas:

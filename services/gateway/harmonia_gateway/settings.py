@@ -1,11 +1,22 @@
 """What the gateway needs to know besides what every service does."""
 
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from harmonia_chassis.settings import Address, Seconds, ServiceSettings
+
+
+def _networks(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 
 
 class Settings(ServiceSettings):
@@ -29,3 +40,22 @@ class Settings(ServiceSettings):
     )
     rate_creates: int = Field(default=60, ge=1, description="songs a tenant may create or retry a minute")
     rate_reads: int = Field(default=600, ge=1, description="other calls of a tenant a minute")
+    rate_strangers: int = Field(
+        default=30, ge=1, description="failures to sign in that an address may have a minute before it has to wait"
+    )
+    trusted_proxies: Networks = Field(
+        default=(), description="CIDR ranges whose x-forwarded-for is believed, by commas: where rest runs"
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        pattern=r"^(https://|http://(127\.0\.0\.1|localhost)[:/]).+[^/]$",
+        description="https address of an OpenID Connect issuer whose access tokens open the public door; absent: none",
+    )
+    oidc_audience: str | None = Field(default=None, min_length=1, description="what their aud must be, exactly")
+    oidc_tenant_claim: str = Field(default="tenant", min_length=1, description="the claim that names the tenant")
+
+    @model_validator(mode="after")
+    def _an_issuer_needs_an_audience(self) -> Self:
+        if self.oidc_issuer is not None and self.oidc_audience is None:
+            raise ValueError("HARMONIA_OIDC_ISSUER needs HARMONIA_OIDC_AUDIENCE")
+        return self

@@ -343,5 +343,5 @@ def test_the_longest_stop_is_under_20_s_and_every_drain_fits_in() -> None:
     graces = {name: grace_s for names, grace_s in STOP_ORDER for name in names}
 
     assert sum(grace_s for _, grace_s in STOP_ORDER) < 20
-    assert set(graces) == {*SERVICES, "nats"}
+    assert set(graces) == {*SERVICES, "nats", "rest"}
     assert all(DRAIN_GRACE_S[service] < graces[service] for service in SERVICES)
