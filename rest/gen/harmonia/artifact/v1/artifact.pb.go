@@ -26,6 +26,60 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Garbage_Fate int32
+
+const (
+	Garbage_UNSPECIFIED Garbage_Fate = 0
+	// Found, and left alone.
+	Garbage_FOUND Garbage_Fate = 1
+	// A later round removes it, unless somebody asks for it or sends it again before.
+	Garbage_CONDEMNED Garbage_Fate = 2
+	Garbage_REMOVED   Garbage_Fate = 3
+)
+
+// Enum value maps for Garbage_Fate.
+var (
+	Garbage_Fate_name = map[int32]string{
+		0: "UNSPECIFIED",
+		1: "FOUND",
+		2: "CONDEMNED",
+		3: "REMOVED",
+	}
+	Garbage_Fate_value = map[string]int32{
+		"UNSPECIFIED": 0,
+		"FOUND":       1,
+		"CONDEMNED":   2,
+		"REMOVED":     3,
+	}
+)
+
+func (x Garbage_Fate) Enum() *Garbage_Fate {
+	p := new(Garbage_Fate)
+	*p = x
+	return p
+}
+
+func (x Garbage_Fate) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Garbage_Fate) Descriptor() protoreflect.EnumDescriptor {
+	return file_harmonia_artifact_v1_artifact_proto_enumTypes[0].Descriptor()
+}
+
+func (Garbage_Fate) Type() protoreflect.EnumType {
+	return &file_harmonia_artifact_v1_artifact_proto_enumTypes[0]
+}
+
+func (x Garbage_Fate) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Garbage_Fate.Descriptor instead.
+func (Garbage_Fate) EnumDescriptor() ([]byte, []int) {
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{13, 0}
+}
+
 type Artifact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "artifacts/{sha256}"
@@ -677,6 +731,230 @@ func (x *VerifyArtifactResponse) GetSha256() string {
 	return ""
 }
 
+type CollectGarbageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only says what would be done.
+	ValidateOnly  bool `protobuf:"varint,1,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CollectGarbageRequest) Reset() {
+	*x = CollectGarbageRequest{}
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CollectGarbageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CollectGarbageRequest) ProtoMessage() {}
+
+func (x *CollectGarbageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CollectGarbageRequest.ProtoReflect.Descriptor instead.
+func (*CollectGarbageRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *CollectGarbageRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+type CollectGarbageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Part:
+	//
+	//	*CollectGarbageResponse_Garbage
+	//	*CollectGarbageResponse_Summary_
+	Part          isCollectGarbageResponse_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CollectGarbageResponse) Reset() {
+	*x = CollectGarbageResponse{}
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CollectGarbageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CollectGarbageResponse) ProtoMessage() {}
+
+func (x *CollectGarbageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CollectGarbageResponse.ProtoReflect.Descriptor instead.
+func (*CollectGarbageResponse) Descriptor() ([]byte, []int) {
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CollectGarbageResponse) GetPart() isCollectGarbageResponse_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *CollectGarbageResponse) GetGarbage() *Garbage {
+	if x != nil {
+		if x, ok := x.Part.(*CollectGarbageResponse_Garbage); ok {
+			return x.Garbage
+		}
+	}
+	return nil
+}
+
+func (x *CollectGarbageResponse) GetSummary() *CollectGarbageResponse_Summary {
+	if x != nil {
+		if x, ok := x.Part.(*CollectGarbageResponse_Summary_); ok {
+			return x.Summary
+		}
+	}
+	return nil
+}
+
+type isCollectGarbageResponse_Part interface {
+	isCollectGarbageResponse_Part()
+}
+
+type CollectGarbageResponse_Garbage struct {
+	Garbage *Garbage `protobuf:"bytes,1,opt,name=garbage,proto3,oneof"`
+}
+
+type CollectGarbageResponse_Summary_ struct {
+	Summary *CollectGarbageResponse_Summary `protobuf:"bytes,2,opt,name=summary,proto3,oneof"`
+}
+
+func (*CollectGarbageResponse_Garbage) isCollectGarbageResponse_Part() {}
+
+func (*CollectGarbageResponse_Summary_) isCollectGarbageResponse_Part() {}
+
+// What no song refers to and what is older than its class allows.
+type Garbage struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Empty where a crash left what is no file of anybody's.
+	Sha256 string `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// Where it lies in the store.
+	Key       string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	SizeBytes int64  `protobuf:"varint,4,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// "output", "upload", "checkpoint", "preview", or empty
+	StorageClass string `protobuf:"bytes,5,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
+	// When it was last sent or made.
+	RefreshTime   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=refresh_time,json=refreshTime,proto3" json:"refresh_time,omitempty"`
+	Fate          Garbage_Fate           `protobuf:"varint,7,opt,name=fate,proto3,enum=harmonia.artifact.v1.Garbage_Fate" json:"fate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Garbage) Reset() {
+	*x = Garbage{}
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Garbage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Garbage) ProtoMessage() {}
+
+func (x *Garbage) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
+func (*Garbage) Descriptor() ([]byte, []int) {
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Garbage) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Garbage) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *Garbage) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Garbage) GetSizeBytes() int64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *Garbage) GetStorageClass() string {
+	if x != nil {
+		return x.StorageClass
+	}
+	return ""
+}
+
+func (x *Garbage) GetRefreshTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RefreshTime
+	}
+	return nil
+}
+
+func (x *Garbage) GetFate() Garbage_Fate {
+	if x != nil {
+		return x.Fate
+	}
+	return Garbage_UNSPECIFIED
+}
+
 type UploadArtifactRequest_Header struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Checked on arrival when given.
@@ -691,7 +969,7 @@ type UploadArtifactRequest_Header struct {
 
 func (x *UploadArtifactRequest_Header) Reset() {
 	*x = UploadArtifactRequest_Header{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[11]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -703,7 +981,7 @@ func (x *UploadArtifactRequest_Header) String() string {
 func (*UploadArtifactRequest_Header) ProtoMessage() {}
 
 func (x *UploadArtifactRequest_Header) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[11]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -736,6 +1014,75 @@ func (x *UploadArtifactRequest_Header) GetMediaType() string {
 func (x *UploadArtifactRequest_Header) GetSizeBytes() int64 {
 	if x != nil {
 		return x.SizeBytes
+	}
+	return 0
+}
+
+type CollectGarbageResponse_Summary struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Records of songs that were read.
+	Records       int64 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"`
+	Condemned     int64 `protobuf:"varint,2,opt,name=condemned,proto3" json:"condemned,omitempty"`
+	Removed       int64 `protobuf:"varint,3,opt,name=removed,proto3" json:"removed,omitempty"`
+	RemovedBytes  int64 `protobuf:"varint,4,opt,name=removed_bytes,json=removedBytes,proto3" json:"removed_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CollectGarbageResponse_Summary) Reset() {
+	*x = CollectGarbageResponse_Summary{}
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CollectGarbageResponse_Summary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CollectGarbageResponse_Summary) ProtoMessage() {}
+
+func (x *CollectGarbageResponse_Summary) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CollectGarbageResponse_Summary.ProtoReflect.Descriptor instead.
+func (*CollectGarbageResponse_Summary) Descriptor() ([]byte, []int) {
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{12, 0}
+}
+
+func (x *CollectGarbageResponse_Summary) GetRecords() int64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *CollectGarbageResponse_Summary) GetCondemned() int64 {
+	if x != nil {
+		return x.Condemned
+	}
+	return 0
+}
+
+func (x *CollectGarbageResponse_Summary) GetRemoved() int64 {
+	if x != nil {
+		return x.Removed
+	}
+	return 0
+}
+
+func (x *CollectGarbageResponse_Summary) GetRemovedBytes() int64 {
+	if x != nil {
+		return x.RemovedBytes
 	}
 	return 0
 }
@@ -791,7 +1138,32 @@ const file_harmonia_artifact_v1_artifact_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"H\n" +
 	"\x16VerifyArtifactResponse\x12\x16\n" +
 	"\x06intact\x18\x01 \x01(\bR\x06intact\x12\x16\n" +
-	"\x06sha256\x18\x02 \x01(\tR\x06sha2562\xa9\x06\n" +
+	"\x06sha256\x18\x02 \x01(\tR\x06sha256\"<\n" +
+	"\x15CollectGarbageRequest\x12#\n" +
+	"\rvalidate_only\x18\x01 \x01(\bR\fvalidateOnly\"\xb0\x02\n" +
+	"\x16CollectGarbageResponse\x129\n" +
+	"\agarbage\x18\x01 \x01(\v2\x1d.harmonia.artifact.v1.GarbageH\x00R\agarbage\x12P\n" +
+	"\asummary\x18\x02 \x01(\v24.harmonia.artifact.v1.CollectGarbageResponse.SummaryH\x00R\asummary\x1a\x80\x01\n" +
+	"\aSummary\x12\x18\n" +
+	"\arecords\x18\x01 \x01(\x03R\arecords\x12\x1c\n" +
+	"\tcondemned\x18\x02 \x01(\x03R\tcondemned\x12\x18\n" +
+	"\aremoved\x18\x03 \x01(\x03R\aremoved\x12#\n" +
+	"\rremoved_bytes\x18\x04 \x01(\x03R\fremovedBytesB\x06\n" +
+	"\x04part\"\xc6\x02\n" +
+	"\aGarbage\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12#\n" +
+	"\rstorage_class\x18\x05 \x01(\tR\fstorageClass\x12=\n" +
+	"\frefresh_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vrefreshTime\x126\n" +
+	"\x04fate\x18\a \x01(\x0e2\".harmonia.artifact.v1.Garbage.FateR\x04fate\">\n" +
+	"\x04Fate\x12\x0f\n" +
+	"\vUNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05FOUND\x10\x01\x12\r\n" +
+	"\tCONDEMNED\x10\x02\x12\v\n" +
+	"\aREMOVED\x10\x032\xa8\a\n" +
 	"\x0fArtifactService\x12{\n" +
 	"\x0eUploadArtifact\x12+.harmonia.artifact.v1.UploadArtifactRequest\x1a\x1e.harmonia.artifact.v1.Artifact\"\x1a\x8a\xe8\x18\x16\n" +
 	"\x01\x01\x12\x0fartifacts:write\x18\x01(\x01\x12\x8e\x01\n" +
@@ -804,7 +1176,10 @@ const file_harmonia_artifact_v1_artifact_proto_rawDesc = "" +
 	"\rListArtifacts\x12*.harmonia.artifact.v1.ListArtifactsRequest\x1a+.harmonia.artifact.v1.ListArtifactsResponse\"\x19\x8a\xe8\x18\x15\n" +
 	"\x01\x01\x12\x0eartifacts:read\x18\x01\x12\x86\x01\n" +
 	"\x0eVerifyArtifact\x12+.harmonia.artifact.v1.VerifyArtifactRequest\x1a,.harmonia.artifact.v1.VerifyArtifactResponse\"\x19\x8a\xe8\x18\x15\n" +
-	"\x01\x01\x12\x0eartifacts:read\x18\x01b\x06proto3"
+	"\x01\x01\x12\x0eartifacts:read\x18\x01\x12}\n" +
+	"\x0eCollectGarbage\x12+.harmonia.artifact.v1.CollectGarbageRequest\x1a,.harmonia.artifact.v1.CollectGarbageResponse\"\x0e\x8a\xe8\x18\n" +
+	"\n" +
+	"\x01\x02\x12\x05admin0\x01b\x06proto3"
 
 var (
 	file_harmonia_artifact_v1_artifact_proto_rawDescOnce sync.Once
@@ -818,47 +1193,59 @@ func file_harmonia_artifact_v1_artifact_proto_rawDescGZIP() []byte {
 	return file_harmonia_artifact_v1_artifact_proto_rawDescData
 }
 
-var file_harmonia_artifact_v1_artifact_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_harmonia_artifact_v1_artifact_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_harmonia_artifact_v1_artifact_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_harmonia_artifact_v1_artifact_proto_goTypes = []any{
-	(*Artifact)(nil),                     // 0: harmonia.artifact.v1.Artifact
-	(*UploadArtifactRequest)(nil),        // 1: harmonia.artifact.v1.UploadArtifactRequest
-	(*DownloadArtifactRequest)(nil),      // 2: harmonia.artifact.v1.DownloadArtifactRequest
-	(*DownloadArtifactResponse)(nil),     // 3: harmonia.artifact.v1.DownloadArtifactResponse
-	(*GetArtifactRequest)(nil),           // 4: harmonia.artifact.v1.GetArtifactRequest
-	(*CreateArtifactLinkRequest)(nil),    // 5: harmonia.artifact.v1.CreateArtifactLinkRequest
-	(*ArtifactLink)(nil),                 // 6: harmonia.artifact.v1.ArtifactLink
-	(*ListArtifactsRequest)(nil),         // 7: harmonia.artifact.v1.ListArtifactsRequest
-	(*ListArtifactsResponse)(nil),        // 8: harmonia.artifact.v1.ListArtifactsResponse
-	(*VerifyArtifactRequest)(nil),        // 9: harmonia.artifact.v1.VerifyArtifactRequest
-	(*VerifyArtifactResponse)(nil),       // 10: harmonia.artifact.v1.VerifyArtifactResponse
-	(*UploadArtifactRequest_Header)(nil), // 11: harmonia.artifact.v1.UploadArtifactRequest.Header
-	(*timestamppb.Timestamp)(nil),        // 12: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),          // 13: google.protobuf.Duration
+	(Garbage_Fate)(0),                      // 0: harmonia.artifact.v1.Garbage.Fate
+	(*Artifact)(nil),                       // 1: harmonia.artifact.v1.Artifact
+	(*UploadArtifactRequest)(nil),          // 2: harmonia.artifact.v1.UploadArtifactRequest
+	(*DownloadArtifactRequest)(nil),        // 3: harmonia.artifact.v1.DownloadArtifactRequest
+	(*DownloadArtifactResponse)(nil),       // 4: harmonia.artifact.v1.DownloadArtifactResponse
+	(*GetArtifactRequest)(nil),             // 5: harmonia.artifact.v1.GetArtifactRequest
+	(*CreateArtifactLinkRequest)(nil),      // 6: harmonia.artifact.v1.CreateArtifactLinkRequest
+	(*ArtifactLink)(nil),                   // 7: harmonia.artifact.v1.ArtifactLink
+	(*ListArtifactsRequest)(nil),           // 8: harmonia.artifact.v1.ListArtifactsRequest
+	(*ListArtifactsResponse)(nil),          // 9: harmonia.artifact.v1.ListArtifactsResponse
+	(*VerifyArtifactRequest)(nil),          // 10: harmonia.artifact.v1.VerifyArtifactRequest
+	(*VerifyArtifactResponse)(nil),         // 11: harmonia.artifact.v1.VerifyArtifactResponse
+	(*CollectGarbageRequest)(nil),          // 12: harmonia.artifact.v1.CollectGarbageRequest
+	(*CollectGarbageResponse)(nil),         // 13: harmonia.artifact.v1.CollectGarbageResponse
+	(*Garbage)(nil),                        // 14: harmonia.artifact.v1.Garbage
+	(*UploadArtifactRequest_Header)(nil),   // 15: harmonia.artifact.v1.UploadArtifactRequest.Header
+	(*CollectGarbageResponse_Summary)(nil), // 16: harmonia.artifact.v1.CollectGarbageResponse.Summary
+	(*timestamppb.Timestamp)(nil),          // 17: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),            // 18: google.protobuf.Duration
 }
 var file_harmonia_artifact_v1_artifact_proto_depIdxs = []int32{
-	12, // 0: harmonia.artifact.v1.Artifact.create_time:type_name -> google.protobuf.Timestamp
-	11, // 1: harmonia.artifact.v1.UploadArtifactRequest.header:type_name -> harmonia.artifact.v1.UploadArtifactRequest.Header
-	0,  // 2: harmonia.artifact.v1.DownloadArtifactResponse.artifact:type_name -> harmonia.artifact.v1.Artifact
-	13, // 3: harmonia.artifact.v1.CreateArtifactLinkRequest.valid_for:type_name -> google.protobuf.Duration
-	12, // 4: harmonia.artifact.v1.ArtifactLink.expire_time:type_name -> google.protobuf.Timestamp
-	0,  // 5: harmonia.artifact.v1.ListArtifactsResponse.artifacts:type_name -> harmonia.artifact.v1.Artifact
-	1,  // 6: harmonia.artifact.v1.ArtifactService.UploadArtifact:input_type -> harmonia.artifact.v1.UploadArtifactRequest
-	2,  // 7: harmonia.artifact.v1.ArtifactService.DownloadArtifact:input_type -> harmonia.artifact.v1.DownloadArtifactRequest
-	4,  // 8: harmonia.artifact.v1.ArtifactService.GetArtifact:input_type -> harmonia.artifact.v1.GetArtifactRequest
-	5,  // 9: harmonia.artifact.v1.ArtifactService.CreateArtifactLink:input_type -> harmonia.artifact.v1.CreateArtifactLinkRequest
-	7,  // 10: harmonia.artifact.v1.ArtifactService.ListArtifacts:input_type -> harmonia.artifact.v1.ListArtifactsRequest
-	9,  // 11: harmonia.artifact.v1.ArtifactService.VerifyArtifact:input_type -> harmonia.artifact.v1.VerifyArtifactRequest
-	0,  // 12: harmonia.artifact.v1.ArtifactService.UploadArtifact:output_type -> harmonia.artifact.v1.Artifact
-	3,  // 13: harmonia.artifact.v1.ArtifactService.DownloadArtifact:output_type -> harmonia.artifact.v1.DownloadArtifactResponse
-	0,  // 14: harmonia.artifact.v1.ArtifactService.GetArtifact:output_type -> harmonia.artifact.v1.Artifact
-	6,  // 15: harmonia.artifact.v1.ArtifactService.CreateArtifactLink:output_type -> harmonia.artifact.v1.ArtifactLink
-	8,  // 16: harmonia.artifact.v1.ArtifactService.ListArtifacts:output_type -> harmonia.artifact.v1.ListArtifactsResponse
-	10, // 17: harmonia.artifact.v1.ArtifactService.VerifyArtifact:output_type -> harmonia.artifact.v1.VerifyArtifactResponse
-	12, // [12:18] is the sub-list for method output_type
-	6,  // [6:12] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	17, // 0: harmonia.artifact.v1.Artifact.create_time:type_name -> google.protobuf.Timestamp
+	15, // 1: harmonia.artifact.v1.UploadArtifactRequest.header:type_name -> harmonia.artifact.v1.UploadArtifactRequest.Header
+	1,  // 2: harmonia.artifact.v1.DownloadArtifactResponse.artifact:type_name -> harmonia.artifact.v1.Artifact
+	18, // 3: harmonia.artifact.v1.CreateArtifactLinkRequest.valid_for:type_name -> google.protobuf.Duration
+	17, // 4: harmonia.artifact.v1.ArtifactLink.expire_time:type_name -> google.protobuf.Timestamp
+	1,  // 5: harmonia.artifact.v1.ListArtifactsResponse.artifacts:type_name -> harmonia.artifact.v1.Artifact
+	14, // 6: harmonia.artifact.v1.CollectGarbageResponse.garbage:type_name -> harmonia.artifact.v1.Garbage
+	16, // 7: harmonia.artifact.v1.CollectGarbageResponse.summary:type_name -> harmonia.artifact.v1.CollectGarbageResponse.Summary
+	17, // 8: harmonia.artifact.v1.Garbage.refresh_time:type_name -> google.protobuf.Timestamp
+	0,  // 9: harmonia.artifact.v1.Garbage.fate:type_name -> harmonia.artifact.v1.Garbage.Fate
+	2,  // 10: harmonia.artifact.v1.ArtifactService.UploadArtifact:input_type -> harmonia.artifact.v1.UploadArtifactRequest
+	3,  // 11: harmonia.artifact.v1.ArtifactService.DownloadArtifact:input_type -> harmonia.artifact.v1.DownloadArtifactRequest
+	5,  // 12: harmonia.artifact.v1.ArtifactService.GetArtifact:input_type -> harmonia.artifact.v1.GetArtifactRequest
+	6,  // 13: harmonia.artifact.v1.ArtifactService.CreateArtifactLink:input_type -> harmonia.artifact.v1.CreateArtifactLinkRequest
+	8,  // 14: harmonia.artifact.v1.ArtifactService.ListArtifacts:input_type -> harmonia.artifact.v1.ListArtifactsRequest
+	10, // 15: harmonia.artifact.v1.ArtifactService.VerifyArtifact:input_type -> harmonia.artifact.v1.VerifyArtifactRequest
+	12, // 16: harmonia.artifact.v1.ArtifactService.CollectGarbage:input_type -> harmonia.artifact.v1.CollectGarbageRequest
+	1,  // 17: harmonia.artifact.v1.ArtifactService.UploadArtifact:output_type -> harmonia.artifact.v1.Artifact
+	4,  // 18: harmonia.artifact.v1.ArtifactService.DownloadArtifact:output_type -> harmonia.artifact.v1.DownloadArtifactResponse
+	1,  // 19: harmonia.artifact.v1.ArtifactService.GetArtifact:output_type -> harmonia.artifact.v1.Artifact
+	7,  // 20: harmonia.artifact.v1.ArtifactService.CreateArtifactLink:output_type -> harmonia.artifact.v1.ArtifactLink
+	9,  // 21: harmonia.artifact.v1.ArtifactService.ListArtifacts:output_type -> harmonia.artifact.v1.ListArtifactsResponse
+	11, // 22: harmonia.artifact.v1.ArtifactService.VerifyArtifact:output_type -> harmonia.artifact.v1.VerifyArtifactResponse
+	13, // 23: harmonia.artifact.v1.ArtifactService.CollectGarbage:output_type -> harmonia.artifact.v1.CollectGarbageResponse
+	17, // [17:24] is the sub-list for method output_type
+	10, // [10:17] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_harmonia_artifact_v1_artifact_proto_init() }
@@ -874,18 +1261,23 @@ func file_harmonia_artifact_v1_artifact_proto_init() {
 		(*DownloadArtifactResponse_Artifact)(nil),
 		(*DownloadArtifactResponse_Chunk)(nil),
 	}
+	file_harmonia_artifact_v1_artifact_proto_msgTypes[12].OneofWrappers = []any{
+		(*CollectGarbageResponse_Garbage)(nil),
+		(*CollectGarbageResponse_Summary_)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_harmonia_artifact_v1_artifact_proto_rawDesc), len(file_harmonia_artifact_v1_artifact_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   12,
+			NumEnums:      1,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_harmonia_artifact_v1_artifact_proto_goTypes,
 		DependencyIndexes: file_harmonia_artifact_v1_artifact_proto_depIdxs,
+		EnumInfos:         file_harmonia_artifact_v1_artifact_proto_enumTypes,
 		MessageInfos:      file_harmonia_artifact_v1_artifact_proto_msgTypes,
 	}.Build()
 	File_harmonia_artifact_v1_artifact_proto = out.File

@@ -27,6 +27,7 @@ const (
 	ArtifactService_CreateArtifactLink_FullMethodName = "/harmonia.artifact.v1.ArtifactService/CreateArtifactLink"
 	ArtifactService_ListArtifacts_FullMethodName      = "/harmonia.artifact.v1.ArtifactService/ListArtifacts"
 	ArtifactService_VerifyArtifact_FullMethodName     = "/harmonia.artifact.v1.ArtifactService/VerifyArtifact"
+	ArtifactService_CollectGarbage_FullMethodName     = "/harmonia.artifact.v1.ArtifactService/CollectGarbage"
 )
 
 // ArtifactServiceClient is the client API for ArtifactService service.
@@ -43,6 +44,9 @@ type ArtifactServiceClient interface {
 	ListArtifacts(ctx context.Context, in *ListArtifactsRequest, opts ...grpc.CallOption) (*ListArtifactsResponse, error)
 	// Reads the stored bytes again and compares their digest with the name.
 	VerifyArtifact(ctx context.Context, in *VerifyArtifactRequest, opts ...grpc.CallOption) (*VerifyArtifactResponse, error)
+	// For operators: one round of garbage collection over all tenants, as it also happens every hour. Answers what may
+	// go, as it is found; the last message sums up.
+	CollectGarbage(ctx context.Context, in *CollectGarbageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CollectGarbageResponse], error)
 }
 
 type artifactServiceClient struct {
@@ -125,6 +129,25 @@ func (c *artifactServiceClient) VerifyArtifact(ctx context.Context, in *VerifyAr
 	return out, nil
 }
 
+func (c *artifactServiceClient) CollectGarbage(ctx context.Context, in *CollectGarbageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CollectGarbageResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ArtifactService_ServiceDesc.Streams[2], ArtifactService_CollectGarbage_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CollectGarbageRequest, CollectGarbageResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ArtifactService_CollectGarbageClient = grpc.ServerStreamingClient[CollectGarbageResponse]
+
 // ArtifactServiceServer is the server API for ArtifactService service.
 // All implementations must embed UnimplementedArtifactServiceServer
 // for forward compatibility.
@@ -139,6 +162,9 @@ type ArtifactServiceServer interface {
 	ListArtifacts(context.Context, *ListArtifactsRequest) (*ListArtifactsResponse, error)
 	// Reads the stored bytes again and compares their digest with the name.
 	VerifyArtifact(context.Context, *VerifyArtifactRequest) (*VerifyArtifactResponse, error)
+	// For operators: one round of garbage collection over all tenants, as it also happens every hour. Answers what may
+	// go, as it is found; the last message sums up.
+	CollectGarbage(*CollectGarbageRequest, grpc.ServerStreamingServer[CollectGarbageResponse]) error
 	mustEmbedUnimplementedArtifactServiceServer()
 }
 
@@ -166,6 +192,9 @@ func (UnimplementedArtifactServiceServer) ListArtifacts(context.Context, *ListAr
 }
 func (UnimplementedArtifactServiceServer) VerifyArtifact(context.Context, *VerifyArtifactRequest) (*VerifyArtifactResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyArtifact not implemented")
+}
+func (UnimplementedArtifactServiceServer) CollectGarbage(*CollectGarbageRequest, grpc.ServerStreamingServer[CollectGarbageResponse]) error {
+	return status.Error(codes.Unimplemented, "method CollectGarbage not implemented")
 }
 func (UnimplementedArtifactServiceServer) mustEmbedUnimplementedArtifactServiceServer() {}
 func (UnimplementedArtifactServiceServer) testEmbeddedByValue()                         {}
@@ -278,6 +307,17 @@ func _ArtifactService_VerifyArtifact_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ArtifactService_CollectGarbage_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(CollectGarbageRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ArtifactServiceServer).CollectGarbage(m, &grpc.GenericServerStream[CollectGarbageRequest, CollectGarbageResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ArtifactService_CollectGarbageServer = grpc.ServerStreamingServer[CollectGarbageResponse]
+
 // ArtifactService_ServiceDesc is the grpc.ServiceDesc for ArtifactService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -311,6 +351,11 @@ var ArtifactService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "DownloadArtifact",
 			Handler:       _ArtifactService_DownloadArtifact_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "CollectGarbage",
+			Handler:       _ArtifactService_CollectGarbage_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -24,10 +24,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Analysis_Mastering_Status int32
+
+const (
+	Analysis_Mastering_UNSPECIFIED Analysis_Mastering_Status = 0
+	// As loud as asked, the limiter next to idle.
+	Analysis_Mastering_CLEAN Analysis_Mastering_Status = 1
+	// The limiter had to work hard, or the target was out of its reach: a warning says which.
+	Analysis_Mastering_LIMITED Analysis_Mastering_Status = 2
+	// Silence, or less than 400 ms: nothing has a loudness.
+	Analysis_Mastering_UNMEASURABLE Analysis_Mastering_Status = 3
+)
+
+// Enum value maps for Analysis_Mastering_Status.
+var (
+	Analysis_Mastering_Status_name = map[int32]string{
+		0: "UNSPECIFIED",
+		1: "CLEAN",
+		2: "LIMITED",
+		3: "UNMEASURABLE",
+	}
+	Analysis_Mastering_Status_value = map[string]int32{
+		"UNSPECIFIED":  0,
+		"CLEAN":        1,
+		"LIMITED":      2,
+		"UNMEASURABLE": 3,
+	}
+)
+
+func (x Analysis_Mastering_Status) Enum() *Analysis_Mastering_Status {
+	p := new(Analysis_Mastering_Status)
+	*p = x
+	return p
+}
+
+func (x Analysis_Mastering_Status) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Analysis_Mastering_Status) Descriptor() protoreflect.EnumDescriptor {
+	return file_harmonia_audio_v1_audio_proto_enumTypes[0].Descriptor()
+}
+
+func (Analysis_Mastering_Status) Type() protoreflect.EnumType {
+	return &file_harmonia_audio_v1_audio_proto_enumTypes[0]
+}
+
+func (x Analysis_Mastering_Status) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Analysis_Mastering_Status.Descriptor instead.
+func (Analysis_Mastering_Status) EnumDescriptor() ([]byte, []int) {
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{9, 0, 0}
+}
+
 type AnalyzeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "artifacts/{sha256}"
-	Artifact      string `protobuf:"bytes,1,opt,name=artifact,proto3" json:"artifact,omitempty"`
+	Artifact string `protobuf:"bytes,1,opt,name=artifact,proto3" json:"artifact,omitempty"`
+	// Also draw it: a PNG with the spectrogram and the loudness.
+	Picture       bool `protobuf:"varint,2,opt,name=picture,proto3" json:"picture,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -69,6 +126,13 @@ func (x *AnalyzeRequest) GetArtifact() string {
 	return ""
 }
 
+func (x *AnalyzeRequest) GetPicture() bool {
+	if x != nil {
+		return x.Picture
+	}
+	return false
+}
+
 type AnalyzeResponse struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Loudness        *Loudness              `protobuf:"bytes,1,opt,name=loudness,proto3" json:"loudness,omitempty"`
@@ -77,8 +141,14 @@ type AnalyzeResponse struct {
 	DurationSeconds float64                `protobuf:"fixed64,4,opt,name=duration_seconds,json=durationSeconds,proto3" json:"duration_seconds,omitempty"`
 	SampleRateHz    int32                  `protobuf:"varint,5,opt,name=sample_rate_hz,json=sampleRateHz,proto3" json:"sample_rate_hz,omitempty"`
 	Channels        int32                  `protobuf:"varint,6,opt,name=channels,proto3" json:"channels,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// From the first sample to the last, one after the other.
+	Sections []*SectionReading `protobuf:"bytes,7,rep,name=sections,proto3" json:"sections,omitempty"`
+	// Of two channels only.
+	Stereo *StereoReading `protobuf:"bytes,8,opt,name=stereo,proto3" json:"stereo,omitempty"`
+	// "artifacts/{sha256}" of the picture that was asked for, kept for 24 h.
+	Picture       string `protobuf:"bytes,9,opt,name=picture,proto3" json:"picture,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AnalyzeResponse) Reset() {
@@ -153,6 +223,225 @@ func (x *AnalyzeResponse) GetChannels() int32 {
 	return 0
 }
 
+func (x *AnalyzeResponse) GetSections() []*SectionReading {
+	if x != nil {
+		return x.Sections
+	}
+	return nil
+}
+
+func (x *AnalyzeResponse) GetStereo() *StereoReading {
+	if x != nil {
+		return x.Stereo
+	}
+	return nil
+}
+
+func (x *AnalyzeResponse) GetPicture() string {
+	if x != nil {
+		return x.Picture
+	}
+	return ""
+}
+
+type MasterRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "artifacts/{sha256}"
+	Artifact string `protobuf:"bytes,1,opt,name=artifact,proto3" json:"artifact,omitempty"`
+	// One of Capabilities.presets, in any case; default STREAMING.
+	Preset string `protobuf:"bytes,2,opt,name=preset,proto3" json:"preset,omitempty"`
+	// Integrated loudness, -30 to -8 LUFS; default the preset's.
+	TargetLufs *float64 `protobuf:"fixed64,3,opt,name=target_lufs,json=targetLufs,proto3,oneof" json:"target_lufs,omitempty"`
+	// True peak, -9 to 0 dBTP; default the preset's.
+	CeilingDbtp *float64 `protobuf:"fixed64,4,opt,name=ceiling_dbtp,json=ceilingDbtp,proto3,oneof" json:"ceiling_dbtp,omitempty"`
+	// 0 to 1: how much tone and glue may be changed; default 0.5, and 0 for the preset NONE.
+	Intensity *float64 `protobuf:"fixed64,5,opt,name=intensity,proto3,oneof" json:"intensity,omitempty"`
+	// Of Capabilities.formats; default "wav".
+	Formats []string `protobuf:"bytes,6,rep,name=formats,proto3" json:"formats,omitempty"`
+	// Also two files to compare: half a minute before and after, equally loud.
+	Preview bool `protobuf:"varint,7,opt,name=preview,proto3" json:"preview,omitempty"`
+	// Tags of the files; none are copied from the recording. At most 120 characters each.
+	Title         string `protobuf:"bytes,8,opt,name=title,proto3" json:"title,omitempty"`
+	Artist        string `protobuf:"bytes,9,opt,name=artist,proto3" json:"artist,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MasterRequest) Reset() {
+	*x = MasterRequest{}
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MasterRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MasterRequest) ProtoMessage() {}
+
+func (x *MasterRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MasterRequest.ProtoReflect.Descriptor instead.
+func (*MasterRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *MasterRequest) GetArtifact() string {
+	if x != nil {
+		return x.Artifact
+	}
+	return ""
+}
+
+func (x *MasterRequest) GetPreset() string {
+	if x != nil {
+		return x.Preset
+	}
+	return ""
+}
+
+func (x *MasterRequest) GetTargetLufs() float64 {
+	if x != nil && x.TargetLufs != nil {
+		return *x.TargetLufs
+	}
+	return 0
+}
+
+func (x *MasterRequest) GetCeilingDbtp() float64 {
+	if x != nil && x.CeilingDbtp != nil {
+		return *x.CeilingDbtp
+	}
+	return 0
+}
+
+func (x *MasterRequest) GetIntensity() float64 {
+	if x != nil && x.Intensity != nil {
+		return *x.Intensity
+	}
+	return 0
+}
+
+func (x *MasterRequest) GetFormats() []string {
+	if x != nil {
+		return x.Formats
+	}
+	return nil
+}
+
+func (x *MasterRequest) GetPreview() bool {
+	if x != nil {
+		return x.Preview
+	}
+	return false
+}
+
+func (x *MasterRequest) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *MasterRequest) GetArtist() string {
+	if x != nil {
+		return x.Artist
+	}
+	return ""
+}
+
+type MasterResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Part:
+	//
+	//	*MasterResponse_Progress_
+	//	*MasterResponse_Result_
+	Part          isMasterResponse_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MasterResponse) Reset() {
+	*x = MasterResponse{}
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MasterResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MasterResponse) ProtoMessage() {}
+
+func (x *MasterResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MasterResponse.ProtoReflect.Descriptor instead.
+func (*MasterResponse) Descriptor() ([]byte, []int) {
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *MasterResponse) GetPart() isMasterResponse_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *MasterResponse) GetProgress() *MasterResponse_Progress {
+	if x != nil {
+		if x, ok := x.Part.(*MasterResponse_Progress_); ok {
+			return x.Progress
+		}
+	}
+	return nil
+}
+
+func (x *MasterResponse) GetResult() *MasterResponse_Result {
+	if x != nil {
+		if x, ok := x.Part.(*MasterResponse_Result_); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+type isMasterResponse_Part interface {
+	isMasterResponse_Part()
+}
+
+type MasterResponse_Progress_ struct {
+	Progress *MasterResponse_Progress `protobuf:"bytes,1,opt,name=progress,proto3,oneof"`
+}
+
+type MasterResponse_Result_ struct {
+	Result *MasterResponse_Result `protobuf:"bytes,2,opt,name=result,proto3,oneof"`
+}
+
+func (*MasterResponse_Progress_) isMasterResponse_Part() {}
+
+func (*MasterResponse_Result_) isMasterResponse_Part() {}
+
 // ITU-R BS.1770-4 and EBU R 128. Absent where silence leaves nothing to measure.
 type Loudness struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -172,7 +461,7 @@ type Loudness struct {
 
 func (x *Loudness) Reset() {
 	*x = Loudness{}
-	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[2]
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -184,7 +473,7 @@ func (x *Loudness) String() string {
 func (*Loudness) ProtoMessage() {}
 
 func (x *Loudness) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[2]
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -197,7 +486,7 @@ func (x *Loudness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Loudness.ProtoReflect.Descriptor instead.
 func (*Loudness) Descriptor() ([]byte, []int) {
-	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{2}
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Loudness) GetIntegratedLufs() float64 {
@@ -255,7 +544,7 @@ type TempoReading struct {
 
 func (x *TempoReading) Reset() {
 	*x = TempoReading{}
-	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[3]
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -267,7 +556,7 @@ func (x *TempoReading) String() string {
 func (*TempoReading) ProtoMessage() {}
 
 func (x *TempoReading) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[3]
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -280,7 +569,7 @@ func (x *TempoReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TempoReading.ProtoReflect.Descriptor instead.
 func (*TempoReading) Descriptor() ([]byte, []int) {
-	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{3}
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *TempoReading) GetBpm() float64 {
@@ -318,7 +607,7 @@ type KeyReading struct {
 
 func (x *KeyReading) Reset() {
 	*x = KeyReading{}
-	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[4]
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -330,7 +619,7 @@ func (x *KeyReading) String() string {
 func (*KeyReading) ProtoMessage() {}
 
 func (x *KeyReading) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[4]
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -343,7 +632,7 @@ func (x *KeyReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyReading.ProtoReflect.Descriptor instead.
 func (*KeyReading) Descriptor() ([]byte, []int) {
-	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{4}
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *KeyReading) GetName() string {
@@ -367,19 +656,164 @@ func (x *KeyReading) GetAlternatives() []string {
 	return nil
 }
 
+// A stretch that sounds alike.
+type SectionReading struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "A", "B", …: the same letter, the same kind of sound.
+	Label        string  `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
+	StartSeconds float64 `protobuf:"fixed64,2,opt,name=start_seconds,json=startSeconds,proto3" json:"start_seconds,omitempty"`
+	EndSeconds   float64 `protobuf:"fixed64,3,opt,name=end_seconds,json=endSeconds,proto3" json:"end_seconds,omitempty"`
+	// 0 to 1: how much changes where it begins; 1 for the first.
+	Confidence float64 `protobuf:"fixed64,4,opt,name=confidence,proto3" json:"confidence,omitempty"`
+	// Absent where it is silent.
+	LoudnessLufs  *float64 `protobuf:"fixed64,5,opt,name=loudness_lufs,json=loudnessLufs,proto3,oneof" json:"loudness_lufs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SectionReading) Reset() {
+	*x = SectionReading{}
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SectionReading) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SectionReading) ProtoMessage() {}
+
+func (x *SectionReading) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SectionReading.ProtoReflect.Descriptor instead.
+func (*SectionReading) Descriptor() ([]byte, []int) {
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SectionReading) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *SectionReading) GetStartSeconds() float64 {
+	if x != nil {
+		return x.StartSeconds
+	}
+	return 0
+}
+
+func (x *SectionReading) GetEndSeconds() float64 {
+	if x != nil {
+		return x.EndSeconds
+	}
+	return 0
+}
+
+func (x *SectionReading) GetConfidence() float64 {
+	if x != nil {
+		return x.Confidence
+	}
+	return 0
+}
+
+func (x *SectionReading) GetLoudnessLufs() float64 {
+	if x != nil && x.LoudnessLufs != nil {
+		return *x.LoudnessLufs
+	}
+	return 0
+}
+
+type StereoReading struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of left and right, -1 to 1: under 0 they are out of phase.
+	Correlation float64 `protobuf:"fixed64,1,opt,name=correlation,proto3" json:"correlation,omitempty"`
+	// How much louder the right side is, in dB.
+	BalanceDb float64 `protobuf:"fixed64,2,opt,name=balance_db,json=balanceDb,proto3" json:"balance_db,omitempty"`
+	// What is lost in LU where both sides are played by one speaker, beside what a mono recording loses.
+	MonoLossLu    float64 `protobuf:"fixed64,3,opt,name=mono_loss_lu,json=monoLossLu,proto3" json:"mono_loss_lu,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StereoReading) Reset() {
+	*x = StereoReading{}
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StereoReading) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StereoReading) ProtoMessage() {}
+
+func (x *StereoReading) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StereoReading.ProtoReflect.Descriptor instead.
+func (*StereoReading) Descriptor() ([]byte, []int) {
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *StereoReading) GetCorrelation() float64 {
+	if x != nil {
+		return x.Correlation
+	}
+	return 0
+}
+
+func (x *StereoReading) GetBalanceDb() float64 {
+	if x != nil {
+		return x.BalanceDb
+	}
+	return 0
+}
+
+func (x *StereoReading) GetMonoLossLu() float64 {
+	if x != nil {
+		return x.MonoLossLu
+	}
+	return 0
+}
+
 // What was asked for beside what came out.
 type Analysis struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tempo         *Analysis_Tempo        `protobuf:"bytes,1,opt,name=tempo,proto3" json:"tempo,omitempty"`
 	Key           *Analysis_Key          `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	Loudness      *Loudness              `protobuf:"bytes,3,opt,name=loudness,proto3" json:"loudness,omitempty"`
+	Mastering     *Analysis_Mastering    `protobuf:"bytes,4,opt,name=mastering,proto3" json:"mastering,omitempty"`
+	Stereo        *StereoReading         `protobuf:"bytes,5,opt,name=stereo,proto3" json:"stereo,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Analysis) Reset() {
 	*x = Analysis{}
-	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[5]
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -391,7 +825,7 @@ func (x *Analysis) String() string {
 func (*Analysis) ProtoMessage() {}
 
 func (x *Analysis) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[5]
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -404,7 +838,7 @@ func (x *Analysis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Analysis.ProtoReflect.Descriptor instead.
 func (*Analysis) Descriptor() ([]byte, []int) {
-	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{5}
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Analysis) GetTempo() *Analysis_Tempo {
@@ -428,6 +862,326 @@ func (x *Analysis) GetLoudness() *Loudness {
 	return nil
 }
 
+func (x *Analysis) GetMastering() *Analysis_Mastering {
+	if x != nil {
+		return x.Mastering
+	}
+	return nil
+}
+
+func (x *Analysis) GetStereo() *StereoReading {
+	if x != nil {
+		return x.Stereo
+	}
+	return nil
+}
+
+type MasterResponse_Progress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 0 to 1.
+	Fraction float64 `protobuf:"fixed64,1,opt,name=fraction,proto3" json:"fraction,omitempty"`
+	// "encoding"
+	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MasterResponse_Progress) Reset() {
+	*x = MasterResponse_Progress{}
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MasterResponse_Progress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MasterResponse_Progress) ProtoMessage() {}
+
+func (x *MasterResponse_Progress) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MasterResponse_Progress.ProtoReflect.Descriptor instead.
+func (*MasterResponse_Progress) Descriptor() ([]byte, []int) {
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{3, 0}
+}
+
+func (x *MasterResponse_Progress) GetFraction() float64 {
+	if x != nil {
+		return x.Fraction
+	}
+	return 0
+}
+
+func (x *MasterResponse_Progress) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+type MasterResponse_Result struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Files         []*MasterResponse_File `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	Analysis      *Analysis              `protobuf:"bytes,2,opt,name=analysis,proto3" json:"analysis,omitempty"`
+	Warnings      []string               `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MasterResponse_Result) Reset() {
+	*x = MasterResponse_Result{}
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MasterResponse_Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MasterResponse_Result) ProtoMessage() {}
+
+func (x *MasterResponse_Result) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MasterResponse_Result.ProtoReflect.Descriptor instead.
+func (*MasterResponse_Result) Descriptor() ([]byte, []int) {
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{3, 1}
+}
+
+func (x *MasterResponse_Result) GetFiles() []*MasterResponse_File {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *MasterResponse_Result) GetAnalysis() *Analysis {
+	if x != nil {
+		return x.Analysis
+	}
+	return nil
+}
+
+func (x *MasterResponse_Result) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+type MasterResponse_File struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "artifacts/{sha256}"
+	Artifact string `protobuf:"bytes,1,opt,name=artifact,proto3" json:"artifact,omitempty"`
+	// "master", "preview"
+	Role string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// "master.wav", "preview-before.flac"
+	File          string  `protobuf:"bytes,3,opt,name=file,proto3" json:"file,omitempty"`
+	Bytes         int64   `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Seconds       float64 `protobuf:"fixed64,5,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	MediaType     string  `protobuf:"bytes,6,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MasterResponse_File) Reset() {
+	*x = MasterResponse_File{}
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MasterResponse_File) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MasterResponse_File) ProtoMessage() {}
+
+func (x *MasterResponse_File) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MasterResponse_File.ProtoReflect.Descriptor instead.
+func (*MasterResponse_File) Descriptor() ([]byte, []int) {
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{3, 2}
+}
+
+func (x *MasterResponse_File) GetArtifact() string {
+	if x != nil {
+		return x.Artifact
+	}
+	return ""
+}
+
+func (x *MasterResponse_File) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *MasterResponse_File) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *MasterResponse_File) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *MasterResponse_File) GetSeconds() float64 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+func (x *MasterResponse_File) GetMediaType() string {
+	if x != nil {
+		return x.MediaType
+	}
+	return ""
+}
+
+type Analysis_Mastering struct {
+	state  protoimpl.MessageState    `protogen:"open.v1"`
+	Status Analysis_Mastering_Status `protobuf:"varint,1,opt,name=status,proto3,enum=harmonia.audio.v1.Analysis_Mastering_Status" json:"status,omitempty"`
+	// Absent with the preset NONE.
+	TargetLufs  *float64 `protobuf:"fixed64,2,opt,name=target_lufs,json=targetLufs,proto3,oneof" json:"target_lufs,omitempty"`
+	CeilingDbtp float64  `protobuf:"fixed64,3,opt,name=ceiling_dbtp,json=ceilingDbtp,proto3" json:"ceiling_dbtp,omitempty"`
+	Intensity   float64  `protobuf:"fixed64,4,opt,name=intensity,proto3" json:"intensity,omitempty"`
+	// Before the limiter.
+	GainDb float64 `protobuf:"fixed64,5,opt,name=gain_db,json=gainDb,proto3" json:"gain_db,omitempty"`
+	// What the limiter takes off the loudest 5 % of the song at least.
+	LimiterReductionDb float64 `protobuf:"fixed64,6,opt,name=limiter_reduction_db,json=limiterReductionDb,proto3" json:"limiter_reduction_db,omitempty"`
+	// The most that the compressor took off.
+	GlueReductionDb float64 `protobuf:"fixed64,7,opt,name=glue_reduction_db,json=glueReductionDb,proto3" json:"glue_reduction_db,omitempty"`
+	// How much brighter (or darker, under 0) the tone was made, from 100 Hz to 10 kHz.
+	TiltDb        float64 `protobuf:"fixed64,8,opt,name=tilt_db,json=tiltDb,proto3" json:"tilt_db,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Analysis_Mastering) Reset() {
+	*x = Analysis_Mastering{}
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Analysis_Mastering) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Analysis_Mastering) ProtoMessage() {}
+
+func (x *Analysis_Mastering) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Analysis_Mastering.ProtoReflect.Descriptor instead.
+func (*Analysis_Mastering) Descriptor() ([]byte, []int) {
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{9, 0}
+}
+
+func (x *Analysis_Mastering) GetStatus() Analysis_Mastering_Status {
+	if x != nil {
+		return x.Status
+	}
+	return Analysis_Mastering_UNSPECIFIED
+}
+
+func (x *Analysis_Mastering) GetTargetLufs() float64 {
+	if x != nil && x.TargetLufs != nil {
+		return *x.TargetLufs
+	}
+	return 0
+}
+
+func (x *Analysis_Mastering) GetCeilingDbtp() float64 {
+	if x != nil {
+		return x.CeilingDbtp
+	}
+	return 0
+}
+
+func (x *Analysis_Mastering) GetIntensity() float64 {
+	if x != nil {
+		return x.Intensity
+	}
+	return 0
+}
+
+func (x *Analysis_Mastering) GetGainDb() float64 {
+	if x != nil {
+		return x.GainDb
+	}
+	return 0
+}
+
+func (x *Analysis_Mastering) GetLimiterReductionDb() float64 {
+	if x != nil {
+		return x.LimiterReductionDb
+	}
+	return 0
+}
+
+func (x *Analysis_Mastering) GetGlueReductionDb() float64 {
+	if x != nil {
+		return x.GlueReductionDb
+	}
+	return 0
+}
+
+func (x *Analysis_Mastering) GetTiltDb() float64 {
+	if x != nil {
+		return x.TiltDb
+	}
+	return 0
+}
+
 type Analysis_Tempo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Beats per minute.
@@ -441,7 +1195,7 @@ type Analysis_Tempo struct {
 
 func (x *Analysis_Tempo) Reset() {
 	*x = Analysis_Tempo{}
-	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[6]
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +1207,7 @@ func (x *Analysis_Tempo) String() string {
 func (*Analysis_Tempo) ProtoMessage() {}
 
 func (x *Analysis_Tempo) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[6]
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +1220,7 @@ func (x *Analysis_Tempo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Analysis_Tempo.ProtoReflect.Descriptor instead.
 func (*Analysis_Tempo) Descriptor() ([]byte, []int) {
-	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{5, 0}
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{9, 1}
 }
 
 func (x *Analysis_Tempo) GetRequested() float64 {
@@ -502,7 +1256,7 @@ type Analysis_Key struct {
 
 func (x *Analysis_Key) Reset() {
 	*x = Analysis_Key{}
-	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[7]
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -514,7 +1268,7 @@ func (x *Analysis_Key) String() string {
 func (*Analysis_Key) ProtoMessage() {}
 
 func (x *Analysis_Key) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[7]
+	mi := &file_harmonia_audio_v1_audio_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -527,7 +1281,7 @@ func (x *Analysis_Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Analysis_Key.ProtoReflect.Descriptor instead.
 func (*Analysis_Key) Descriptor() ([]byte, []int) {
-	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{5, 1}
+	return file_harmonia_audio_v1_audio_proto_rawDescGZIP(), []int{9, 2}
 }
 
 func (x *Analysis_Key) GetRequested() string {
@@ -555,16 +1309,54 @@ var File_harmonia_audio_v1_audio_proto protoreflect.FileDescriptor
 
 const file_harmonia_audio_v1_audio_proto_rawDesc = "" +
 	"\n" +
-	"\x1dharmonia/audio/v1/audio.proto\x12\x11harmonia.audio.v1\x1a\x1fharmonia/access/v1/access.proto\",\n" +
+	"\x1dharmonia/audio/v1/audio.proto\x12\x11harmonia.audio.v1\x1a\x1fharmonia/access/v1/access.proto\"F\n" +
 	"\x0eAnalyzeRequest\x12\x1a\n" +
-	"\bartifact\x18\x01 \x01(\tR\bartifact\"\x9f\x02\n" +
+	"\bartifact\x18\x01 \x01(\tR\bartifact\x12\x18\n" +
+	"\apicture\x18\x02 \x01(\bR\apicture\"\xb2\x03\n" +
 	"\x0fAnalyzeResponse\x127\n" +
 	"\bloudness\x18\x01 \x01(\v2\x1b.harmonia.audio.v1.LoudnessR\bloudness\x125\n" +
 	"\x05tempo\x18\x02 \x01(\v2\x1f.harmonia.audio.v1.TempoReadingR\x05tempo\x12/\n" +
 	"\x03key\x18\x03 \x01(\v2\x1d.harmonia.audio.v1.KeyReadingR\x03key\x12)\n" +
 	"\x10duration_seconds\x18\x04 \x01(\x01R\x0fdurationSeconds\x12$\n" +
 	"\x0esample_rate_hz\x18\x05 \x01(\x05R\fsampleRateHz\x12\x1a\n" +
-	"\bchannels\x18\x06 \x01(\x05R\bchannels\"\x94\x03\n" +
+	"\bchannels\x18\x06 \x01(\x05R\bchannels\x12=\n" +
+	"\bsections\x18\a \x03(\v2!.harmonia.audio.v1.SectionReadingR\bsections\x128\n" +
+	"\x06stereo\x18\b \x01(\v2 .harmonia.audio.v1.StereoReadingR\x06stereo\x12\x18\n" +
+	"\apicture\x18\t \x01(\tR\apicture\"\xc5\x02\n" +
+	"\rMasterRequest\x12\x1a\n" +
+	"\bartifact\x18\x01 \x01(\tR\bartifact\x12\x16\n" +
+	"\x06preset\x18\x02 \x01(\tR\x06preset\x12$\n" +
+	"\vtarget_lufs\x18\x03 \x01(\x01H\x00R\n" +
+	"targetLufs\x88\x01\x01\x12&\n" +
+	"\fceiling_dbtp\x18\x04 \x01(\x01H\x01R\vceilingDbtp\x88\x01\x01\x12!\n" +
+	"\tintensity\x18\x05 \x01(\x01H\x02R\tintensity\x88\x01\x01\x12\x18\n" +
+	"\aformats\x18\x06 \x03(\tR\aformats\x12\x18\n" +
+	"\apreview\x18\a \x01(\bR\apreview\x12\x14\n" +
+	"\x05title\x18\b \x01(\tR\x05title\x12\x16\n" +
+	"\x06artist\x18\t \x01(\tR\x06artistB\x0e\n" +
+	"\f_target_lufsB\x0f\n" +
+	"\r_ceiling_dbtpB\f\n" +
+	"\n" +
+	"_intensity\"\xa2\x04\n" +
+	"\x0eMasterResponse\x12H\n" +
+	"\bprogress\x18\x01 \x01(\v2*.harmonia.audio.v1.MasterResponse.ProgressH\x00R\bprogress\x12B\n" +
+	"\x06result\x18\x02 \x01(\v2(.harmonia.audio.v1.MasterResponse.ResultH\x00R\x06result\x1a@\n" +
+	"\bProgress\x12\x1a\n" +
+	"\bfraction\x18\x01 \x01(\x01R\bfraction\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x1a\x9b\x01\n" +
+	"\x06Result\x12<\n" +
+	"\x05files\x18\x01 \x03(\v2&.harmonia.audio.v1.MasterResponse.FileR\x05files\x127\n" +
+	"\banalysis\x18\x02 \x01(\v2\x1b.harmonia.audio.v1.AnalysisR\banalysis\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\x1a\x99\x01\n" +
+	"\x04File\x12\x1a\n" +
+	"\bartifact\x18\x01 \x01(\tR\bartifact\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
+	"\x04file\x18\x03 \x01(\tR\x04file\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\x12\x18\n" +
+	"\aseconds\x18\x05 \x01(\x01R\aseconds\x12\x1d\n" +
+	"\n" +
+	"media_type\x18\x06 \x01(\tR\tmediaTypeB\x06\n" +
+	"\x04part\"\x94\x03\n" +
 	"\bLoudness\x12,\n" +
 	"\x0fintegrated_lufs\x18\x01 \x01(\x01H\x00R\x0eintegratedLufs\x88\x01\x01\x12\x1e\n" +
 	"\brange_lu\x18\x02 \x01(\x01H\x01R\arangeLu\x88\x01\x01\x12)\n" +
@@ -590,11 +1382,45 @@ const file_harmonia_audio_v1_audio_proto_rawDesc = "" +
 	"\n" +
 	"confidence\x18\x02 \x01(\x01R\n" +
 	"confidence\x12\"\n" +
-	"\falternatives\x18\x03 \x03(\tR\falternatives\"\xf3\x02\n" +
+	"\falternatives\x18\x03 \x03(\tR\falternatives\"\xc8\x01\n" +
+	"\x0eSectionReading\x12\x14\n" +
+	"\x05label\x18\x01 \x01(\tR\x05label\x12#\n" +
+	"\rstart_seconds\x18\x02 \x01(\x01R\fstartSeconds\x12\x1f\n" +
+	"\vend_seconds\x18\x03 \x01(\x01R\n" +
+	"endSeconds\x12\x1e\n" +
+	"\n" +
+	"confidence\x18\x04 \x01(\x01R\n" +
+	"confidence\x12(\n" +
+	"\rloudness_lufs\x18\x05 \x01(\x01H\x00R\floudnessLufs\x88\x01\x01B\x10\n" +
+	"\x0e_loudness_lufs\"r\n" +
+	"\rStereoReading\x12 \n" +
+	"\vcorrelation\x18\x01 \x01(\x01R\vcorrelation\x12\x1d\n" +
+	"\n" +
+	"balance_db\x18\x02 \x01(\x01R\tbalanceDb\x12 \n" +
+	"\fmono_loss_lu\x18\x03 \x01(\x01R\n" +
+	"monoLossLu\"\x92\a\n" +
 	"\bAnalysis\x127\n" +
 	"\x05tempo\x18\x01 \x01(\v2!.harmonia.audio.v1.Analysis.TempoR\x05tempo\x121\n" +
 	"\x03key\x18\x02 \x01(\v2\x1f.harmonia.audio.v1.Analysis.KeyR\x03key\x127\n" +
-	"\bloudness\x18\x03 \x01(\v2\x1b.harmonia.audio.v1.LoudnessR\bloudness\x1aa\n" +
+	"\bloudness\x18\x03 \x01(\v2\x1b.harmonia.audio.v1.LoudnessR\bloudness\x12C\n" +
+	"\tmastering\x18\x04 \x01(\v2%.harmonia.audio.v1.Analysis.MasteringR\tmastering\x128\n" +
+	"\x06stereo\x18\x05 \x01(\v2 .harmonia.audio.v1.StereoReadingR\x06stereo\x1a\x9d\x03\n" +
+	"\tMastering\x12D\n" +
+	"\x06status\x18\x01 \x01(\x0e2,.harmonia.audio.v1.Analysis.Mastering.StatusR\x06status\x12$\n" +
+	"\vtarget_lufs\x18\x02 \x01(\x01H\x00R\n" +
+	"targetLufs\x88\x01\x01\x12!\n" +
+	"\fceiling_dbtp\x18\x03 \x01(\x01R\vceilingDbtp\x12\x1c\n" +
+	"\tintensity\x18\x04 \x01(\x01R\tintensity\x12\x17\n" +
+	"\again_db\x18\x05 \x01(\x01R\x06gainDb\x120\n" +
+	"\x14limiter_reduction_db\x18\x06 \x01(\x01R\x12limiterReductionDb\x12*\n" +
+	"\x11glue_reduction_db\x18\a \x01(\x01R\x0fglueReductionDb\x12\x17\n" +
+	"\atilt_db\x18\b \x01(\x01R\x06tiltDb\"C\n" +
+	"\x06Status\x12\x0f\n" +
+	"\vUNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05CLEAN\x10\x01\x12\v\n" +
+	"\aLIMITED\x10\x02\x12\x10\n" +
+	"\fUNMEASURABLE\x10\x03B\x0e\n" +
+	"\f_target_lufs\x1aa\n" +
 	"\x05Tempo\x12\x1c\n" +
 	"\trequested\x18\x01 \x01(\x01R\trequested\x12\x1a\n" +
 	"\bmeasured\x18\x02 \x01(\x01R\bmeasured\x12\x1e\n" +
@@ -606,10 +1432,12 @@ const file_harmonia_audio_v1_audio_proto_rawDesc = "" +
 	"\bmeasured\x18\x02 \x01(\tR\bmeasured\x12\x1e\n" +
 	"\n" +
 	"confidence\x18\x03 \x01(\x01R\n" +
-	"confidence2z\n" +
+	"confidence2\xe4\x01\n" +
 	"\fAudioService\x12j\n" +
 	"\aAnalyze\x12!.harmonia.audio.v1.AnalyzeRequest\x1a\".harmonia.audio.v1.AnalyzeResponse\"\x18\x8a\xe8\x18\x14\n" +
-	"\x01\x01\x12\raudio:analyze\x18\x01b\x06proto3"
+	"\x01\x01\x12\raudio:analyze\x18\x01\x12h\n" +
+	"\x06Master\x12 .harmonia.audio.v1.MasterRequest\x1a!.harmonia.audio.v1.MasterResponse\"\x17\x8a\xe8\x18\x13\n" +
+	"\x01\x01\x12\faudio:master\x18\x010\x01b\x06proto3"
 
 var (
 	file_harmonia_audio_v1_audio_proto_rawDescOnce sync.Once
@@ -623,31 +1451,52 @@ func file_harmonia_audio_v1_audio_proto_rawDescGZIP() []byte {
 	return file_harmonia_audio_v1_audio_proto_rawDescData
 }
 
-var file_harmonia_audio_v1_audio_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_harmonia_audio_v1_audio_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_harmonia_audio_v1_audio_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_harmonia_audio_v1_audio_proto_goTypes = []any{
-	(*AnalyzeRequest)(nil),  // 0: harmonia.audio.v1.AnalyzeRequest
-	(*AnalyzeResponse)(nil), // 1: harmonia.audio.v1.AnalyzeResponse
-	(*Loudness)(nil),        // 2: harmonia.audio.v1.Loudness
-	(*TempoReading)(nil),    // 3: harmonia.audio.v1.TempoReading
-	(*KeyReading)(nil),      // 4: harmonia.audio.v1.KeyReading
-	(*Analysis)(nil),        // 5: harmonia.audio.v1.Analysis
-	(*Analysis_Tempo)(nil),  // 6: harmonia.audio.v1.Analysis.Tempo
-	(*Analysis_Key)(nil),    // 7: harmonia.audio.v1.Analysis.Key
+	(Analysis_Mastering_Status)(0),  // 0: harmonia.audio.v1.Analysis.Mastering.Status
+	(*AnalyzeRequest)(nil),          // 1: harmonia.audio.v1.AnalyzeRequest
+	(*AnalyzeResponse)(nil),         // 2: harmonia.audio.v1.AnalyzeResponse
+	(*MasterRequest)(nil),           // 3: harmonia.audio.v1.MasterRequest
+	(*MasterResponse)(nil),          // 4: harmonia.audio.v1.MasterResponse
+	(*Loudness)(nil),                // 5: harmonia.audio.v1.Loudness
+	(*TempoReading)(nil),            // 6: harmonia.audio.v1.TempoReading
+	(*KeyReading)(nil),              // 7: harmonia.audio.v1.KeyReading
+	(*SectionReading)(nil),          // 8: harmonia.audio.v1.SectionReading
+	(*StereoReading)(nil),           // 9: harmonia.audio.v1.StereoReading
+	(*Analysis)(nil),                // 10: harmonia.audio.v1.Analysis
+	(*MasterResponse_Progress)(nil), // 11: harmonia.audio.v1.MasterResponse.Progress
+	(*MasterResponse_Result)(nil),   // 12: harmonia.audio.v1.MasterResponse.Result
+	(*MasterResponse_File)(nil),     // 13: harmonia.audio.v1.MasterResponse.File
+	(*Analysis_Mastering)(nil),      // 14: harmonia.audio.v1.Analysis.Mastering
+	(*Analysis_Tempo)(nil),          // 15: harmonia.audio.v1.Analysis.Tempo
+	(*Analysis_Key)(nil),            // 16: harmonia.audio.v1.Analysis.Key
 }
 var file_harmonia_audio_v1_audio_proto_depIdxs = []int32{
-	2, // 0: harmonia.audio.v1.AnalyzeResponse.loudness:type_name -> harmonia.audio.v1.Loudness
-	3, // 1: harmonia.audio.v1.AnalyzeResponse.tempo:type_name -> harmonia.audio.v1.TempoReading
-	4, // 2: harmonia.audio.v1.AnalyzeResponse.key:type_name -> harmonia.audio.v1.KeyReading
-	6, // 3: harmonia.audio.v1.Analysis.tempo:type_name -> harmonia.audio.v1.Analysis.Tempo
-	7, // 4: harmonia.audio.v1.Analysis.key:type_name -> harmonia.audio.v1.Analysis.Key
-	2, // 5: harmonia.audio.v1.Analysis.loudness:type_name -> harmonia.audio.v1.Loudness
-	0, // 6: harmonia.audio.v1.AudioService.Analyze:input_type -> harmonia.audio.v1.AnalyzeRequest
-	1, // 7: harmonia.audio.v1.AudioService.Analyze:output_type -> harmonia.audio.v1.AnalyzeResponse
-	7, // [7:8] is the sub-list for method output_type
-	6, // [6:7] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	5,  // 0: harmonia.audio.v1.AnalyzeResponse.loudness:type_name -> harmonia.audio.v1.Loudness
+	6,  // 1: harmonia.audio.v1.AnalyzeResponse.tempo:type_name -> harmonia.audio.v1.TempoReading
+	7,  // 2: harmonia.audio.v1.AnalyzeResponse.key:type_name -> harmonia.audio.v1.KeyReading
+	8,  // 3: harmonia.audio.v1.AnalyzeResponse.sections:type_name -> harmonia.audio.v1.SectionReading
+	9,  // 4: harmonia.audio.v1.AnalyzeResponse.stereo:type_name -> harmonia.audio.v1.StereoReading
+	11, // 5: harmonia.audio.v1.MasterResponse.progress:type_name -> harmonia.audio.v1.MasterResponse.Progress
+	12, // 6: harmonia.audio.v1.MasterResponse.result:type_name -> harmonia.audio.v1.MasterResponse.Result
+	15, // 7: harmonia.audio.v1.Analysis.tempo:type_name -> harmonia.audio.v1.Analysis.Tempo
+	16, // 8: harmonia.audio.v1.Analysis.key:type_name -> harmonia.audio.v1.Analysis.Key
+	5,  // 9: harmonia.audio.v1.Analysis.loudness:type_name -> harmonia.audio.v1.Loudness
+	14, // 10: harmonia.audio.v1.Analysis.mastering:type_name -> harmonia.audio.v1.Analysis.Mastering
+	9,  // 11: harmonia.audio.v1.Analysis.stereo:type_name -> harmonia.audio.v1.StereoReading
+	13, // 12: harmonia.audio.v1.MasterResponse.Result.files:type_name -> harmonia.audio.v1.MasterResponse.File
+	10, // 13: harmonia.audio.v1.MasterResponse.Result.analysis:type_name -> harmonia.audio.v1.Analysis
+	0,  // 14: harmonia.audio.v1.Analysis.Mastering.status:type_name -> harmonia.audio.v1.Analysis.Mastering.Status
+	1,  // 15: harmonia.audio.v1.AudioService.Analyze:input_type -> harmonia.audio.v1.AnalyzeRequest
+	3,  // 16: harmonia.audio.v1.AudioService.Master:input_type -> harmonia.audio.v1.MasterRequest
+	2,  // 17: harmonia.audio.v1.AudioService.Analyze:output_type -> harmonia.audio.v1.AnalyzeResponse
+	4,  // 18: harmonia.audio.v1.AudioService.Master:output_type -> harmonia.audio.v1.MasterResponse
+	17, // [17:19] is the sub-list for method output_type
+	15, // [15:17] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_harmonia_audio_v1_audio_proto_init() }
@@ -656,18 +1505,26 @@ func file_harmonia_audio_v1_audio_proto_init() {
 		return
 	}
 	file_harmonia_audio_v1_audio_proto_msgTypes[2].OneofWrappers = []any{}
+	file_harmonia_audio_v1_audio_proto_msgTypes[3].OneofWrappers = []any{
+		(*MasterResponse_Progress_)(nil),
+		(*MasterResponse_Result_)(nil),
+	}
+	file_harmonia_audio_v1_audio_proto_msgTypes[4].OneofWrappers = []any{}
+	file_harmonia_audio_v1_audio_proto_msgTypes[7].OneofWrappers = []any{}
+	file_harmonia_audio_v1_audio_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_harmonia_audio_v1_audio_proto_rawDesc), len(file_harmonia_audio_v1_audio_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   8,
+			NumEnums:      1,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_harmonia_audio_v1_audio_proto_goTypes,
 		DependencyIndexes: file_harmonia_audio_v1_audio_proto_depIdxs,
+		EnumInfos:         file_harmonia_audio_v1_audio_proto_enumTypes,
 		MessageInfos:      file_harmonia_audio_v1_audio_proto_msgTypes,
 	}.Build()
 	File_harmonia_audio_v1_audio_proto = out.File

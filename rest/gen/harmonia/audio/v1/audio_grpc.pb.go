@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	AudioService_Analyze_FullMethodName = "/harmonia.audio.v1.AudioService/Analyze"
+	AudioService_Master_FullMethodName  = "/harmonia.audio.v1.AudioService/Master"
 )
 
 // AudioServiceClient is the client API for AudioService service.
@@ -30,6 +31,8 @@ const (
 type AudioServiceClient interface {
 	// Measures any recording that was uploaded.
 	Analyze(ctx context.Context, in *AnalyzeRequest, opts ...grpc.CallOption) (*AnalyzeResponse, error)
+	// Masters any recording that was uploaded: progress as it comes, the result last. Dies with the caller.
+	Master(ctx context.Context, in *MasterRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MasterResponse], error)
 }
 
 type audioServiceClient struct {
@@ -50,12 +53,33 @@ func (c *audioServiceClient) Analyze(ctx context.Context, in *AnalyzeRequest, op
 	return out, nil
 }
 
+func (c *audioServiceClient) Master(ctx context.Context, in *MasterRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MasterResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AudioService_ServiceDesc.Streams[0], AudioService_Master_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[MasterRequest, MasterResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AudioService_MasterClient = grpc.ServerStreamingClient[MasterResponse]
+
 // AudioServiceServer is the server API for AudioService service.
 // All implementations must embed UnimplementedAudioServiceServer
 // for forward compatibility.
 type AudioServiceServer interface {
 	// Measures any recording that was uploaded.
 	Analyze(context.Context, *AnalyzeRequest) (*AnalyzeResponse, error)
+	// Masters any recording that was uploaded: progress as it comes, the result last. Dies with the caller.
+	Master(*MasterRequest, grpc.ServerStreamingServer[MasterResponse]) error
 	mustEmbedUnimplementedAudioServiceServer()
 }
 
@@ -68,6 +92,9 @@ type UnimplementedAudioServiceServer struct{}
 
 func (UnimplementedAudioServiceServer) Analyze(context.Context, *AnalyzeRequest) (*AnalyzeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Analyze not implemented")
+}
+func (UnimplementedAudioServiceServer) Master(*MasterRequest, grpc.ServerStreamingServer[MasterResponse]) error {
+	return status.Error(codes.Unimplemented, "method Master not implemented")
 }
 func (UnimplementedAudioServiceServer) mustEmbedUnimplementedAudioServiceServer() {}
 func (UnimplementedAudioServiceServer) testEmbeddedByValue()                      {}
@@ -108,6 +135,17 @@ func _AudioService_Analyze_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AudioService_Master_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(MasterRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AudioServiceServer).Master(m, &grpc.GenericServerStream[MasterRequest, MasterResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AudioService_MasterServer = grpc.ServerStreamingServer[MasterResponse]
+
 // AudioService_ServiceDesc is the grpc.ServiceDesc for AudioService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -120,6 +158,12 @@ var AudioService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AudioService_Analyze_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Master",
+			Handler:       _AudioService_Master_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "harmonia/audio/v1/audio.proto",
 }

@@ -200,6 +200,8 @@ const (
 	Mastering_LOUD Mastering_Preset = 4
 	// No loudness target; only the ceiling is kept.
 	Mastering_NONE Mastering_Preset = 5
+	// -14 LUFS, -2 dBTP: room for the codecs of streaming services.
+	Mastering_STREAMING_SAFE Mastering_Preset = 6
 )
 
 // Enum value maps for Mastering_Preset.
@@ -211,14 +213,16 @@ var (
 		3: "BROADCAST",
 		4: "LOUD",
 		5: "NONE",
+		6: "STREAMING_SAFE",
 	}
 	Mastering_Preset_value = map[string]int32{
-		"UNSPECIFIED": 0,
-		"STREAMING":   1,
-		"PODCAST":     2,
-		"BROADCAST":   3,
-		"LOUD":        4,
-		"NONE":        5,
+		"UNSPECIFIED":    0,
+		"STREAMING":      1,
+		"PODCAST":        2,
+		"BROADCAST":      3,
+		"LOUD":           4,
+		"NONE":           5,
+		"STREAMING_SAFE": 6,
 	}
 )
 
@@ -839,7 +843,7 @@ type Mastering struct {
 	TargetLufs *float64 `protobuf:"fixed64,2,opt,name=target_lufs,json=targetLufs,proto3,oneof" json:"target_lufs,omitempty"`
 	// True peak, -9 to 0 dBTP; default the preset's.
 	CeilingDbtp *float64 `protobuf:"fixed64,3,opt,name=ceiling_dbtp,json=ceilingDbtp,proto3,oneof" json:"ceiling_dbtp,omitempty"`
-	// 0 to 1; default 0.5.
+	// How much tone and glue may be changed, 0 to 1; default 0.5, and 0 for NONE.
 	Intensity     *float64 `protobuf:"fixed64,4,opt,name=intensity,proto3,oneof" json:"intensity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -905,7 +909,7 @@ func (x *Mastering) GetIntensity() float64 {
 
 type Outputs struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of "wav", "flac", "mp3", "opus", "ogg"; default wav, flac, mp3.
+	// Of "wav" (24 bits), "wav16", "wav32f", "flac", "mp3", "opus", "ogg"; default wav, flac, mp3.
 	Formats []string `protobuf:"bytes,1,rep,name=formats,proto3" json:"formats,omitempty"`
 	// Default true.
 	Stems *bool `protobuf:"varint,2,opt,name=stems,proto3,oneof" json:"stems,omitempty"`
@@ -1078,20 +1082,21 @@ const file_harmonia_song_v1_spec_proto_rawDesc = "" +
 	"\f_temperatureB\b\n" +
 	"\x06_top_kB\v\n" +
 	"\t_guidanceB\x11\n" +
-	"\x0f_stride_seconds\"\xc1\x02\n" +
+	"\x0f_stride_seconds\"\xd5\x02\n" +
 	"\tMastering\x12:\n" +
 	"\x06preset\x18\x01 \x01(\x0e2\".harmonia.song.v1.Mastering.PresetR\x06preset\x12$\n" +
 	"\vtarget_lufs\x18\x02 \x01(\x01H\x00R\n" +
 	"targetLufs\x88\x01\x01\x12&\n" +
 	"\fceiling_dbtp\x18\x03 \x01(\x01H\x01R\vceilingDbtp\x88\x01\x01\x12!\n" +
-	"\tintensity\x18\x04 \x01(\x01H\x02R\tintensity\x88\x01\x01\"X\n" +
+	"\tintensity\x18\x04 \x01(\x01H\x02R\tintensity\x88\x01\x01\"l\n" +
 	"\x06Preset\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\r\n" +
 	"\tSTREAMING\x10\x01\x12\v\n" +
 	"\aPODCAST\x10\x02\x12\r\n" +
 	"\tBROADCAST\x10\x03\x12\b\n" +
 	"\x04LOUD\x10\x04\x12\b\n" +
-	"\x04NONE\x10\x05B\x0e\n" +
+	"\x04NONE\x10\x05\x12\x12\n" +
+	"\x0eSTREAMING_SAFE\x10\x06B\x0e\n" +
 	"\f_target_lufsB\x0f\n" +
 	"\r_ceiling_dbtpB\f\n" +
 	"\n" +
