@@ -209,6 +209,12 @@ class Shelf(store_pb2_grpc.StoreServiceServicer):
         await self._begin(context)
         return store_pb2.ListResponse()
 
+    async def Collect(
+        self, request: store_pb2.CollectRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[store_pb2.CollectResponse]:
+        await self._begin(context)
+        yield store_pb2.CollectResponse(summary=store_pb2.CollectResponse.Summary())
+
 
 class Mesh:
     def __init__(self, authority: Authority) -> None:
