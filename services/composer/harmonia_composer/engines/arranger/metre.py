@@ -15,7 +15,7 @@ STEP = PPQ // 4
 
 @dataclass(frozen=True, slots=True)
 class Metre:
-    """`pulses` are the beats one taps, in sixteenths; `strong` the steps a tune leans on, `groups` as counted: 2+2+3."""
+    """`pulses` are the beats one taps, in sixteenths; `strong`: steps a tune leans on, `groups`: 2+2+3."""
 
     name: str
     beats: int
@@ -86,7 +86,7 @@ def parse_metre(text: str) -> Metre:
 
 
 def fit(pattern: str, home: Metre, to: Metre) -> str:
-    """Four beats become two bars of two; 7/8 is 4/4 that loses its last eighth; other metres take the beats they need."""
+    """Four beats become two bars of two; 7/8 is 4/4 without its last eighth; others take the beats they need."""
     if home is to or not pattern:
         return pattern
     size = home.steps

@@ -22,14 +22,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Style = Literal["drums", "bass", "comp", "pad", "melody", "counter", "texture", "riser"]
-"""counter: a slow line of thirds and sevenths that answers in the tune's rests. riser: a texture, before a rise only."""
+"""counter: a slow line of thirds and sevenths under the tune. riser: a texture, before a rise only."""
 Beat = Mapping[str, str]
 VoicingStyle = Literal["close", "drop 2", "open", "triad", "power", "shell", "quartal", "octaves"]
 """How a hand holds a chord. close: four smooth voices; drop 2: the second from above an octave down; open: triads
 spread over a tenth and more; triad: three close voices; power: root, fifth, octave; shell: third, seventh and a
 colour, the root left to the bass; quartal: fourths; octaves: the root alone."""
 Ending = Literal["ring", "hit", "fade"]
-"""ring: the last chord is held and dies away; hit: one short blow together; fade: the groove goes on and grows quiet."""
+"""ring: the last chord is held and dies away; hit: one short blow; fade: the groove goes on and grows quiet."""
 
 
 @dataclass(frozen=True, slots=True)
