@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from harmonia_composer.engines.arranger.dice import Dice
 from harmonia_composer.engines.arranger.genres.genre import Genre
 from harmonia_composer.engines.arranger.metre import STEP, Metre
-from harmonia_composer.engines.arranger.scale import MODES, Key
+from harmonia_composer.engines.arranger.scale import MODES, Key, key_of
 from harmonia_composer.engines.arranger.score import Chord, Section, Span
 
 ROMANS = ("I", "II", "III", "IV", "V", "VI", "VII")
@@ -96,7 +96,22 @@ def loop(genre: Genre, key: Key, section: Section) -> list[str]:
     """Sections of one name share their progression, as a listener expects."""
     family = genre.progressions.get(key.mode) or genre.progressions["minor" if key.is_minor else "major"]
     options = section.of(family) or family["verse"]
-    return Dice(section.seed, "harmony", section.name).choice(options).split()
+    plain = [option for option in options if says(option, key, genre.chord_size)] or options
+    return Dice(section.seed, "harmony", section.name).choice(plain).split()
+
+
+def says(loop: str, key: Key, size: int) -> bool:
+    """True if a listener who hears these chords round and round would name this key, and no other."""
+    weights = [0.0] * 12
+    for bar in loop.split():
+        names = bar.split("/")
+        for name in names:
+            read = chord(name, key, size)
+            for tone in read.tones:
+                weights[tone] += 1.0 / len(names)
+            weights[read.bass] += 1.5 / len(names)
+    weights[key.tonic] += 0.5
+    return key_of(weights) == (key.tonic, key.is_minor)
 
 
 def numerals(genre: Genre, key: Key, section: Section, *, last: bool, turning: bool) -> list[str]:

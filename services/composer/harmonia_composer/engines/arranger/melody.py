@@ -184,14 +184,21 @@ class Singer:
             found.append((cost, pitch))
         return found or [(0.0, nearest_tone(place.target, place.chord, self.low, self.high))]
 
+    def reachable(self, options: list[tuple[float, int]], place: Place, before: int | None) -> list[tuple[float, int]]:
+        """At most an octave from the note before."""
+        if before is None:
+            return options
+        near = [option for option in options if abs(option[1] - before) <= 12]
+        low, high = max(self.low, before - 12), min(self.high, before + 12)
+        return near or [(0.0, nearest_tone(place.target, place.chord, low, high))]
+
     def line(self, places: Sequence[Place], before: int | None = None) -> list[int]:
         """Of all ways the one with the least of: distance from the motif, leaps, dissonance held."""
         rows: list[list[tuple[float, int, int]]] = []
         for place in places:
             options = self.options(place)
             if not rows:
-                near = [option for option in options if before is None or abs(option[1] - before) <= 12] or options
-                rows.append([(cost, pitch, -1) for cost, pitch in near])
+                rows.append([(cost, pitch, -1) for cost, pitch in self.reachable(options, place, before)])
                 continue
             rows.append([min(
                 (came + cost + stride(pitch - last), pitch, at) for at, (came, last, _) in enumerate(rows[-1])
@@ -274,7 +281,7 @@ class Voice:
             if not self.section.plays(self.chair.label, bar_start):
                 continue
             closing = self.closes(unit, number, form)
-            found += self.bar_places(bar, bar_start, base, closing=closing)
+            found += self.bar_places(bar, bar_start, base, closing=closing, airy=form not in {"said", "answered"})
         return self.with_pickup(found, unit)
 
     def form(self, unit: int) -> Form:
@@ -287,7 +294,8 @@ class Voice:
         anchor = self.singer.anchor(self.middle, self.sheet.chord_at(start))
         if form in {"said", "answered", "fragment"}:
             return anchor
-        return anchor + (self.motif.shift if form == "moved" else 0) + self.motif.arc[unit % 4]
+        away = (self.motif.shift if form == "moved" else 0) + self.motif.arc[unit % 4]
+        return anchor + max(-2, min(2, away))
 
     def turned(self, form: Form) -> tuple[tuple[Onset, ...], tuple[Onset, ...]]:
         first, second = self.motif.bars
@@ -308,10 +316,11 @@ class Voice:
         last = 2 * unit + number == self.section.bars - 1
         return last or (form == "answered" and number == 1)
 
-    def bar_places(self, bar: Sequence[Onset], start: int, base: int, *, closing: bool) -> list[Place]:
+    def bar_places(self, bar: Sequence[Onset], start: int, base: int, *, closing: bool, airy: bool) -> list[Place]:
+        """`airy`: half the bar may be left to the others."""
         metre = self.sheet.metre
         chosen = [onset for onset in bar if onset.step < metre.half] or list(bar[:1]) if closing else list(bar)
-        if not closing and self.dice.chance(self.sheet.genre.tune.rests * 0.5) and len(chosen) > 2:
+        if airy and not closing and self.dice.chance(self.sheet.genre.tune.rests) and len(chosen) > 2:
             chosen = [onset for onset in chosen if onset.step < metre.half] or chosen
         found = []
         for number, onset in enumerate(chosen):
