@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from harmonia_composer.engines.arranger.dice import Dice
 from harmonia_composer.engines.arranger.genres.genre import Genre
 from harmonia_composer.engines.arranger.metre import STEP, Metre
-from harmonia_composer.engines.arranger.scale import MODES, Key, key_of
+from harmonia_composer.engines.arranger.scale import MODES, Key, fits_of
 from harmonia_composer.engines.arranger.score import Chord, Section, Span
 
 ROMANS = ("I", "II", "III", "IV", "V", "VI", "VII")
@@ -28,6 +28,8 @@ QUALITIES = {
     "+": (0, 4, 7, 10, 2), "M": (0, 4, 7, 11, 2), "m": (0, 3, 7, 10, 2), "o": (0, 3, 6, 9), "5": (0, 7, 7),
     "6": (0, 4, 7, 9),
 }  # fmt: skip
+# Of correlation: from here on a listener is in no doubt.
+PLAIN = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,13 @@ def loop(genre: Genre, key: Key, section: Section) -> list[str]:
     """Sections of one name share their progression, as a listener expects."""
     family = genre.progressions.get(key.mode) or genre.progressions["minor" if key.is_minor else "major"]
     options = section.of(family) or family["verse"]
-    plain = [option for option in options if says(option, key, genre.chord_size)] or options
+    clear = {option: clarity(option, key, genre.chord_size) for option in options}
+    plain = [option for option in options if clear[option] >= PLAIN] or [max(options, key=lambda one: clear[one])]
     return Dice(section.seed, "harmony", section.name).choice(plain).split()
 
 
-def says(loop: str, key: Key, size: int) -> bool:
-    """True if a listener who hears these chords round and round would name this key, and no other."""
+def clarity(loop: str, key: Key, size: int) -> float:
+    """How much better this key fits than any other for one who hears these chords round and round."""
     weights = [0.0] * 12
     for bar in loop.split():
         names = bar.split("/")
@@ -111,7 +114,9 @@ def says(loop: str, key: Key, size: int) -> bool:
                 weights[tone] += 1.0 / len(names)
             weights[read.bass] += 1.5 / len(names)
     weights[key.tonic] += 0.5
-    return key_of(weights) == (key.tonic, key.is_minor)
+    fits = fits_of(weights)
+    own = fits.pop((key.tonic, key.is_minor))
+    return own - max(fits.values())
 
 
 def numerals(genre: Genre, key: Key, section: Section, *, last: bool, turning: bool) -> list[str]:

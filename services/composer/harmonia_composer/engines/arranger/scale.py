@@ -100,15 +100,13 @@ PROFILES = {
 }
 
 
-def key_of(weights: Sequence[float]) -> tuple[int, bool]:
-    """(tonic, minor) that a listener would name, from how long each pitch class sounds: Krumhansl-Schmuckler."""
-    fits = [
-        (correlation([weights[(tonic + step) % 12] for step in range(12)], profile), -tonic, minor)
+def fits_of(weights: Sequence[float]) -> dict[tuple[int, bool], float]:
+    """By (tonic, minor): how well each key goes with how long each pitch class sounds. Krumhansl-Schmuckler."""
+    return {
+        (tonic, minor): correlation([weights[(tonic + step) % 12] for step in range(12)], profile)
         for tonic in range(12)
         for minor, profile in PROFILES.items()
-    ]
-    _, tonic, minor = max(fits)
-    return -tonic, minor
+    }
 
 
 def correlation(one: Sequence[float], other: Sequence[float]) -> float:
