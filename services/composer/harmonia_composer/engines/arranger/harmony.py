@@ -119,12 +119,19 @@ def clarity(loop: str, key: Key, size: int) -> float:
     return own - max(fits.values())
 
 
+def led(own: str, out: str) -> str:
+    """The loop's own last chord, and in the second half of its bar what leads out of it."""
+    if "/" in own or "/" in out or own[0] == out[0] == "V" or own == out:
+        return out
+    return f"{own}/{out}"
+
+
 def numerals(genre: Genre, key: Key, section: Section, *, last: bool, turning: bool) -> list[str]:
     """One entry a bar. The last section comes home; `turning`: the end of a loop, which leads to its own beginning."""
     own = loop(genre, key, section)
     bars = [own[bar % len(own)] for bar in range(section.bars)]
     if section.bars >= 4 and not last and not (turning and len(set(own)) > 1):
-        bars[-1] = cadence(genre, key, section)
+        bars[-1] = led(bars[-1], cadence(genre, key, section))
     if last:
         bars[-1] = "I"
         if section.bars >= 2:
