@@ -40,7 +40,8 @@ def request_from(job: job_pb2.Job) -> pb.ComposeRequest:
 def order_from_proto(request: pb.ComposeRequest, lyrics: brief_pb2.Lyrics, checkpoint: bytes = b"") -> Order:
     """Raises InvalidInput on what no engine could play."""
     brief = request.brief
-    _within("brief.duration_seconds", brief.duration_seconds, DURATION_SECONDS)
+    if brief.kind != spec_pb2.SongSpec.LOOP:
+        _within("brief.duration_seconds", brief.duration_seconds, DURATION_SECONDS)
     if brief.bpm:
         _within("brief.bpm", brief.bpm, BPM)
     _within("brief.complexity", brief.complexity, (0.0, 1.0))
