@@ -31,7 +31,7 @@ SPARE = {
     "texture": PartPlan("texture", "texture", (), Mix(-30, width=0.6)),
 }  # fmt: skip
 ACCOMPANIES = {"comp", "pad"}
-BEAT_ROLES = {"drums", "bass", "lead"}
+HOOKS = ("lead", "arp", "chords", "pad")
 
 
 def plan_of(genre: Genre, role: str) -> PartPlan:
@@ -63,7 +63,8 @@ def cast(
         if is_excluded(name, barred):
             raise Unplayable(f"{name!r} is both asked for and excluded", field="excluded_instruments")
         chairs.append(seated(name, genre, {chair.label for chair in chairs}, asked=by_user))
-    chairs += regulars(genre, {chair.label for chair in chairs}, barred, seed=seed, kind=kind)
+    own = regulars(genre, {chair.label for chair in chairs}, barred, seed=seed)
+    chairs += own if kind is not Kind.BEAT else beat_makers(own, chairs)
     chairs = chairs if sounding(chairs) else substitutes(barred, genre)
     if not chairs:
         raise Unplayable("every instrument is excluded: leave one", field="excluded_instruments")
@@ -74,15 +75,22 @@ def sounding(chairs: Iterable[Chair]) -> bool:
     return any(chair.plan.style not in {"texture", "riser"} for chair in chairs)
 
 
-def regulars(genre: Genre, taken: set[str], barred: Sequence[str], *, seed: int, kind: Kind) -> list[Chair]:
+def beat_makers(own: Sequence[Chair], asked: Sequence[Chair]) -> list[Chair]:
+    """Drums, bass and one hook: whatever was asked for, else the tune, else what there is."""
+    rhythm = [chair for chair in own if chair.label in {"drums", "bass"}]
+    if any(chair.plan.role in HOOKS for chair in asked):
+        return rhythm
+    hooks = sorted((chair for chair in own if chair.label in HOOKS), key=lambda chair: HOOKS.index(chair.label))
+    return rhythm + hooks[:1]
+
+
+def regulars(genre: Genre, taken: set[str], barred: Sequence[str], *, seed: int) -> list[Chair]:
     """The genre's own players, but those excluded and those whose chair is taken."""
     chairs = []
     for plan in genre.parts:
         label, dice = label_of(plan), Dice(seed, "cast", label_of(plan))
         comes, drawn = dice.chance(plan.chance), dice.unit()
         options = [name for name in plan.instruments if not is_excluded(name, barred)]
-        if kind is Kind.BEAT and label not in BEAT_ROLES:
-            continue
         if label not in taken and comes and plan.role not in barred and options:
             chairs.append(Chair(label, plan, options[int(drawn * len(options))], asked=False))
     return chairs
@@ -129,7 +137,7 @@ def layered(
             more = sorted(set(genre.layers["chorus"]) - entries)
             entries |= set(more[: section.times - 1])
         if kind is Kind.BEAT:
-            entries = beat_layers(section)
+            entries = beat_layers(section, chairs)
         if place in sung:
             entries = {entry for entry in entries if entry.rstrip("<>") != "lead"} | {"lead"}
         found.append(with_layers(section, entries, chairs))
@@ -163,11 +171,17 @@ def intensified(entries: set[str], wish: float, genre: Genre, section: Section) 
     return entries
 
 
-def beat_layers(section: Section) -> set[str]:
-    """The hook comes and goes, drums make room for it, the bass makes room for the drums."""
-    return {"chorus": {"drums", "bass", "lead"}, "verse": {"drums", "bass", "lead>"}, "bridge": {"lead", "drums>"}}.get(
-        section.character, {"drums", "bass", "lead"}
-    )
+def beat_layers(section: Section, chairs: Sequence[Chair]) -> set[str]:
+    """The hook comes and goes; in the break the rhythm makes room for it."""
+    rhythm = {chair.label for chair in chairs if chair.plan.role in {"drums", "bass"}}
+    hook = {chair.label for chair in chairs} - rhythm
+    match section.character:
+        case "verse":
+            return rhythm | {f"{label}>" for label in hook}
+        case "bridge" if hook:
+            return hook | {"drums>"}
+        case _:
+            return rhythm | hook
 
 
 def awake(section: Section, sections: Sequence[Section], chairs: Sequence[Chair]) -> Section:
