@@ -37,8 +37,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class LyricLine:
+    """`stresses`: a figure for each syllable, 1 stressed and 0 not, a space between words: "01 1 010"."""
+
     text: str
     syllables: int = 0
+    stresses: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Brief:
     moods: tuple[str, ...] = ()
     bpm: float = 0.0
     key: str = ""
-    time_signature: str = "4/4"
+    time_signature: str = ""
     duration_seconds: float = 60.0
     kind: Kind = Kind.SONG
     bars: int = 0

@@ -40,7 +40,8 @@ def request_from(job: job_pb2.Job) -> pb.ComposeRequest:
 def order_from_proto(request: pb.ComposeRequest, lyrics: brief_pb2.Lyrics, checkpoint: bytes = b"") -> Order:
     """Raises InvalidInput on what no engine could play."""
     brief = request.brief
-    _within("brief.duration_seconds", brief.duration_seconds, DURATION_SECONDS)
+    if brief.kind != spec_pb2.SongSpec.LOOP:
+        _within("brief.duration_seconds", brief.duration_seconds, DURATION_SECONDS)
     if brief.bpm:
         _within("brief.bpm", brief.bpm, BPM)
     _within("brief.complexity", brief.complexity, (0.0, 1.0))
@@ -70,7 +71,7 @@ def brief_from_proto(brief: brief_pb2.Brief, lyrics: brief_pb2.Lyrics) -> Brief:
         moods=tuple(brief.moods),
         bpm=brief.bpm,
         key=brief.key,
-        time_signature=brief.time_signature or "4/4",
+        time_signature=brief.time_signature,
         duration_seconds=brief.duration_seconds,
         kind=Kind(spec_pb2.SongSpec.Kind.Name(brief.kind)) if brief.kind else Kind.SONG,
         bars=brief.bars,
@@ -94,7 +95,7 @@ def brief_from_proto(brief: brief_pb2.Brief, lyrics: brief_pb2.Lyrics) -> Brief:
 
 def lyrics_from_proto(lyrics: brief_pb2.Lyrics) -> tuple[LyricSection, ...]:
     return tuple(
-        LyricSection(section.name, tuple(LyricLine(line.text, line.syllables) for line in section.lines))
+        LyricSection(section.name, tuple(LyricLine(line.text, line.syllables, line.stresses) for line in section.lines))
         for section in lyrics.sections
         if section.lines
     )

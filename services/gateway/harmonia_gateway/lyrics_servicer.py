@@ -88,8 +88,9 @@ class LyricsServicer(rpc.LyricsServiceServicer):
         resolved.prompt, resolved.negative_prompt = spec.prompt, spec.negative_prompt
         # What was only chosen for want of a word the prompt may still say.
         resolved.kind = spec.kind
-        if not spec.HasField("duration_seconds"):
-            resolved.ClearField("duration_seconds")
+        for length in ("duration_seconds", "bars"):
+            if not spec.HasField(length):
+                resolved.ClearField(length)
         palette = songs.palette(offer_for(resolved.engine, capabilities))
         request = lyricist_pb2.WriteRequest(
             spec=resolved,
@@ -97,6 +98,7 @@ class LyricsServicer(rpc.LyricsServiceServicer):
             moods=palette.moods,
             instruments=palette.instruments,
             time_signatures=palette.time_signatures,
+            kinds=palette.kinds,
         )
         return request, warnings
 

@@ -337,6 +337,7 @@ def palette(offer: Offer) -> job_pb2.Palette:
         moods=engine.moods,
         instruments=engine.instruments,
         time_signatures=offer.choices("time_signature"),
+        kinds=offer.choices("kind"),
     )
 
 

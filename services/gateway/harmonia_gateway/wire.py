@@ -10,7 +10,7 @@ from harmonia.composer.v1 import composer_pb2
 from harmonia.job.v1 import job_pb2
 from harmonia.lyricist.v1 import lyricist_pb2
 from harmonia.mastering.v1 import mastering_pb2
-from harmonia.song.v1 import song_pb2, spec_pb2
+from harmonia.song.v1 import brief_pb2, song_pb2, spec_pb2
 from harmonia.type.v1 import type_pb2
 from harmonia_chassis.jobs import UNFINISHED
 from harmonia_gateway import limits
@@ -75,8 +75,8 @@ def _tell_results(shown: song_pb2.Song, job: job_pb2.Job) -> None:
 
 
 def resolved(job: job_pb2.Job) -> spec_pb2.SongSpec:
-    """Every choice made so far. Used as a spec it gives the same song: so no deadline; and no kind and no form
-    that only the prompt told, for the same prompt tells them again and the engine may not take them as fields."""
+    """Every choice made so far. Used as a spec it gives the same song: so no deadline; and no form that only the
+    prompt told, for the same prompt tells it again."""
     spec = spec_pb2.SongSpec()
     spec.CopyFrom(job.resolved)
     spec.prompt = job.spec.prompt
@@ -85,6 +85,7 @@ def resolved(job: job_pb2.Job) -> spec_pb2.SongSpec:
     written = _write(job)
     if written.HasField("brief"):
         _fill_in(spec, written)
+        _fill_in_kind(spec, written.brief, job.palette)
     return spec
 
 
@@ -107,6 +108,15 @@ def _fill_in(spec: spec_pb2.SongSpec, written: lyricist_pb2.WriteResult) -> None
     if spec.lyrics.mode != Lyrics.TEXT:
         has_words = bool(brief.lyrics.sections) or written.HasField("lyrics")
         spec.lyrics.mode = Lyrics.WRITE if has_words else Lyrics.INSTRUMENTAL
+
+
+def _fill_in_kind(spec: spec_pb2.SongSpec, brief: brief_pb2.Brief, palette: job_pb2.Palette) -> None:
+    """A loop has bars in place of seconds."""
+    if spec_pb2.SongSpec.Kind.Name(brief.kind) in palette.kinds:
+        spec.kind = brief.kind
+    if spec.kind == spec_pb2.SongSpec.LOOP and brief.bars:
+        spec.bars = brief.bars
+        spec.ClearField("duration_seconds")
 
 
 def _stage(stage: job_pb2.Stage, job: job_pb2.Job, progress: job_pb2.Progress | None) -> song_pb2.StageStatus:

@@ -24,6 +24,7 @@ class Section:
     name: str
     bars: int
     intensity: float | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Asked:
     key: str = ""
     time_signature: str = ""
     duration_seconds: float | None = None
+    bars: int | None = None
     sections: tuple[Section, ...] = ()
     seed: int = 0
 
@@ -70,8 +72,11 @@ class Understood:
 
 @dataclass(frozen=True, slots=True)
 class Line:
+    """`stresses`: a figure for each syllable, 1 stressed, a space between words: "01 1 010"."""
+
     text: str
     syllables: int
+    stresses: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,7 @@ class Brief:
     language: str
     description: str
     lyrics: Lyrics = field(default_factory=Lyrics)
+    bars: int = 0
 
 
 @dataclass(frozen=True, slots=True)

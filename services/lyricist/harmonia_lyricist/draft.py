@@ -9,9 +9,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harmonia_lyricist.brief import Line, Lyrics, LyricSection
+from harmonia_lyricist.brief import Lyrics, LyricSection
 from harmonia_lyricist.llm import NoAnswer, Question, Task, at
-from harmonia_lyricist.metre import line_syllables
+from harmonia_lyricist.metre import line_syllables, scanned
 from harmonia_lyricist.rhyme import last_word, rhymes
 from harmonia_lyricist.writer import Writing, is_clean
 
@@ -158,8 +158,7 @@ def song(plan: Plan, stanzas: Stanzas, spare: Lyrics, *, bad: frozenset[int], wr
     for name in plan.form:
         lines = whole[plan.written.index("chorus") if name == "chorus" else next(others)]
         if lines:
-            scanned = tuple(Line(text, line_syllables(text, writing.metre)) for text in lines)
-            sections.append(LyricSection(name, scanned))
+            sections.append(LyricSection(name, tuple(scanned(text, writing.metre) for text in lines)))
     return Lyrics(tuple(sections))
 
 

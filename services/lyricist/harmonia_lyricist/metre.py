@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harmonia_lyricist.brief import Line
 from harmonia_lyricist.pronunciation import Dictionary, stress_of
 from harmonia_lyricist.tokens import fold
 
@@ -118,6 +119,17 @@ def words(line: str) -> list[str]:
 
 def line_syllables(line: str, metre: Metre) -> int:
     return sum(syllables(word, metre) for word in words(line))
+
+
+def scanned(text: str, metre: Metre) -> Line:
+    figures = [figures_of(word, metre) for word in words(text)]
+    return Line(text, sum(map(len, figures)), " ".join(figures))
+
+
+def figures_of(word: str, metre: Metre) -> str:
+    """One for each syllable that is counted, whatever the table of stresses holds."""
+    count = syllables(word, metre)
+    return stresses(word, metre)[:count].ljust(count, "0")
 
 
 def line_stresses(line: str, metre: Metre) -> str:

@@ -18,6 +18,9 @@ _DEFAULT_GENRE = "pop"
 _DEFAULT_SECONDS = 60.0
 _LOWEST_BPM, _HIGHEST_BPM = 40.0, 240.0
 _SHORTEST_S, _LONGEST_S = 5.0, 600.0
+_DEFAULT_BARS, _MOST_BARS = 4, 8
+# How long the last chord rings, a line of words is sung, and what is played around all of them takes.
+_RING_S, _LINE_S, _AROUND_S = 2.5, 4.0, 16.0
 _MOST_MOODS, _MOST_INSTRUMENTS = 8, 16
 
 
@@ -59,7 +62,8 @@ class _Reader:
         bpm = self.bpm(said_genre, genre, moods)
         key = self.key(genre, moods)
         metre = self.metre(genre)
-        seconds = self.seconds(bpm, metre)
+        seconds = self.seconds(bpm, metre, kind)
+        bars = self.bars(kind, seconds / _bar_seconds(bpm, metre))
         instruments, excluded = self.instruments(genre)
         complexity = self.complexity()
         form = self.form()
@@ -80,6 +84,7 @@ class _Reader:
             sections=self.asked.sections,
             language=language,
             description=_description(prompt, genre=genre.name, bpm=bpm, key=key),
+            bars=bars,
         )
         warnings = tuple(dict.fromkeys(self.warnings))
         return Reading(brief, tuple(self.understood), warnings, theme, form)
@@ -112,7 +117,7 @@ class _Reader:
             return Kind.SONG
         kind = Kind(clue.value)
         if kind not in self.palette.kinds:
-            self.warn(f"kind: the engine makes no {kind} yet; a song is made, without words unless they are asked for")
+            self.warn(f"kind: the engine makes no {kind}; a song is made, without words unless they are asked for")
             kind = Kind.SONG
         self.note(self.says.quote(clue), "kind", kind)
         return kind
@@ -426,7 +431,24 @@ class _Reader:
         self.note(text, "time_signature", played)
         return played
 
-    def seconds(self, bpm: float, metre: str) -> float:
+    def bars(self, kind: Kind, wanted: float) -> int:
+        """Of a loop; 0: anything else is as long as its seconds. `wanted`: as many as the time that was said has."""
+        clue = next(iter(self.says.of("bars")), None)
+        if kind is not Kind.LOOP:
+            return 0
+        timed = next(iter(self.says.of("duration_seconds")), None)
+        if self.asked.bars is not None:
+            if clue and clue.number != self.asked.bars:
+                self.overruled("bars", clue.value, f"{self.asked.bars}")
+            return self.asked.bars
+        clue = clue or timed
+        bars = min(max(round(wanted), 1), _MOST_BARS) if clue else _DEFAULT_BARS
+        if clue and abs(bars - wanted) > 0.5:
+            self.warn(f"bars: a loop has 1 to {_MOST_BARS}; {bars} are taken for {self.says.quote(clue)}")
+        self.note(self.says.quote(clue) if clue else "", "bars", f"{bars}")
+        return bars
+
+    def seconds(self, bpm: float, metre: str, kind: Kind) -> float:
         said = self.says.of("duration_seconds") or self.says.of("length")
         bars = next(iter(self.says.of("bars")), None)
         if self.asked.duration_seconds is not None:
@@ -434,8 +456,9 @@ class _Reader:
                 self.overruled("duration_seconds", self.says.quote(said[0]), f"{self.asked.duration_seconds:g}")
             return self.asked.duration_seconds
         if not said and not bars:
-            self.note("", "duration_seconds", f"{_DEFAULT_SECONDS:g}")
-            return _DEFAULT_SECONDS
+            seconds = self._own_seconds(bpm, metre, kind)
+            self.note("", "duration_seconds", f"{round(seconds, 3):g}")
+            return seconds
         clue = said[0] if said else bars
         assert clue is not None
         wished = clue.number if said else clue.number * _bar_seconds(bpm, metre)
@@ -447,6 +470,16 @@ class _Reader:
                 self.warn(f"duration_seconds: {self.says.quote(clue)} is taken, {self.says.quote(other)} left out")
         self.note(self.says.quote(clue), "duration_seconds", f"{round(seconds, 3):g}")
         return seconds
+
+    def _own_seconds(self, bpm: float, metre: str, kind: Kind) -> float:
+        """As long as the loop, as the sections that are asked for, as the words need, or a minute."""
+        if kind is Kind.LOOP:
+            return (self.asked.bars or _DEFAULT_BARS) * _bar_seconds(bpm, metre)
+        if self.asked.sections and all(section.bars for section in self.asked.sections):
+            played = sum(section.bars for section in self.asked.sections) * _bar_seconds(bpm, metre)
+            return min(max(played + min(_RING_S, played / 9), _SHORTEST_S), _LONGEST_S)
+        lines = sum(bool(line.strip()) and not line.strip().startswith("[") for line in self.asked.text.splitlines())
+        return min(max(_DEFAULT_SECONDS, lines * _LINE_S + _AROUND_S), _LONGEST_S)
 
     def instruments(self, genre: Genre) -> tuple[tuple[str, ...], tuple[str, ...]]:
         denied = self._denied_instruments()

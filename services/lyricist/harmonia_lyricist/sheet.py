@@ -5,8 +5,8 @@ Nothing is refused: what is too long is cut or folded, and said in a warning.
 
 import re
 
-from harmonia_lyricist.brief import Line, Lyrics, LyricSection
-from harmonia_lyricist.metre import Metre, line_syllables
+from harmonia_lyricist.brief import Lyrics, LyricSection
+from harmonia_lyricist.metre import Metre, scanned
 
 LONGEST_TEXT = 8000
 _LONGEST_LINE = 160
@@ -41,7 +41,7 @@ def read_sheet(text: str, metre: Metre) -> tuple[Lyrics, tuple[str, ...]]:
         if not folded:
             folded = next(([line.text for line in s.lines] for s in reversed(sections) if s.name == name), [])
         if folded:
-            sections.append(LyricSection(name, tuple(Line(line, line_syllables(line, metre)) for line in folded)))
+            sections.append(LyricSection(name, tuple(scanned(line, metre) for line in folded)))
     if not sections:
         warnings.append("lyrics.text: there are no words in it; the song is instrumental")
     return Lyrics(tuple(sections)), tuple(dict.fromkeys(warnings))

@@ -6,7 +6,7 @@ from harmonia.job.v1 import job_pb2
 from harmonia.lyricist.v1 import lyricist_pb2 as pb
 from harmonia.song.v1 import brief_pb2, spec_pb2
 from harmonia.type.v1 import type_pb2
-from harmonia_lyricist.brief import Asked, Brief, Kind, Lyrics, Palette, Section, Understood, Words
+from harmonia_lyricist.brief import Asked, Brief, Kind, Line, Lyrics, Palette, Section, Understood, Words
 
 _KINDS = {spec_pb2.SongSpec.SONG: Kind.SONG, spec_pb2.SongSpec.BEAT: Kind.BEAT, spec_pb2.SongSpec.LOOP: Kind.LOOP}
 _KIND_VALUES = {kind: value for value, kind in _KINDS.items()}
@@ -26,8 +26,9 @@ def request_from(job: job_pb2.Job) -> pb.WriteRequest:
     spec.CopyFrom(job.resolved)
     spec.prompt, spec.negative_prompt = job.spec.prompt, job.spec.negative_prompt
     spec.kind = job.spec.kind
-    if not job.spec.HasField("duration_seconds"):
-        spec.ClearField("duration_seconds")
+    for length in ("duration_seconds", "bars"):
+        if not job.spec.HasField(length):
+            spec.ClearField(length)
     palette = job.palette
     return pb.WriteRequest(
         spec=spec,
@@ -35,6 +36,7 @@ def request_from(job: job_pb2.Job) -> pb.WriteRequest:
         moods=palette.moods,
         instruments=palette.instruments,
         time_signatures=palette.time_signatures,
+        kinds=palette.kinds,
     )
 
 
@@ -66,6 +68,7 @@ def asked_from_proto(spec: spec_pb2.SongSpec, *, text: str = "") -> Asked:
         key=spec.key,
         time_signature=spec.time_signature,
         duration_seconds=spec.duration_seconds if spec.HasField("duration_seconds") else None,
+        bars=spec.bars if spec.HasField("bars") else None,
         sections=tuple(_section_from_proto(section) for section in spec.sections),
         seed=spec.seed,
     )
@@ -77,15 +80,21 @@ def palette_from_proto(request: pb.WriteRequest) -> Palette:
         moods=tuple(request.moods),
         instruments=tuple(request.instruments),
         time_signatures=tuple(request.time_signatures),
+        kinds=tuple(_KINDS[spec_pb2.SongSpec.Kind.Value(kind)] for kind in request.kinds) or (Kind.SONG,),
     )
 
 
 def _section_from_proto(section: spec_pb2.Section) -> Section:
-    return Section(section.name, section.bars, section.intensity if section.HasField("intensity") else None)
+    return Section(
+        section.name,
+        section.bars,
+        section.intensity if section.HasField("intensity") else None,
+        section.seed if section.HasField("seed") else None,
+    )
 
 
 def _section_to_proto(section: Section) -> spec_pb2.Section:
-    return spec_pb2.Section(name=section.name, bars=section.bars, intensity=section.intensity)
+    return spec_pb2.Section(name=section.name, bars=section.bars, intensity=section.intensity, seed=section.seed)
 
 
 def brief_to_proto(brief: Brief) -> brief_pb2.Brief:
@@ -105,7 +114,12 @@ def brief_to_proto(brief: Brief) -> brief_pb2.Brief:
         lyrics=lyrics_to_proto(brief.lyrics) if brief.lyrics.sections else None,
         language=brief.language,
         description=brief.description,
+        bars=brief.bars,
     )
+
+
+def _line_to_proto(line: Line) -> brief_pb2.LyricLine:
+    return brief_pb2.LyricLine(text=line.text, syllables=line.syllables, stresses=line.stresses)
 
 
 def lyrics_to_proto(lyrics: Lyrics) -> brief_pb2.Lyrics:
@@ -113,7 +127,7 @@ def lyrics_to_proto(lyrics: Lyrics) -> brief_pb2.Lyrics:
         sections=[
             brief_pb2.LyricSection(
                 name=section.name,
-                lines=[brief_pb2.LyricLine(text=line.text, syllables=line.syllables) for line in section.lines],
+                lines=[_line_to_proto(line) for line in section.lines],
             )
             for section in lyrics.sections
         ]

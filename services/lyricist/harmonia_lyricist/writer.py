@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from harmonia_lyricist import pronunciation
 from harmonia_lyricist.brief import Line, Lyrics, LyricSection
 from harmonia_lyricist.lexicon import table
-from harmonia_lyricist.metre import Metre, clashes, line_stresses, line_syllables, words
+from harmonia_lyricist.metre import Metre, clashes, line_stresses, line_syllables, scanned, words
 from harmonia_lyricist.rhyme import Sounds, last_word, rhyming_part, same_word
 from harmonia_lyricist.title import fit, title_case
 
@@ -188,7 +188,7 @@ class _Pen:
         return tuple(self.line(text) for text in texts)
 
     def line(self, text: str) -> Line:
-        return Line(text, line_syllables(text, self.writing.metre))
+        return scanned(text, self.writing.metre)
 
     def pair(self, targets: tuple[int, int], *, apart_from: Sequence[str], hook: str = "") -> tuple[str, str]:
         """Two lines that rhyme with each other and with none of the stanza's others."""

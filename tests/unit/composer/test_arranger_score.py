@@ -14,10 +14,12 @@ from harmonia_composer.engines.arranger.dice import take_seed
 from harmonia_composer.engines.arranger.engine import plain_lyrics, timed_lyrics
 from harmonia_composer.engines.arranger.genres import GENRES
 from harmonia_composer.engines.arranger.instruments import INSTRUMENTS
+from harmonia_composer.engines.arranger.metre import FOUR_FOUR, PPQ, STEP
 from harmonia_composer.engines.arranger.midi import midi_bytes
 from harmonia_composer.engines.arranger.moods import MOODS
-from harmonia_composer.engines.arranger.score import BAR, PPQ, STEP, Score
+from harmonia_composer.engines.arranger.score import Score
 
+BAR = FOUR_FOUR.ticks
 SEEDS = range(1, 9)
 EVERY_GENRE = pytest.mark.parametrize("genre", sorted(GENRES))
 LENGTHS = [(40.0, 5.0), (40.0, 600.0), (84.0, 60.0), (127.3, 33.3), (240.0, 5.0), (240.0, 60.0)]

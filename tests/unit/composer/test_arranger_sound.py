@@ -17,8 +17,9 @@ from harmonia_composer.engine import Brief, LyricLine, LyricSection, Order, Take
 from harmonia_composer.engines.arranger.arrange import arrange
 from harmonia_composer.engines.arranger.engine import Arranger
 from harmonia_composer.engines.arranger.genres import GENRES
-from harmonia_composer.engines.arranger.score import BAR
+from harmonia_composer.engines.arranger.metre import FOUR_FOUR
 
+BAR = FOUR_FOUR.ticks
 Samples = NDArray[np.float64]
 EVERY_GENRE = pytest.mark.parametrize("genre", sorted(GENRES))
 SEED = 11

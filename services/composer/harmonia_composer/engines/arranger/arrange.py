@@ -1,42 +1,52 @@
 """Brief and seed → score: the whole of composing, in the order a musician would decide it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from harmonia_composer.engine import Brief, LyricSection, Unplayable
-from harmonia_composer.engines.arranger import form, groove, harmony, voicing
+from harmonia_composer.engine import Brief, Kind, Unplayable
+from harmonia_composer.engines.arranger import form, groove, harmony, prosody, voicing
 from harmonia_composer.engines.arranger.bass import bass
 from harmonia_composer.engines.arranger.casting import cast, layered
 from harmonia_composer.engines.arranger.dice import Dice
+from harmonia_composer.engines.arranger.form import Frame, Shape
 from harmonia_composer.engines.arranger.genres import GENRES
-from harmonia_composer.engines.arranger.genres.genre import Genre
+from harmonia_composer.engines.arranger.genres.genre import Ending, Genre, Style
 from harmonia_composer.engines.arranger.melody import melody
+from harmonia_composer.engines.arranger.metre import PPQ, Metre, parse_metre
 from harmonia_composer.engines.arranger.moods import MOODS, Mood, blend
+from harmonia_composer.engines.arranger.prosody import Setting
 from harmonia_composer.engines.arranger.scale import Key, parse_key
-from harmonia_composer.engines.arranger.score import BAR, PPQ, Line, Note, Part, Score, Section
+from harmonia_composer.engines.arranger.score import Note, Part, Score, Section, Sound, Syllable
 from harmonia_composer.engines.arranger.sheet import Chair, Sheet
+
+LOOP_BARS = 4
 
 
 def arrange(brief: Brief, seed: int) -> Score:
     genre = genre_of(brief)
     mood = blend(moods_of(brief))
+    metre = parse_metre(brief.time_signature or genre.metre)
     key = parse_key(brief.key) if brief.key else drawn_key(genre, mood, Dice(seed, "key", genre.name))
     bpm = tempo(brief, genre, mood, Dice(seed, "bpm"))
-    beats = form.whole_beats(brief.duration_seconds, bpm)
     chairs = cast(
         genre, instruments=brief.instruments, suggested=mood.instruments, excluded=brief.excluded_instruments,
-        dice=Dice(seed, "cast"),
+        seed=seed, kind=brief.kind,
     )  # fmt: skip
-    shape = form.plan(genre, beats=beats, wishes=brief.sections, lyrics=brief.lyrics, lift=mood.energy)
-    sections = layered(genre, shape, chairs)
+    have, sections, words = shaped(brief, genre, metre, mood, chairs, bpm=bpm, seed=seed)
+    looped = brief.kind is Kind.LOOP
     density = min(1.0, max(0.0, brief.complexity + mood.density))
-    spans = harmony.spans(genre, key, sections, seed=seed, complexity=density)
-    sheet = Sheet(genre, mood, key, bpm, seed, density, beats * PPQ, tuple(sections), tuple(spans))
+    spans = harmony.spans(genre, key, sections, complexity=density, turning=looped)
+    sheet = Sheet(
+        genre, mood, metre, key, bpm, seed, density, have.ticks, tuple(sections), tuple(spans),
+        ends=ending(genre, brief, seed), round=looped, words=tuple(words),
+    )  # fmt: skip
     parts = [part(chair, sheet) for chair in chairs]
     return Score(
-        title=brief.title, genre=genre, seed=seed, key=key, bpm=bpm, duration_seconds=brief.duration_seconds,
+        title=brief.title, genre=genre, seed=seed, key=key, bpm=bpm, duration_seconds=seconds(brief, have, bpm),
         ticks=sheet.ticks, sections=sheet.sections, chords=sheet.spans,
-        parts=tuple(one for one in parts if one.notes), lines=tuple(lines(brief.lyrics, sections, sheet.ticks)),
-        brightness=mood.brightness, reverb=mood.reverb,
+        parts=tuple(one for one in parts if one.notes), lines=tuple(one.line for one in words),
+        brightness=mood.brightness, reverb=mood.reverb, metre=metre, syllables=tuple(syllables(words)),
+        loop=looped, ending=sheet.ends,
     )  # fmt: skip
 
 
@@ -44,8 +54,6 @@ def genre_of(brief: Brief) -> Genre:
     name = brief.genre.strip().lower() or "lo-fi hip-hop"
     if name not in GENRES:
         raise Unplayable(f"no genre {brief.genre!r}: there are {', '.join(GENRES)}", field="genre")
-    if brief.time_signature not in {"", "4/4"}:
-        raise Unplayable(f"{brief.time_signature!r} cannot be played yet: 4/4 can", field="time_signature")
     return GENRES[name]
 
 
@@ -59,7 +67,12 @@ def moods_of(brief: Brief) -> list[str]:
 
 def drawn_key(genre: Genre, mood: Mood, dice: Dice) -> Key:
     minor = dice.chance(min(1.0, max(0.0, genre.minor_share + mood.minor)))
-    return Key(int(dice.unit() * 12), "minor" if minor else "major")
+    mode, tonic, drawn = "minor" if minor else "major", int(dice.unit() * 12), dice.unit()
+    for colour, often in genre.colours.get(mode, ()):
+        if drawn < often:
+            return Key(tonic, colour)
+        drawn -= often
+    return Key(tonic, mode)
 
 
 def tempo(brief: Brief, genre: Genre, mood: Mood, dice: Dice) -> float:
@@ -71,26 +84,66 @@ def tempo(brief: Brief, genre: Genre, mood: Mood, dice: Dice) -> float:
     return float(round(min(high, max(low, middle + reach * (mood.tempo + dice.between(-0.4, 0.4))))))
 
 
+def shaped(
+    brief: Brief, genre: Genre, metre: Metre, mood: Mood, chairs: Sequence[Chair], *, bpm: float, seed: int
+) -> tuple[Frame, list[Section], list[Setting]]:
+    """The form, who plays where, and when the words are sung."""
+    shapes, lengths, have = chosen(brief, genre, metre, bpm=bpm, seed=seed)
+    sections = form.laid(genre, shapes, lengths, metre=metre, seed=seed, lift=mood.energy)
+    words = prosody.settings(
+        brief.lyrics, sections, [form.character(words.name, genre) for words in brief.lyrics],
+        ticks=have.ticks, bpm=bpm,
+    )  # fmt: skip
+    sung = frozenset(one.line.section for one in words if one.notes)
+    wishes = [shape.intensity for shape in shapes]
+    return have, layered(genre, sections, chairs, kind=brief.kind, intense=wishes, sung=sung), words
+
+
+def chosen(brief: Brief, genre: Genre, metre: Metre, *, bpm: float, seed: int) -> tuple[list[Shape], list[int], Frame]:
+    """Sections with their bars, and the time they fill."""
+    have = form.frame(brief.duration_seconds, bpm, metre)
+    if brief.kind is Kind.LOOP:
+        bars = brief.bars or LOOP_BARS
+        return [Shape("loop", bars)], [bars], Frame(metre, bars * metre.ticks)
+    if brief.sections:
+        shapes = form.wished(brief.sections, have, duration_seconds=brief.duration_seconds, bpm=bpm)
+        have = form.cut_to(shapes, have)
+        return shapes, form.stretched(shapes, have), have
+    if brief.kind is Kind.BEAT:
+        shapes = form.beat_shapes(have.bars)
+    elif brief.lyrics:
+        needed = -(-prosody.most_beats(brief.lyrics) // len(metre.pulses))
+        line = max(form.line_bars(metre, bpm), min(4, needed))
+        shapes = form.word_shapes(brief.lyrics, have.bars, line, genre)
+    else:
+        shapes = form.lengthened(form.own_shapes(genre, have.bars, Dice(seed, "form")), have.bars)
+    shapes = shapes[: have.bars]
+    return shapes, form.fitted(shapes, have.bars), have
+
+
+def ending(genre: Genre, brief: Brief, seed: int) -> Ending:
+    return Dice(seed, "ending").choice(genre.endings) if brief.kind is not Kind.LOOP else "ring"
+
+
+def seconds(brief: Brief, have: Frame, bpm: float) -> float:
+    """A loop is as long as its bars; all else as long as asked."""
+    return have.ticks / PPQ * 60.0 / bpm if brief.kind is Kind.LOOP else brief.duration_seconds
+
+
 def part(chair: Chair, sheet: Sheet) -> Part:
-    notes = written(chair, sheet)
-    ordered = sorted(groove.cut(notes, sheet.ticks + 1), key=lambda note: (note.start, note.pitch))
-    return Part(chair.label, chair.instrument, chair.plan.style, chair.plan.mix, tuple(ordered))
+    sound, write = PLAYERS[chair.plan.style]
+    notes = write(sheet, chair)
+    if sheet.ends == "fade":
+        notes = [faded(note, sheet) for note in notes]
+    ordered = sorted(groove.cut(notes, sheet.ticks), key=lambda note: (note.start, note.pitch))
+    return Part(chair.label, chair.instrument, sound, chair.plan.mix, tuple(ordered))
 
 
-def written(chair: Chair, sheet: Sheet) -> list[Note]:
-    match chair.plan.style:
-        case "drums":
-            return groove.drums(sheet, chair)
-        case "bass":
-            return bass(sheet, chair)
-        case "comp":
-            return voicing.comp(sheet, chair)
-        case "pad":
-            return voicing.pad(sheet, chair)
-        case "melody":
-            return melody(sheet, chair)
-        case "texture":
-            return texture(sheet, chair)
+def faded(note: Note, sheet: Sheet) -> Note:
+    """The last section grows quiet, to a third."""
+    last = sheet.sections[-1]
+    along = max(0.0, (note.tick - last.tick) / max(1, sheet.ticks - last.tick))
+    return replace(note, velocity=max(1, round(note.velocity * (1.0 - 0.66 * along)))) if along else note
 
 
 def texture(sheet: Sheet, chair: Chair) -> list[Note]:
@@ -99,28 +152,44 @@ def texture(sheet: Sheet, chair: Chair) -> list[Note]:
     for section in sheet.sections:
         if chair.label not in section.roles:
             continue
-        end = min(sheet.ticks, section.end)
-        if notes and notes[-1].tick + notes[-1].length == section.tick:
+        start = section.middle if chair.label in section.late else section.tick
+        end = min(sheet.ticks, section.middle if chair.label in section.early else section.end)
+        if end <= start:
+            continue
+        if notes and notes[-1].tick + notes[-1].length == start:
             notes[-1] = Note(notes[-1].tick, end - notes[-1].tick, 60, 80)
         else:
-            notes.append(Note(section.tick, end - section.tick, 60, 80))
+            notes.append(Note(start, end - start, 60, 80))
     return notes
 
 
-def lines(lyrics: Sequence[LyricSection], sections: Sequence[Section], ticks: int) -> list[Line]:
-    """Each line at a bar of its section, or at a beat where it has more lines than bars.
+def riser(sheet: Sheet, _: Chair) -> list[Note]:
+    """The last bars before it gets louder."""
+    notes = []
+    for section in sheet.sections:
+        if groove.rises(sheet, section) and section.tick < sheet.ending:
+            before = sheet.section_at(section.tick - 1)
+            length = min(sheet.genre.riser_bars, before.bars) * sheet.metre.ticks
+            notes.append(Note(section.tick - length, length, 60, 80))
+    return notes
 
-    Sections the form has no room for share the last one that it has.
-    """
-    sung = [place for place, section in enumerate(sections) if section.name not in {"intro", "outro"}] or [0]
-    words: dict[int, list[str]] = {}
-    for number, section in enumerate(lyrics):
-        words.setdefault(sung[min(number, len(sung) - 1)], []).extend(line.text for line in section.lines)
-    found = []
-    for place, texts in words.items():
-        start, end = sections[place].tick, min(sections[place].end, ticks)
-        grain = BAR if len(texts) * BAR <= end - start else PPQ
-        for number, text in enumerate(texts):
-            offset = (end - start) * number // len(texts) // grain * grain
-            found.append(Line(start + offset, place, text))
-    return found
+
+# How each style sounds, and who writes it.
+PLAYERS: dict[Style, tuple[Sound, Callable[[Sheet, Chair], list[Note]]]] = {
+    "drums": ("drums", groove.drums),
+    "bass": ("bass", bass),
+    "comp": ("comp", voicing.comp),
+    "pad": ("pad", voicing.pad),
+    "melody": ("melody", melody),
+    "counter": ("melody", voicing.counter),
+    "texture": ("texture", texture),
+    "riser": ("texture", riser),
+}
+
+
+def syllables(words: Sequence[Setting]) -> list[Syllable]:
+    return [
+        Syllable(note.tick, note.length, note.sound.text, one.number, note.sound.word, note.sound.stress)
+        for one in words
+        for note in one.notes
+    ]

@@ -8,6 +8,7 @@ from harmonia_composer.engine import (
     Brief,
     Capabilities,
     FieldSupport,
+    Kind,
     Listener,
     Order,
     Placed,
@@ -20,18 +21,19 @@ from harmonia_composer.engines.arranger.arrange import arrange
 from harmonia_composer.engines.arranger.dice import take_seed
 from harmonia_composer.engines.arranger.genres import GENRES
 from harmonia_composer.engines.arranger.instruments import INSTRUMENTS, ROLES
+from harmonia_composer.engines.arranger.metre import METRES
 from harmonia_composer.engines.arranger.midi import midi_bytes
 from harmonia_composer.engines.arranger.mix import mix
 from harmonia_composer.engines.arranger.moods import MOODS
 from harmonia_composer.engines.arranger.score import Score
 
 EXACT = (
-    "bpm", "complexity", "duration_seconds", "key", "language", "lyrics", "outputs.midi", "outputs.stems", "prompt",
-    "seed", "title", "variations",
+    "bars", "bpm", "complexity", "duration_seconds", "key", "language", "lyrics", "outputs.midi", "outputs.stems",
+    "prompt", "sections", "seed", "title", "variations",
 )  # fmt: skip
 LATER = (
-    "bars", "conditioning.continue_from", "conditioning.melody", "conditioning.start_seconds", "conditioning.strength",
-    "outputs.ardour", "outputs.dawproject", "sections",
+    "conditioning.continue_from", "conditioning.melody", "conditioning.start_seconds", "conditioning.strength",
+    "outputs.ardour", "outputs.dawproject",
 )  # fmt: skip
 NO = ("model", "sampling.guidance", "sampling.stride_seconds", "sampling.temperature", "sampling.top_k")
 
@@ -49,8 +51,8 @@ class Arranger:
             FieldSupport("genre", Support.EXACT, genres),
             FieldSupport("moods", Support.EXACT, moods),
             FieldSupport("instruments", Support.EXACT, instruments),
-            FieldSupport("time_signature", Support.EXACT, ("4/4",)),
-            FieldSupport("kind", Support.EXACT, ("SONG",)),
+            FieldSupport("time_signature", Support.EXACT, tuple(METRES)),
+            FieldSupport("kind", Support.EXACT, tuple(Kind)),
             FieldSupport("vocals", Support.EXACT, ("OFF",)),
             FieldSupport("negative_prompt", Support.HINT),
         )
@@ -84,7 +86,7 @@ class Arranger:
             midi=written(folder / "song.mid", midi_bytes(score)) if order.midi else None,
             lyrics_text=written(folder / "lyrics.txt", plain_lyrics(order.brief).encode()) if words else None,
             lyrics_lrc=written(folder / "lyrics.lrc", timed_lyrics(score).encode()) if words else None,
-            duration_seconds=order.brief.duration_seconds,
+            duration_seconds=score.duration_seconds,
             sections=tuple(
                 Placed(section.name, score.seconds(section.tick), section.bars) for section in score.sections
             ),

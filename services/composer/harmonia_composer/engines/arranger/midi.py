@@ -5,7 +5,8 @@ from io import BytesIO
 import mido
 
 from harmonia_composer.engines.arranger.instruments import INSTRUMENTS
-from harmonia_composer.engines.arranger.score import DRUM_CHANNEL, PPQ, Part, Score
+from harmonia_composer.engines.arranger.metre import PPQ
+from harmonia_composer.engines.arranger.score import DRUM_CHANNEL, Part, Score
 
 Timed = list[tuple[int, int, mido.Message | mido.MetaMessage]]
 
@@ -30,7 +31,7 @@ def conductor(score: Score) -> mido.MidiTrack:
     timed: Timed = [
         (0, 0, mido.MetaMessage("track_name", name=score.title or score.genre.name)),
         (0, 1, mido.MetaMessage("set_tempo", tempo=round(60e6 / score.bpm))),
-        (0, 2, mido.MetaMessage("time_signature", numerator=4, denominator=4)),
+        (0, 2, time_signature(score)),
         (0, 3, mido.MetaMessage("key_signature", key=score.key.signature)),
     ]
     timed += [(section.tick, 4, mido.MetaMessage("marker", text=section.name)) for section in score.sections]
@@ -39,8 +40,24 @@ def conductor(score: Score) -> mido.MidiTrack:
     return spaced(timed, score.ticks)
 
 
+def time_signature(score: Score) -> mido.MetaMessage:
+    """The click is on what one taps: a quarter is 24 MIDI clocks."""
+    metre = score.metre
+    return mido.MetaMessage(
+        "time_signature", numerator=metre.beats, denominator=metre.unit, clocks_per_click=6 * metre.pulses[0]
+    )
+
+
 def lyric_events(score: Score) -> Timed:
-    return [(line.tick, 5, mido.MetaMessage("lyrics", text=line.text)) for line in score.lines]
+    """A syllable each, as RP-017 of the MIDI Association wants them: joined they are the words, a line ends in CR."""
+    last = {one.line: number for number, one in enumerate(score.syllables)}
+    timed: Timed = []
+    for number, one in enumerate(score.syllables):
+        end = "\r" if last[one.line] == number else ""
+        timed.append((one.tick, 5, mido.MetaMessage("lyrics", text=one.text + end)))
+    printed = set(range(len(score.lines))) - set(last)
+    timed += [(score.lines[n].tick, 5, mido.MetaMessage("lyrics", text=score.lines[n].text + "\r")) for n in printed]
+    return timed
 
 
 def track(part: Part, channel: int, score: Score) -> mido.MidiTrack:

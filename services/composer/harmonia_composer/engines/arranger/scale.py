@@ -1,5 +1,6 @@
 """Keys: "A minor", "F# major", "D dorian" → pitch classes. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harmonia_composer.engine import Unplayable
@@ -90,3 +91,26 @@ def parse_key(text: str) -> Key:
             field="key",
         )
     return Key((LETTERS[tonic[0]] + ACCIDENTALS[tonic[1:]]) % 12, mode)
+
+
+# Krumhansl and Kessler 1982, as printed in Krumhansl, Cognitive Foundations of Musical Pitch (1990), p. 30.
+PROFILES = {
+    False: (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
+    True: (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+}
+
+
+def fits_of(weights: Sequence[float]) -> dict[tuple[int, bool], float]:
+    """By (tonic, minor): how well each key goes with how long each pitch class sounds. Krumhansl-Schmuckler."""
+    return {
+        (tonic, minor): correlation([weights[(tonic + step) % 12] for step in range(12)], profile)
+        for tonic in range(12)
+        for minor, profile in PROFILES.items()
+    }
+
+
+def correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    a, b = sum(one) / len(one), sum(other) / len(other)
+    over = sum((x - a) * (y - b) for x, y in zip(one, other, strict=True))
+    spread = (sum((x - a) ** 2 for x in one) * sum((y - b) ** 2 for y in other)) ** 0.5
+    return over / spread if spread else 0.0

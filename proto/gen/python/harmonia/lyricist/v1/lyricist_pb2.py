@@ -28,7 +28,7 @@ from harmonia.song.v1 import spec_pb2 as harmonia_dot_song_dot_v1_dot_spec__pb2
 from harmonia.type.v1 import type_pb2 as harmonia_dot_type_dot_v1_dot_type__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#harmonia/lyricist/v1/lyricist.proto\x12\x14harmonia.lyricist.v1\x1a\x1fharmonia/access/v1/access.proto\x1a\x1charmonia/song/v1/brief.proto\x1a\x1bharmonia/song/v1/spec.proto\x1a\x1bharmonia/type/v1/type.proto\"Q\n\x11ReadPromptRequest\x12<\n\x07request\x18\x01 \x01(\x0b\x32\".harmonia.lyricist.v1.WriteRequestR\x07request\"O\n\x12ReadPromptResponse\x12\x39\n\x06result\x18\x01 \x01(\x0b\x32!.harmonia.lyricist.v1.WriteResultR\x06result\"\xb7\x01\n\x0cWriteRequest\x12.\n\x04spec\x18\x01 \x01(\x0b\x32\x1a.harmonia.song.v1.SongSpecR\x04spec\x12\x16\n\x06genres\x18\x02 \x03(\tR\x06genres\x12\x14\n\x05moods\x18\x03 \x03(\tR\x05moods\x12 \n\x0binstruments\x18\x04 \x03(\tR\x0binstruments\x12\'\n\x0ftime_signatures\x18\x05 \x03(\tR\x0etimeSignatures\"\xe2\x01\n\nWriteEvent\x12;\n\x04line\x18\x01 \x01(\x0b\x32%.harmonia.lyricist.v1.WriteEvent.LineH\x00R\x04line\x12;\n\x06result\x18\x02 \x01(\x0b\x32!.harmonia.lyricist.v1.WriteResultH\x00R\x06result\x1aQ\n\x04Line\x12\x18\n\x07section\x18\x01 \x01(\tR\x07section\x12/\n\x04line\x18\x02 \x01(\x0b\x32\x1b.harmonia.song.v1.LyricLineR\x04lineB\x07\n\x05\x65vent\"\xcd\x01\n\x0bWriteResult\x12-\n\x05\x62rief\x18\x01 \x01(\x0b\x32\x17.harmonia.song.v1.BriefR\x05\x62rief\x12<\n\nunderstood\x18\x02 \x03(\x0b\x32\x1c.harmonia.song.v1.UnderstoodR\nunderstood\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\x12\x35\n\x06lyrics\x18\x04 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x06lyrics\"\x18\n\x16GetCapabilitiesRequest\"7\n\x17GetCapabilitiesResponse\x12\x1c\n\tlanguages\x18\x01 \x03(\tR\tlanguages2\x82\x03\n\x0fLyricistService\x12x\n\nReadPrompt\x12\'.harmonia.lyricist.v1.ReadPromptRequest\x1a(.harmonia.lyricist.v1.ReadPromptResponse\"\x17\x8a\xe8\x18\x13\n\x01\x03\x12\x0clyrics:write\x18\x02\x12h\n\x05Write\x12\".harmonia.lyricist.v1.WriteRequest\x1a .harmonia.lyricist.v1.WriteEvent\"\x17\x8a\xe8\x18\x13\n\x01\x03\x12\x0clyrics:write\x18\x02\x30\x01\x12\x8a\x01\n\x0fGetCapabilities\x12,.harmonia.lyricist.v1.GetCapabilitiesRequest\x1a-.harmonia.lyricist.v1.GetCapabilitiesResponse\"\x1a\x8a\xe8\x18\x16\n\x01\x03\x12\x11\x63\x61pabilities:readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#harmonia/lyricist/v1/lyricist.proto\x12\x14harmonia.lyricist.v1\x1a\x1fharmonia/access/v1/access.proto\x1a\x1charmonia/song/v1/brief.proto\x1a\x1bharmonia/song/v1/spec.proto\x1a\x1bharmonia/type/v1/type.proto\"Q\n\x11ReadPromptRequest\x12<\n\x07request\x18\x01 \x01(\x0b\x32\".harmonia.lyricist.v1.WriteRequestR\x07request\"O\n\x12ReadPromptResponse\x12\x39\n\x06result\x18\x01 \x01(\x0b\x32!.harmonia.lyricist.v1.WriteResultR\x06result\"\xcd\x01\n\x0cWriteRequest\x12.\n\x04spec\x18\x01 \x01(\x0b\x32\x1a.harmonia.song.v1.SongSpecR\x04spec\x12\x16\n\x06genres\x18\x02 \x03(\tR\x06genres\x12\x14\n\x05moods\x18\x03 \x03(\tR\x05moods\x12 \n\x0binstruments\x18\x04 \x03(\tR\x0binstruments\x12\'\n\x0ftime_signatures\x18\x05 \x03(\tR\x0etimeSignatures\x12\x14\n\x05kinds\x18\x06 \x03(\tR\x05kinds\"\xe2\x01\n\nWriteEvent\x12;\n\x04line\x18\x01 \x01(\x0b\x32%.harmonia.lyricist.v1.WriteEvent.LineH\x00R\x04line\x12;\n\x06result\x18\x02 \x01(\x0b\x32!.harmonia.lyricist.v1.WriteResultH\x00R\x06result\x1aQ\n\x04Line\x12\x18\n\x07section\x18\x01 \x01(\tR\x07section\x12/\n\x04line\x18\x02 \x01(\x0b\x32\x1b.harmonia.song.v1.LyricLineR\x04lineB\x07\n\x05\x65vent\"\xcd\x01\n\x0bWriteResult\x12-\n\x05\x62rief\x18\x01 \x01(\x0b\x32\x17.harmonia.song.v1.BriefR\x05\x62rief\x12<\n\nunderstood\x18\x02 \x03(\x0b\x32\x1c.harmonia.song.v1.UnderstoodR\nunderstood\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\x12\x35\n\x06lyrics\x18\x04 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x06lyrics\"\x18\n\x16GetCapabilitiesRequest\"7\n\x17GetCapabilitiesResponse\x12\x1c\n\tlanguages\x18\x01 \x03(\tR\tlanguages2\x82\x03\n\x0fLyricistService\x12x\n\nReadPrompt\x12\'.harmonia.lyricist.v1.ReadPromptRequest\x1a(.harmonia.lyricist.v1.ReadPromptResponse\"\x17\x8a\xe8\x18\x13\n\x01\x03\x12\x0clyrics:write\x18\x02\x12h\n\x05Write\x12\".harmonia.lyricist.v1.WriteRequest\x1a .harmonia.lyricist.v1.WriteEvent\"\x17\x8a\xe8\x18\x13\n\x01\x03\x12\x0clyrics:write\x18\x02\x30\x01\x12\x8a\x01\n\x0fGetCapabilities\x12,.harmonia.lyricist.v1.GetCapabilitiesRequest\x1a-.harmonia.lyricist.v1.GetCapabilitiesResponse\"\x1a\x8a\xe8\x18\x16\n\x01\x03\x12\x11\x63\x61pabilities:readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,17 +46,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READPROMPTRESPONSE']._serialized_start=265
   _globals['_READPROMPTRESPONSE']._serialized_end=344
   _globals['_WRITEREQUEST']._serialized_start=347
-  _globals['_WRITEREQUEST']._serialized_end=530
-  _globals['_WRITEEVENT']._serialized_start=533
-  _globals['_WRITEEVENT']._serialized_end=759
-  _globals['_WRITEEVENT_LINE']._serialized_start=669
-  _globals['_WRITEEVENT_LINE']._serialized_end=750
-  _globals['_WRITERESULT']._serialized_start=762
-  _globals['_WRITERESULT']._serialized_end=967
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=969
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=993
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=995
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1050
-  _globals['_LYRICISTSERVICE']._serialized_start=1053
-  _globals['_LYRICISTSERVICE']._serialized_end=1439
+  _globals['_WRITEREQUEST']._serialized_end=552
+  _globals['_WRITEEVENT']._serialized_start=555
+  _globals['_WRITEEVENT']._serialized_end=781
+  _globals['_WRITEEVENT_LINE']._serialized_start=691
+  _globals['_WRITEEVENT_LINE']._serialized_end=772
+  _globals['_WRITERESULT']._serialized_start=784
+  _globals['_WRITERESULT']._serialized_end=989
+  _globals['_GETCAPABILITIESREQUEST']._serialized_start=991
+  _globals['_GETCAPABILITIESREQUEST']._serialized_end=1015
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=1017
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1072
+  _globals['_LYRICISTSERVICE']._serialized_start=1075
+  _globals['_LYRICISTSERVICE']._serialized_end=1461
 # @@protoc_insertion_point(module_scope)

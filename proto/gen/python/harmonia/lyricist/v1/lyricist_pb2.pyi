@@ -72,6 +72,7 @@ class WriteRequest(_message.Message):
     MOODS_FIELD_NUMBER: _builtins.int
     INSTRUMENTS_FIELD_NUMBER: _builtins.int
     TIME_SIGNATURES_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def spec(self) -> _spec_pb2.SongSpec:
         """Seed, engine, duration and all the user set; what is absent is for the lyricist to choose."""
@@ -86,6 +87,10 @@ class WriteRequest(_message.Message):
     def instruments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def time_signatures(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """"SONG", "BEAT", "LOOP"; none: SONG."""
+
     def __init__(
         self,
         *,
@@ -94,10 +99,11 @@ class WriteRequest(_message.Message):
         moods: _abc.Iterable[_builtins.str] | None = ...,
         instruments: _abc.Iterable[_builtins.str] | None = ...,
         time_signatures: _abc.Iterable[_builtins.str] | None = ...,
+        kinds: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["genres", b"genres", "instruments", b"instruments", "moods", b"moods", "spec", b"spec", "time_signatures", b"time_signatures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genres", b"genres", "instruments", b"instruments", "kinds", b"kinds", "moods", b"moods", "spec", b"spec", "time_signatures", b"time_signatures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

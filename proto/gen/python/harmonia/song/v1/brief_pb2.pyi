@@ -149,17 +149,21 @@ class LyricLine(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     SYLLABLES_FIELD_NUMBER: _builtins.int
+    STRESSES_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     syllables: _builtins.int
+    stresses: _builtins.str
+    """A figure for each syllable, 1 stressed and 0 not, a space between words: "01 1 010"."""
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         syllables: _builtins.int = ...,
+        stresses: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["syllables", b"syllables", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stresses", b"stresses", "syllables", b"syllables", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
