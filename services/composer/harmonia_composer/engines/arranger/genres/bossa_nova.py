@@ -1,0 +1,140 @@
+"""Bossa nova: nylon strings against a soft clave, bass on one and three, a melody close to the ear."""
+
+from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan
+
+BOSSA_NOVA = Genre(
+    name="bossa nova",
+    bpm=(116, 140),
+    minor_share=0.4,
+    chord_size=4,
+    progressions={
+        "major": {
+            "verse": ("I I II+ II+", "I VI II V+", "I II III/VI+ II/V+"),
+            "chorus": ("II V+ I VI+", "IV II I VI", "I VI+ II V+"),
+            "bridge": ("IV IV III VI+", "VI II+ II V+"),
+        },
+        "minor": {
+            "verse": ("I I IV IV", "I II V+ I", "I IV II V+"),
+            "chorus": ("IV VII III VI", "II V+ I I", "IV II I V+"),
+            "bridge": ("VI II V+ I", "IV I II V+"),
+        },
+    },
+    cadences={"verse": "II/V+", "chorus": "II/V+", "bridge": "V+", "intro": "II/V+", "outro": "II/V+"},
+    forms=(
+        (("verse", 4), ("chorus", 4)),
+        (("intro", 4), ("verse", 8), ("chorus", 8)),
+        (("intro", 4), ("verse", 8), ("chorus", 8), ("outro", 4)),
+        (("intro", 4), ("verse", 8), ("chorus", 8), ("verse", 8), ("chorus", 8), ("outro", 4)),
+        (
+            ("intro", 4),
+            ("verse", 16),
+            ("chorus", 8),
+            ("verse", 8),
+            ("bridge", 8),
+            ("verse", 8),
+            ("chorus", 16),
+            ("outro", 4),
+        ),
+    ),
+    energies={
+        "intro": (0.4, 0.45),
+        "verse": (0.48, 0.52),
+        "chorus": (0.95, 1.0),
+        "bridge": (0.5, 0.7),
+        "outro": (0.5, 0.35),
+    },
+    layers={
+        "intro": ("chords", "drums"),
+        "verse": ("drums", "bass", "chords", "lead"),
+        "chorus": ("drums", "bass", "chords", "lead", "pad", "arp"),
+        "bridge": ("drums", "bass", "chords", "lead", "pad"),
+        "outro": ("drums", "bass", "chords", "lead"),
+    },
+    parts=(
+        PartPlan("drums", "drums", ("drum kit",), Mix(-25, width=0.45, reverb=0.08, high_db=-2)),
+        PartPlan(
+            "bass",
+            "bass",
+            ("upright bass",),
+            Mix(-19, width=0.0, high_db=-10),
+            ("R-------5-------", "R-----5-5-----R-", "R-----5-5-----a-"),
+            register=39,
+            velocity=84,
+        ),
+        PartPlan(
+            "chords",
+            "comp",
+            ("nylon guitar",),
+            Mix(-18, pan=-0.1, width=0.3, reverb=0.1, low_cut_hz=100, high_db=-4),
+            ("C-----C-....C---", "C--C--C---C--C--", "C--C--C-..C--C--"),
+            register=57,
+            velocity=76,
+        ),
+        PartPlan(
+            "arp",
+            "comp",
+            ("electric piano", "piano"),
+            Mix(-26, pan=0.3, width=0.35, reverb=0.15, low_cut_hz=180, high_db=-4),
+            ("....2---3---....", "..2-3-..4-..3---", "2-3-..4-3-..2-3-"),
+            register=68,
+            velocity=66,
+        ),
+        PartPlan(
+            "lead",
+            "melody",
+            ("flute", "saxophone", "clarinet"),
+            Mix(-20, pan=0.12, width=0.15, reverb=0.2, low_cut_hz=170, high_db=-4),
+            register=70,
+            velocity=78,
+        ),
+        PartPlan(
+            "pad",
+            "pad",
+            ("strings",),
+            Mix(-25, width=0.6, reverb=0.25, low_cut_hz=180, high_db=-6),
+            register=66,
+            velocity=58,
+        ),
+    ),
+    beats=(
+        (
+            {"shaker": "xoxoxoxoxoxoxoxo", "rim": "x.....x.....x..."},
+            {"shaker": "xoxoxoxoxoxoxoxo", "rim": "x.....x...x....."},
+        ),
+        (
+            {"kick": "x..xx..xx..xx..x", "rim": "x..x..x...x..x..", "shaker": "xoxoxoxoxoxoxoxo"},
+            {"kick": "x..xx..xx..xx..x", "rim": "..x...x..x..x...", "shaker": "xoxoxoxoxoxoxoxo"},
+        ),
+        (
+            {
+                "kick": "x..xx..xx..xx..x",
+                "rim": "x..x..x...x..x..",
+                "shaker": "XoxoXoxoXoxoXoxo",
+                "hat": "....x.......x...",
+            },
+            {
+                "kick": "x..xx..xx..xx..x",
+                "rim": "..x...x..x..x..?",
+                "shaker": "XoxoXoxoXoxoXoxo",
+                "hat": "....x.......x...",
+                "ride": "x.......?.......",
+            },
+        ),
+    ),
+    fills=(
+        {"kick": "x..xx..x", "rim": "x..x..x.x.x.xx..", "shaker": "xoxoxoxo"},
+        {"kick": "x..xx..xx......x", "rim": "x..x..x.........", "low tom": "..........x..xx."},
+    ),
+    ghosts=(("rim", 14), ("rim", 8), ("hat", 12), ("rim", 5), ("hat", 4), ("rim", 11)),
+    motifs=(
+        "..x-x---x--x--x-",
+        "x--x--x-..x-x---",
+        "x-----x-x--x----",
+        "..x--x--x-------",
+        "x--x--x--x------",
+        "....x-x-x--x--x-",
+    ),
+    spread_s=0.007,
+    depth_db=4.5,
+    room_s=1.2,
+)

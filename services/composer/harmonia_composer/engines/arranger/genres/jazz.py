@@ -1,0 +1,151 @@
+"""Jazz: ride and walking bass, chords with colours, short words from the piano, a horn with something to say."""
+
+from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan
+
+JAZZ = Genre(
+    name="jazz",
+    bpm=(110, 168),
+    minor_share=0.35,
+    chord_size=4,
+    progressions={
+        "major": {
+            "verse": ("I VI II V+", "I IV III/VI+ II/V+", "II V+ I VI"),
+            "chorus": ("I VI+ II V+", "II V+ I I", "IV II I/VI II/V+"),
+            "bridge": ("III+ VI+ II+ V+", "IV I II V+"),
+        },
+        "minor": {
+            "verse": ("I IV II V+", "I VI II V+", "I I II V+"),
+            "chorus": ("IV VII III VI", "I IV II/V+ I", "II V+ I I"),
+            "bridge": ("IV IV I I", "VI II V+ V+"),
+        },
+    },
+    cadences={"verse": "II/V+", "chorus": "II/V+", "bridge": "V+", "intro": "II/V+", "outro": "II/V+"},
+    forms=(
+        (("verse", 4), ("chorus", 4)),
+        (("intro", 4), ("verse", 8), ("chorus", 8)),
+        (("intro", 4), ("verse", 8), ("chorus", 8), ("outro", 4)),
+        (("intro", 4), ("verse", 8), ("verse", 8), ("bridge", 8), ("chorus", 8), ("outro", 4)),
+        (
+            ("intro", 4),
+            ("verse", 8),
+            ("verse", 8),
+            ("bridge", 8),
+            ("verse", 8),
+            ("chorus", 16),
+            ("bridge", 8),
+            ("chorus", 16),
+            ("outro", 4),
+        ),
+    ),
+    energies={
+        "intro": (0.4, 0.5),
+        "verse": (0.5, 0.55),
+        "chorus": (0.95, 1.0),
+        "bridge": (0.55, 0.75),
+        "outro": (0.55, 0.4),
+    },
+    layers={
+        "intro": ("chords", "drums"),
+        "verse": ("drums", "bass", "chords", "lead"),
+        "chorus": ("drums", "bass", "chords", "lead", "arp"),
+        "bridge": ("drums", "bass", "chords", "lead"),
+        "outro": ("drums", "bass", "chords", "lead"),
+    },
+    parts=(
+        PartPlan("drums", "drums", ("drum kit",), Mix(-23, width=0.5, reverb=0.1, high_db=-4)),
+        PartPlan(
+            "bass",
+            "bass",
+            ("upright bass",),
+            Mix(-18.5, width=0.05, high_db=-8),
+            ("R-------5-------", "R---3---5---a---", "R---5---3---a-a-"),
+            register=39,
+            velocity=92,
+        ),
+        PartPlan(
+            "chords",
+            "comp",
+            ("piano", "electric guitar"),
+            Mix(-21.5, pan=-0.25, width=0.35, reverb=0.12, low_cut_hz=110, high_db=-5),
+            ("C-------......C-", "C-....C-....C-..", "..C---..C-..C-C-"),
+            register=58,
+            velocity=78,
+        ),
+        PartPlan(
+            "arp",
+            "comp",
+            ("vibraphone",),
+            Mix(-26, pan=0.35, width=0.25, reverb=0.16, low_cut_hz=180, high_db=-6),
+            ("..........2-3-..", "..2-3-......1-2-", "2-3-4-..3-..1-2-"),
+            register=67,
+            velocity=74,
+        ),
+        PartPlan(
+            "lead",
+            "melody",
+            ("saxophone", "clarinet"),
+            Mix(-19.5, pan=0.12, width=0.12, reverb=0.15, low_cut_hz=150, high_db=-4),
+            register=67,
+            velocity=88,
+        ),
+    ),
+    beats=(
+        (
+            {"ride": "x...x...x...x...", "hat": "....x.......x..."},
+            {"ride": "x...x..xx...x...", "hat": "....x.......x...", "rim": "............o..."},
+        ),
+        (
+            {"ride": "x...x..xx...x..x", "hat": "....x.......x...", "kick": "o.......o......."},
+            {
+                "ride": "x...x..xx...x..x",
+                "hat": "....x.......x...",
+                "kick": "o.......o.....?.",
+                "snare": "...............o",
+            },
+            {
+                "ride": "x...x..xx...x...",
+                "hat": "....x.......x...",
+                "kick": "o.........o.....",
+                "snare": ".......o........",
+            },
+        ),
+        (
+            {
+                "ride": "X...x..xX...x..x",
+                "hat": "....x.......x...",
+                "kick": "o...o...o...o...",
+                "snare": ".......o......o.",
+            },
+            {
+                "ride": "X...x..xX...x..x",
+                "hat": "....x.......x...",
+                "kick": "o.....x.o...o...",
+                "snare": "...o......x....o",
+            },
+            {
+                "ride": "X...x..xX...x..x",
+                "hat": "....x.......x...",
+                "kick": "o...o...o.x.o...",
+                "snare": "......o....o..?.",
+            },
+        ),
+    ),
+    fills=(
+        {"ride": "x...x...", "snare": "........x..xx..x", "kick": "o.......o.....x."},
+        {"ride": "x...x..xx.......", "snare": "..........ox..x.", "low tom": "............x..x"},
+        {"snare": "....o..xo..xx..x", "kick": "x.......x......."},
+    ),
+    ghosts=(("snare", 7), ("snare", 10), ("kick", 6), ("snare", 15), ("kick", 11), ("snare", 2), ("rim", 12)),
+    motifs=(
+        "..x-x--xx---....",
+        "x--xx--xx--x....",
+        "x---..x-x--xx---",
+        "..x-x-x-x--xx--x",
+        "x--x....x--xx---",
+        "....x--xx--xx---",
+    ),
+    swing=0.4,
+    spread_s=0.011,
+    depth_db=5.0,
+    room_s=1.1,
+)
