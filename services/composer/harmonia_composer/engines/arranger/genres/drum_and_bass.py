@@ -1,6 +1,6 @@
 """Drum and bass: a broken beat at a runner's pulse over a bass that moves at a walker's, pads far behind."""
 
-from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan
+from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan, Tune
 
 DRUM_AND_BASS = Genre(
     name="drum and bass",
@@ -37,45 +37,46 @@ DRUM_AND_BASS = Genre(
         ),
     ),
     energies={
-        "intro": (0.3, 0.45),
-        "verse": (0.48, 0.55),
+        "intro": (0.4, 0.5),
+        "verse": (0.5, 0.58),
         "build": (0.4, 0.8),
-        "chorus": (0.97, 1.0),
-        "bridge": (0.25, 0.45),
-        "outro": (0.5, 0.25),
+        "chorus": (0.95, 1.0),
+        "bridge": (0.35, 0.5),
+        "outro": (0.55, 0.35),
     },
     layers={
-        "intro": ("pad", "drums"),
+        "intro": ("pad", "drums>"),
         "verse": ("drums", "bass", "pad"),
-        "build": ("drums", "pad", "chords", "texture"),
+        "build": ("drums", "pad", "chords", "riser"),
         "chorus": ("drums", "bass", "pad", "lead", "chords", "arp"),
-        "bridge": ("pad", "chords", "lead"),
+        "bridge": ("pad", "chords", "lead", "riser", "drums>"),
         "outro": ("drums", "bass", "pad"),
     },
     parts=(
-        PartPlan("drums", "drums", ("drum kit",), Mix(-16.5, width=0.55, reverb=0.05, drive=0.35, high_db=6)),
+        PartPlan("drums", "drums", ("breakbeat drums",), Mix(-16.5, width=0.55, reverb=0.05, drive=0.3, high_db=4)),
         PartPlan(
             "bass",
             "bass",
-            ("synth bass", "sub bass"),
-            Mix(-18, width=0.0, drive=0.5, duck_db=3, high_db=-4),
+            ("reese bass", "reese bass", "sub bass"),
+            Mix(-18, width=0.0, drive=0.3, duck_db=3, high_db=-4),
             ("R---------------", "R-------..R-----", "R---..R---8-..a-"),
             register=33,
             velocity=96,
+            sections={"chorus": ("R-----..R---R---", "R---..R-../-..a-", "R--R--8---R-/-a-")},
         ),
         PartPlan(
             "chords",
             "comp",
-            ("electric piano", "synth stab"),
+            ("electric piano", "fm piano", "synth stab"),
             Mix(-24, pan=-0.15, width=0.55, reverb=0.25, delay=0.3, duck_db=2, low_cut_hz=200),
-            ("C-----------....", "C-----..C-------", "C--...C-..C---.."),
+            ("C-----------....", "C-----..c-------", "C--...C-..c---.."),
             register=62,
             velocity=76,
         ),
         PartPlan(
             "arp",
             "comp",
-            ("arpeggio synth", "bells"),
+            ("pluck synth", "bells"),
             Mix(-27, pan=0.35, width=0.5, reverb=0.2, delay=0.3, low_cut_hz=300, high_db=2),
             ("0...2...1...3...", "0.2.1.2.0.2.1.3.", "0.2.1.2.0.2.1.3."),
             register=73,
@@ -84,7 +85,7 @@ DRUM_AND_BASS = Genre(
         PartPlan(
             "lead",
             "melody",
-            ("synth lead", "electric piano"),
+            ("synth lead", "electric piano", "square lead"),
             Mix(-23, pan=0.08, width=0.35, reverb=0.25, delay=0.3, low_cut_hz=220, high_db=2),
             register=72,
             velocity=82,
@@ -92,12 +93,13 @@ DRUM_AND_BASS = Genre(
         PartPlan(
             "pad",
             "pad",
-            ("synth pad", "strings"),
-            Mix(-23.5, width=0.9, reverb=0.45, chorus=0.4, duck_db=3, low_cut_hz=200, high_db=2),
+            ("sweep pad", "glass pad", "strings"),
+            Mix(-23.5, width=0.8, reverb=0.45, chorus=0.4, duck_db=3, low_cut_hz=200, high_db=2),
             register=65,
             velocity=66,
+            voicing="open",
         ),
-        PartPlan("texture", "texture", ("noise riser",), Mix(-29, width=0.6, reverb=0.2)),
+        PartPlan("texture", "riser", ("noise riser",), Mix(-28, width=0.6, reverb=0.2), label="riser"),
     ),
     beats=(
         (
@@ -130,6 +132,13 @@ DRUM_AND_BASS = Genre(
             },
         ),
     ),
+    section_beats={
+        "build": (
+            {"kick": "X.......X.......", "snare": "x...x...x...x...", "hat": "x.x.x.x.x.x.x.x."},
+            {"kick": "X.......X.......", "snare": "x.x.x.x.xxxxrrrr", "hat": "x.x.x.x.x.x.x.x."},
+        ),
+        "bridge": ({"kick": "X...............", "snare": "........x.......", "hat": "x...x...x...x..."},),
+    },
     fills=(
         {"kick": "X.x.......X.....", "snare": "....X..x.xx.XxXx"},
         {"kick": "X.x.....", "snare": "....X..oX.oxXxxX"},
@@ -139,7 +148,9 @@ DRUM_AND_BASS = Genre(
             "high tom": "........x.xx....",
             "low tom": "............x.xX",
         },
+        {"kick": "X.x.......X.....", "snare": "....X..o.o..rrrr"},
     ),
+    pickups=({"snare": "............xoxX"},),
     ghosts=(("snare", 7), ("snare", 9), ("kick", 11), ("snare", 15), ("hat", 5), ("snare", 1), ("kick", 2)),
     motifs=(
         "x-------x---x---",
@@ -149,7 +160,10 @@ DRUM_AND_BASS = Genre(
         "x---x---x-x-x---",
         "x-----------....",
     ),
+    tune=Tune(reach=14, leaps=0.25, syncopation=0.2, scale="pentatonic", pickups=0.15, rests=0.3, repeats=0.7, lift=3),
+    riser_bars=4,
     spread_s=0.005,
     depth_db=6.0,
     room_s=2.2,
+    endings=("ring", "hit"),
 )

@@ -1,6 +1,6 @@
 """House: four on the floor, an open hat between, a clap on two and four, chords that push ahead of the beat."""
 
-from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan
+from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan, Tune
 
 FOUR = "X...X...X...X..."
 OFFBEAT = "..X...X...X...X."
@@ -40,45 +40,48 @@ HOUSE = Genre(
         ),
     ),
     energies={
-        "intro": (0.35, 0.5),
+        "intro": (0.4, 0.5),
         "verse": (0.5, 0.58),
         "build": (0.45, 0.8),
-        "chorus": (0.97, 1.0),
-        "bridge": (0.3, 0.5),
-        "outro": (0.55, 0.3),
+        "chorus": (0.95, 1.0),
+        "bridge": (0.35, 0.55),
+        "outro": (0.6, 0.4),
     },
     layers={
-        "intro": ("drums", "chords"),
+        "intro": ("drums", "chords>"),
         "verse": ("drums", "bass", "chords"),
-        "build": ("drums", "chords", "pad", "texture", "arp"),
+        "build": ("drums", "chords", "pad", "riser", "arp"),
         "chorus": ("drums", "bass", "chords", "arp", "lead", "pad"),
-        "bridge": ("chords", "pad", "lead"),
-        "outro": ("drums", "bass", "chords"),
+        "bridge": ("chords", "pad", "lead", "riser", "drums>"),
+        "outro": ("drums", "bass", "chords<"),
     },
     parts=(
-        PartPlan("drums", "drums", ("drum machine",), Mix(-18, width=0.45, reverb=0.06, drive=0.2, high_db=5)),
+        PartPlan("drums", "drums", ("909 drums",), Mix(-18, width=0.45, reverb=0.06, drive=0.2, high_db=3)),
         PartPlan(
             "bass",
             "bass",
-            ("synth bass", "electric bass"),
+            ("synth bass", "electric bass", "fm bass"),
             Mix(-19.5, width=0.0, drive=0.15, duck_db=6, high_db=-6),
             ("R.....R.......R.", "R..R..R...R.8.a.", "R.8.R.8R.R8.5.8a"),
             register=37,
             velocity=90,
+            sections={"chorus": ("R.8...R.8.R.8...", "R..8..R.8..R.8.a")},
         ),
         PartPlan(
             "chords",
             "comp",
             ("piano", "organ", "electric piano"),
             Mix(-19.5, pan=-0.05, width=0.55, reverb=0.16, delay=0.12, duck_db=5, low_cut_hz=160, high_db=2),
-            ("C-----..........", "C--C--C---......", "C--C--C-.C-C--C-"),
+            ("C-----..........", "S--S--S---......", "S--S--S-.S-S--S-"),
             register=62,
             velocity=88,
+            sections={"build": ("S--S--S--S--S-S-",), "bridge": ("C---------------",)},
+            anticipates=True,
         ),
         PartPlan(
             "arp",
             "comp",
-            ("arpeggio synth", "synth stab"),
+            ("pluck synth", "arpeggio synth", "synth stab"),
             Mix(-24, pan=0.3, width=0.5, reverb=0.15, delay=0.3, duck_db=4, low_cut_hz=280),
             ("..0...2...1...3.", "0..2..1..3..2.1.", "0.23.12.0.23.13."),
             register=70,
@@ -95,12 +98,13 @@ HOUSE = Genre(
         PartPlan(
             "pad",
             "pad",
-            ("strings", "synth pad"),
+            ("strings", "warm pad"),
             Mix(-24, width=0.8, reverb=0.3, chorus=0.3, duck_db=6, low_cut_hz=200, high_db=2),
             register=66,
             velocity=68,
+            voicing="open",
         ),
-        PartPlan("texture", "texture", ("noise riser",), Mix(-29, width=0.6, reverb=0.2)),
+        PartPlan("texture", "riser", ("noise riser",), Mix(-28, width=0.6, reverb=0.2), label="riser"),
     ),
     beats=(
         ({"kick": FOUR, "open hat": OFFBEAT},),
@@ -127,11 +131,19 @@ HOUSE = Genre(
             },
         ),
     ),
+    section_beats={
+        "build": (
+            {"kick": FOUR, "clap": "....X.......X...", "snare": "....x...x...x...", "open hat": OFFBEAT},
+            {"kick": FOUR, "snare": "x.x.x.x.x.x.xxxx", "open hat": OFFBEAT},
+        ),
+        "bridge": ({"clap": "....x.......x...", "shaker": "x.o.x.o.x.o.x.o."},),
+    },
     fills=(
         {"kick": "X...X...X.......", "clap": "....X.......X.XX", "snare": "........x.x.xxXX"},
         {"kick": FOUR, "clap": "....X...X.X.XXXX"},
         {"kick": "X...X...", "open hat": "..X...X...X...X.", "low tom": "........x..x..x."},
     ),
+    pickups=({"clap": "............X.XX"},),
     ghosts=(("rim", 3), ("hat", 7), ("rim", 10), ("shaker", 15), ("clap", 15)),
     motifs=(
         "x--x--x---x-x---",
@@ -141,9 +153,12 @@ HOUSE = Genre(
         "x-----x--x--x---",
         "x--x--x--x--x-x-",
     ),
+    tune=Tune(reach=14, leaps=0.2, syncopation=0.35, scale="pentatonic", pickups=0.2, rests=0.25, repeats=0.85, lift=3),
     swing=0.12,
     same_bars=True,
+    riser_bars=4,
     spread_s=0.0055,
     depth_db=5.0,
     room_s=1.5,
+    endings=("ring", "hit"),
 )

@@ -1,6 +1,8 @@
 """Metal: palm-muted sixteenths with a double kick under them, a dark mode, and then the open chord."""
 
-from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan
+from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan, Tune
+
+CHUG = "S.ssS.ssS.ssS.ss"
 
 METAL = Genre(
     name="metal",
@@ -9,9 +11,16 @@ METAL = Genre(
     chord_size=3,
     progressions={
         "minor": {
+            "intro": ("I I VI VII", "I I I V+"),
             "verse": ("I I I VI", "I I VI VII", "I I I V+"),
             "chorus": ("I VI VII V+", "VI VII I I", "I VI IV V+"),
             "bridge": ("I I VI VI", "IV IV VI V+"),
+            "solo": ("I VI IV V+", "I VII VI V+"),
+        },
+        "phrygian": {
+            "verse": ("I I II I", "I I I II"),
+            "chorus": ("I II VII I", "VI VII I II"),
+            "bridge": ("IV IV II I",),
         },
         "major": {
             "verse": ("I I I IV", "I I VI VI"),
@@ -38,55 +47,81 @@ METAL = Genre(
         ),
     ),
     energies={
-        "intro": (0.7, 0.8),
-        "verse": (0.55, 0.6),
-        "chorus": (0.97, 1.0),
-        "solo": (0.95, 1.0),
+        "intro": (0.65, 0.75),
+        "verse": (0.5, 0.56),
+        "chorus": (0.95, 0.98),
+        "chorus last": (0.98, 1.0),
+        "solo": (0.92, 1.0),
         "bridge": (0.35, 0.7),
         "outro": (0.9, 0.8),
     },
     layers={
-        "intro": ("drums", "bass", "chords", "arp"),
-        "verse": ("drums", "bass", "chords"),
-        "chorus": ("drums", "bass", "chords", "arp", "lead"),
-        "solo": ("drums", "bass", "chords", "lead"),
-        "bridge": ("drums", "bass", "pad", "arp"),
-        "outro": ("drums", "bass", "chords", "arp"),
+        "intro": ("drums", "bass>", "chords", "chords-2>"),
+        "verse": ("drums", "bass", "chords", "chords-2"),
+        "chorus": ("drums", "bass", "chords", "chords-2", "lead"),
+        "chorus last": ("drums", "bass", "chords", "chords-2", "lead", "pad"),
+        "solo": ("drums", "bass", "chords", "chords-2", "lead"),
+        "bridge": ("drums", "bass", "pad", "arp", "chords>"),
+        "outro": ("drums", "bass", "chords", "chords-2"),
     },
     parts=(
-        PartPlan("drums", "drums", ("drum kit",), Mix(-18, width=0.7, reverb=0.06, drive=0.4, high_db=6)),
+        PartPlan("drums", "drums", ("rock drums",), Mix(-18, width=0.7, reverb=0.06, drive=0.35, high_db=4)),
         PartPlan(
             "bass",
             "bass",
-            ("electric bass",),
-            Mix(-20.5, width=0.0, drive=0.8, high_db=2),
+            ("picked bass",),
+            Mix(-20, width=0.0, drive=0.7, high_db=0),
             ("R-R-R-R-R-R-R-R-", "R.RRR.RRR.RRR.RR", "RRRRRRRRRRRRRRRR"),
             register=33,
             velocity=104,
+            sections={"chorus": ("R-R-R-R-R-R-R-R-",)},
         ),
         PartPlan(
             "chords",
             "comp",
-            ("electric guitar",),
-            Mix(-17, width=1.0, reverb=0.03, drive=1.0, low_cut_hz=120, high_db=6),
-            ("C-------C-------", "0.00C-0.00C-0.C-", "C-00C-00C-00C-C-"),
-            register=50,
+            ("distorted guitar",),
+            Mix(-19.5, pan=-0.85, width=0.1, reverb=0.03, low_cut_hz=90, high_db=2),
+            ("C-------C-------", CHUG, "S.ssC-s.S.ssC-ss"),
+            register=47,
             velocity=110,
+            voicing="power",
+            sections={
+                "verse": (CHUG, "S.ssS.ssS.C-s.ss"),
+                "chorus": ("C-------C---C---", "C---S.S.C---S.S."),
+                "intro": ("C-----S.C-----S.", "C---S.ssC---S.ss"),
+            },
+        ),
+        PartPlan(
+            "chords",
+            "comp",
+            ("distorted guitar",),
+            Mix(-19.5, pan=0.85, width=0.1, reverb=0.03, low_cut_hz=90, high_db=2),
+            ("C-------C-------", CHUG, "S.ssC-s.S.ssC-ss"),
+            register=47,
+            velocity=108,
+            voicing="power",
+            label="chords-2",
+            sections={
+                "verse": (CHUG, "S.ssS.ssS.C-s.ss"),
+                "chorus": ("C-------C---C---", "C---S.S.C---S.S."),
+                "intro": ("C-----S.C-----S.", "C---S.ssC---S.ss"),
+            },
+            late_s=0.007,
         ),
         PartPlan(
             "arp",
             "comp",
-            ("electric guitar",),
-            Mix(-20.5, pan=0.0, width=0.9, reverb=0.05, drive=1.0, low_cut_hz=150, high_db=5),
-            ("0-1-2-1-0-1-2-1-", "0.00.00.0.00.0.0", "0000000000000000"),
-            register=55,
-            velocity=104,
+            ("electric guitar", "acoustic guitar"),
+            Mix(-22, pan=0.1, width=0.6, reverb=0.25, delay=0.2, low_cut_hz=150, high_db=1),
+            ("0-1-2-1-3-2-1-2-", "0-1-2-3-2-1-2-1-", "0-12.1320-12.132"),
+            register=58,
+            velocity=88,
         ),
         PartPlan(
             "lead",
             "melody",
-            ("electric guitar",),
-            Mix(-19.5, width=0.4, reverb=0.2, delay=0.25, drive=1.0, low_cut_hz=220, high_db=4),
+            ("distorted guitar", "electric guitar"),
+            Mix(-19.5, width=0.4, reverb=0.2, delay=0.25, drive=0.4, low_cut_hz=220, high_db=2),
             register=72,
             velocity=104,
         ),
@@ -120,6 +155,17 @@ METAL = Genre(
             {"kick": "X.x.X.x.X.x.X.x.", "snare": "..X...X...X...X.", "ride": "X.x.X.x.X.x.X.x."},
         ),
     ),
+    section_beats={
+        "bridge": (
+            {
+                "kick": "X.........x.....",
+                "snare": "........X.......",
+                "crash": "X...............",
+                "ride": "X...x...X...x...",
+            },
+            {"kick": "X.........x.x...", "snare": "........X......o", "ride": "X...x...X...x..."},
+        ),
+    },
     fills=(
         {
             "kick": "XxxxXxxxXxxxXxxx",
@@ -135,6 +181,7 @@ METAL = Genre(
             "low tom": ".............XXX",
         },
     ),
+    pickups=({"snare": "............XXXX"},),
     ghosts=(("snare", 15), ("kick", 1), ("kick", 13), ("hat", 14), ("snare", 7), ("open hat", 10)),
     motifs=(
         "x---x---x-x-x-x-",
@@ -144,7 +191,24 @@ METAL = Genre(
         "x-xxx-xxx-xxx---",
         "x---x-x-x---x---",
     ),
+    tune=Tune(
+        reach=18,
+        leaps=0.3,
+        syncopation=0.1,
+        rhythms={
+            "chorus": ("x-------x---x---", "x---x---x-------", "x-----x-x---x---"),
+            "solo": ("xxxxxxxxx---x-x-", "x-xxx-xxx-xxx-xx", "xxxxx-x-xxxxx-x-", "X---x-x-xxxxX---"),
+        },
+        pickups=0.2,
+        rests=0.1,
+        repeats=0.6,
+        arcs=("arch", "fall", "rise"),
+        lift=4,
+        graces=0.15,
+    ),
+    colours={"minor": (("phrygian", 0.12), ("harmonic minor", 0.1))},
     spread_s=0.0045,
     depth_db=5.0,
     room_s=0.9,
+    endings=("hit", "ring"),
 )

@@ -1,6 +1,6 @@
 """Pop: four chords everybody can sing over, a pre-chorus that climbs, a chorus where everything arrives at once."""
 
-from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan
+from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan, Tune
 
 POP = Genre(
     name="pop",
@@ -9,14 +9,16 @@ POP = Genre(
     chord_size=3,
     progressions={
         "major": {
-            "verse": ("I V VI IV", "I VI IV V", "I III IV V"),
-            "pre": ("II IV II V", "IV V VI V", "VI IV II V"),
-            "chorus": ("I V VI IV", "IV I V VI", "I IV VI V"),
+            "intro": ("I V VI IV", "I IV I IV"),
+            "verse": ("I V VI IV", "I VI IV V", "I III IV V", "I I:3 IV V"),
+            "pre": ("II IV II V", "IV V VI V", "VI IV II V", "II I:3 IV V"),
+            "chorus": ("I V VI IV", "IV I V VI", "I IV VI V", "I V:3 VI IV"),
             "bridge": ("VI IV I V", "II VI IV V", "IV V III VI"),
         },
         "minor": {
+            "intro": ("I VI III VII", "I VI I VI"),
             "verse": ("I VI III VII", "I IV VI V+", "I VII VI V+"),
-            "pre": ("IV VI IV V+", "VI VII IV V+"),
+            "pre": ("IV VI IV V+", "VI VII IV V+", "IV V VI V+"),
             "chorus": ("I VI III VII", "VI VII I I", "I VII VI V+"),
             "bridge": ("IV I VI V+", "VI III IV V+"),
         },
@@ -25,6 +27,7 @@ POP = Genre(
     forms=(
         (("verse", 4), ("chorus", 4)),
         (("intro", 2), ("verse", 8), ("chorus", 8), ("outro", 2)),
+        (("chorus", 4), ("verse", 8), ("chorus", 8), ("outro", 2)),
         (("intro", 4), ("verse", 8), ("pre", 4), ("chorus", 8), ("outro", 4)),
         (("intro", 4), ("verse", 8), ("pre", 4), ("chorus", 8), ("verse", 8), ("pre", 4), ("chorus", 8), ("outro", 4)),
         (
@@ -40,49 +43,71 @@ POP = Genre(
             ("chorus", 8),
             ("outro", 4),
         ),
+        (
+            ("chorus", 4),
+            ("verse", 8),
+            ("pre", 4),
+            ("chorus", 8),
+            ("verse", 8),
+            ("pre", 4),
+            ("chorus", 8),
+            ("bridge", 8),
+            ("chorus", 16),
+            ("outro", 4),
+        ),
     ),
     energies={
         "intro": (0.35, 0.45),
-        "verse": (0.42, 0.5),
-        "pre": (0.5, 0.72),
-        "chorus": (0.97, 1.0),
-        "bridge": (0.4, 0.75),
+        "verse": (0.4, 0.46),
+        "verse 2": (0.46, 0.52),
+        "pre": (0.5, 0.7),
+        "chorus": (0.92, 0.96),
+        "chorus last": (0.97, 1.0),
+        "bridge": (0.4, 0.7),
         "outro": (0.5, 0.3),
     },
     layers={
-        "intro": ("chords", "pad", "drums"),
+        "intro": ("chords", "pad", "drums>"),
         "verse": ("drums", "bass", "chords", "lead"),
-        "pre": ("drums", "bass", "chords", "pad", "lead", "texture"),
+        "verse 2": ("drums", "bass", "chords", "lead", "arp>"),
+        "pre": ("drums", "bass", "chords", "pad", "lead", "riser"),
         "chorus": ("drums", "bass", "chords", "arp", "pad", "lead"),
-        "bridge": ("chords", "pad", "arp", "lead", "bass"),
-        "outro": ("chords", "pad", "bass", "drums"),
+        "chorus last": ("drums", "bass", "chords", "arp", "pad", "lead", "counter"),
+        "bridge": ("chords", "pad", "lead", "bass>", "drums>", "riser"),
+        "outro": ("chords", "pad", "bass", "drums<"),
     },
     parts=(
         PartPlan(
-            "drums", "drums", ("drum kit", "drum machine"), Mix(-18.5, width=0.5, reverb=0.08, drive=0.1, high_db=2)
+            "drums",
+            "drums",
+            ("electronic drums", "drum kit"),
+            Mix(-18.5, width=0.5, reverb=0.08, drive=0.1, high_db=2),
         ),
         PartPlan(
             "bass",
             "bass",
             ("electric bass", "synth bass"),
-            Mix(-20, width=0.0, duck_db=2, high_db=-8),
-            ("R---------------", "R-----R---R-----", "R-R-R-R-R-R-R-5a"),
+            Mix(-19.5, width=0.0, duck_db=2, high_db=-6),
+            ("R---------------", "R-----R---R-----", "R--R--R-R--R--5a"),
             register=38,
             velocity=88,
+            sections={"chorus": ("R-R-R-R-R-R-R-R-", "R-R-R-R-R-R-R-5a"), "pre": ("R-R-R-R-R-R-R-R-",)},
         ),
         PartPlan(
             "chords",
             "comp",
-            ("piano", "electric guitar"),
+            ("piano", "electric guitar", "acoustic guitar"),
             Mix(-20.5, pan=-0.12, width=0.55, reverb=0.14, low_cut_hz=130, high_db=1),
-            ("C---------------", "C---C---C---C---", "C--C--C---C-C---"),
+            ("C---------------", "C---c---C---c---", "C--C--C---C-C---"),
             register=61,
             velocity=80,
+            sections={"pre": ("C-c-C-c-C-c-C-c-",), "chorus": ("C--C--C---C-C-c-", "C-c-C-cCc-C-C-c-")},
+            anticipates=True,
         ),
         PartPlan(
             "arp",
             "comp",
-            ("electric guitar", "arpeggio synth"),
+            ("pluck synth", "muted guitar", "bells"),
             Mix(-25, pan=0.35, width=0.5, reverb=0.15, delay=0.25, low_cut_hz=250),
             ("0-..2-..1-..3-..", "0-2-1-2-0-2-1-3-", "02.12.3.02.12.3."),
             register=70,
@@ -91,30 +116,40 @@ POP = Genre(
         PartPlan(
             "lead",
             "melody",
-            ("synth lead", "electric piano", "flute"),
-            Mix(-20, width=0.25, reverb=0.2, delay=0.18, low_cut_hz=180, high_db=1),
+            ("synth lead", "electric piano", "square lead"),
+            Mix(-19.5, width=0.25, reverb=0.2, delay=0.18, low_cut_hz=180, high_db=1),
             register=71,
             velocity=88,
         ),
         PartPlan(
             "pad",
             "pad",
-            ("synth pad", "strings"),
+            ("warm pad", "strings", "supersaw"),
             Mix(-24, width=0.85, reverb=0.3, chorus=0.3, duck_db=3, low_cut_hz=180),
             register=64,
             velocity=66,
+            voicing="open",
         ),
-        PartPlan("texture", "texture", ("noise riser",), Mix(-30, width=0.6, reverb=0.2)),
+        PartPlan(
+            "pad",
+            "counter",
+            ("strings", "choir"),
+            Mix(-26, pan=-0.3, width=0.5, reverb=0.3, low_cut_hz=220),
+            register=74,
+            velocity=66,
+            label="counter",
+        ),
+        PartPlan("texture", "riser", ("noise riser",), Mix(-29, width=0.6, reverb=0.2), label="riser"),
     ),
     beats=(
         (
-            {"kick": "X.......x.......", "hat": "x...x...x...x..."},
-            {"kick": "X.......x.....?.", "hat": "x...x...x...x.x."},
+            {"kick": "X.......x.......", "hat": "x...x...x...x...", "rim": "....x.......x..."},
+            {"kick": "X.......x.....?.", "hat": "x...x...x...x.x.", "rim": "....x.......x..."},
         ),
         (
-            {"kick": "X.....x.x.......", "snare": "....X.......X...", "hat": "x.x.x.x.x.x.x.x."},
-            {"kick": "X.....x.x..x....", "snare": "....X.......X..o", "hat": "x.x.x.x.x.x.x.xo"},
-            {"kick": "X..x....x.x.....", "snare": "....X.......X...", "hat": "x.x.x.x.x.x.x.x."},
+            {"kick": "X.....x.x.......", "snare": "....X.......X...", "hat": "x.o.x.o.x.o.x.o."},
+            {"kick": "X.....x.x..x....", "snare": "....X.......X..o", "hat": "x.o.x.o.x.o.x.oo"},
+            {"kick": "X..x....x.x.....", "snare": "....X.......X...", "hat": "x.o.x.o.x.o.x.o."},
         ),
         (
             {
@@ -134,6 +169,16 @@ POP = Genre(
             },
         ),
     ),
+    section_beats={
+        "pre": (
+            {"kick": "X.......X.......", "snare": "....x...x...x...", "hat": "x.x.x.x.x.x.x.x."},
+            {"kick": "X.......X.......", "snare": "....x...x.x.xxxx", "hat": "x.x.x.x.x.x.x.x."},
+        ),
+        "bridge": (
+            {"kick": "X.............x.", "snare": "........X.......", "hat": "x...x...x...x..."},
+            {"kick": "X.........x.....", "snare": "........X......o", "hat": "x...x...x...x.x."},
+        ),
+    },
     fills=(
         {"kick": "X.......X.......", "snare": "....X...x.x.xxXX"},
         {
@@ -143,7 +188,9 @@ POP = Genre(
             "low tom": "..............Xx",
         },
         {"kick": "X.......", "clap": "....X.......X.XX", "hat": "x.x.x.x."},
+        {"kick": "X.......X.......", "snare": "....X.......f..."},
     ),
+    pickups=({"snare": "............x.xX"}, {"high tom": "............x...", "low tom": "..............xx"}),
     ghosts=(("snare", 7), ("hat", 3), ("snare", 15), ("kick", 11), ("hat", 11), ("tambourine", 14)),
     motifs=(
         "x-x-x---x-x-x---",
@@ -153,7 +200,23 @@ POP = Genre(
         "x---x-x---x-x---",
         "x-xxx-x---x-x-x-",
     ),
+    tune=Tune(
+        reach=15,
+        leaps=0.2,
+        syncopation=0.3,
+        scale="pentatonic",
+        rhythms={
+            "verse": ("..x-x-x-x-x-x---", "x-x-x-x---x-x---", "..xxx-x-x---....", "x-x-x---x-x-x---"),
+            "chorus": ("x---x---x-x-x---", "x-----x-x---x---", "x--x--x---x-x---", "x---x-x-x-------"),
+        },
+        pickups=0.4,
+        rests=0.15,
+        repeats=0.7,
+        lift=5,
+    ),
+    borrowed={"major": (("IV", "IVm", 0.15), ("II", "IV", 0.2)), "minor": (("IV", "IVM", 0.1),)},
     spread_s=0.006,
     depth_db=6.0,
     room_s=1.5,
+    endings=("ring", "ring", "hit"),
 )

@@ -1,6 +1,6 @@
 """Synthwave: a bass in eighths, gated snare, arpeggios under neon, a lead that remembers a film nobody made."""
 
-from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan
+from harmonia_composer.engines.arranger.genres.genre import Genre, Mix, PartPlan, Tune
 
 SYNTHWAVE = Genre(
     name="synthwave",
@@ -9,6 +9,7 @@ SYNTHWAVE = Genre(
     chord_size=3,
     progressions={
         "minor": {
+            "intro": ("I I VI VI", "I VI I VII"),
             "verse": ("I I VI VII", "I VI III VII", "I VII VI V+"),
             "chorus": ("VI VII I I", "I VI III VII", "I III VI V+"),
             "bridge": ("IV VI VII V+", "VI VI VII VII"),
@@ -37,25 +38,27 @@ SYNTHWAVE = Genre(
         ),
     ),
     energies={
-        "intro": (0.35, 0.5),
-        "verse": (0.5, 0.58),
-        "chorus": (0.97, 1.0),
-        "bridge": (0.35, 0.65),
-        "outro": (0.55, 0.3),
+        "intro": (0.4, 0.5),
+        "verse": (0.48, 0.55),
+        "chorus": (0.94, 0.97),
+        "chorus last": (0.97, 1.0),
+        "bridge": (0.4, 0.65),
+        "outro": (0.6, 0.4),
     },
     layers={
-        "intro": ("arp", "pad", "bass"),
+        "intro": ("arp", "pad", "bass>", "drums>"),
         "verse": ("drums", "bass", "arp", "lead"),
+        "verse 2": ("drums", "bass", "arp", "lead", "pad>"),
         "chorus": ("drums", "bass", "arp", "pad", "lead", "chords"),
-        "bridge": ("pad", "arp", "lead"),
-        "outro": ("arp", "pad", "bass", "drums"),
+        "bridge": ("pad", "arp", "lead", "drums>", "bass>"),
+        "outro": ("arp", "pad", "bass", "drums<"),
     },
     parts=(
-        PartPlan("drums", "drums", ("drum machine",), Mix(-18.5, width=0.6, reverb=0.22, drive=0.15, high_db=1)),
+        PartPlan("drums", "drums", ("electronic drums",), Mix(-18.5, width=0.6, reverb=0.22, drive=0.15, high_db=0)),
         PartPlan(
             "bass",
             "bass",
-            ("synth bass",),
+            ("synth bass", "fm bass"),
             Mix(-19, width=0.0, drive=0.2, duck_db=5, high_db=-2),
             ("R-R-R-R-R-R-R-R-", "R-R-R-R-R-R-R-8-", "R-R8R-R8R-R8R-58"),
             register=36,
@@ -64,17 +67,18 @@ SYNTHWAVE = Genre(
         PartPlan(
             "chords",
             "comp",
-            ("synth stab", "electric piano"),
-            Mix(-22.5, pan=-0.2, width=0.8, reverb=0.25, chorus=0.5, duck_db=3, low_cut_hz=180, high_db=2),
+            ("analog brass", "supersaw", "synth stab"),
+            Mix(-22.5, pan=-0.2, width=0.8, reverb=0.25, chorus=0.5, duck_db=3, low_cut_hz=180, high_db=1),
             ("C---------------", "C-----C-........", "C--C--C---C-C---"),
             register=62,
             velocity=82,
+            voicing="triad",
         ),
         PartPlan(
             "arp",
             "comp",
-            ("arpeggio synth",),
-            Mix(-22, pan=0.25, width=0.8, reverb=0.18, delay=0.35, chorus=0.3, duck_db=2, low_cut_hz=250, high_db=3),
+            ("arpeggio synth", "pluck synth"),
+            Mix(-22, pan=0.25, width=0.8, reverb=0.18, delay=0.35, chorus=0.3, duck_db=2, low_cut_hz=250, high_db=2),
             ("0-1-2-3-2-1-0-1-", "0123210301232103", "0123432101234321"),
             register=68,
             velocity=78,
@@ -82,18 +86,19 @@ SYNTHWAVE = Genre(
         PartPlan(
             "lead",
             "melody",
-            ("synth lead",),
-            Mix(-20, pan=0.05, width=0.5, reverb=0.3, delay=0.35, chorus=0.3, low_cut_hz=200, high_db=2),
+            ("synth lead", "square lead", "saxophone"),
+            Mix(-20, pan=0.05, width=0.5, reverb=0.3, delay=0.35, chorus=0.3, low_cut_hz=200, high_db=1),
             register=73,
             velocity=88,
         ),
         PartPlan(
             "pad",
             "pad",
-            ("synth pad", "strings"),
-            Mix(-21.5, width=1.0, reverb=0.4, chorus=0.6, duck_db=3, low_cut_hz=160, high_db=3),
+            ("synth pad", "warm pad", "sweep pad"),
+            Mix(-21.5, width=1.0, reverb=0.4, chorus=0.6, duck_db=3, low_cut_hz=160, high_db=2),
             register=63,
             velocity=74,
+            voicing="open",
         ),
     ),
     beats=(
@@ -119,6 +124,7 @@ SYNTHWAVE = Genre(
             },
         ),
     ),
+    section_beats={"intro": ({"kick": "X...X...X...X...", "hat": "o.x.o.x.o.x.o.x."},)},
     fills=(
         {
             "kick": "X.......X.......",
@@ -130,6 +136,7 @@ SYNTHWAVE = Genre(
         {"kick": "X.......", "snare": "....X...X.X.XXXX"},
         {"kick": "X.......X.......", "snare": "....X.......X.X.", "low tom": "..............XX"},
     ),
+    pickups=({"high tom": "............XX..", "low tom": "..............XX"},),
     ghosts=(("hat", 15), ("kick", 7), ("hat", 7), ("low tom", 15), ("kick", 14)),
     motifs=(
         "x-------x---x---",
@@ -139,8 +146,12 @@ SYNTHWAVE = Genre(
         "x-------x-------",
         "..x-x-x-x-----x-",
     ),
+    tune=Tune(
+        reach=16, leaps=0.3, syncopation=0.15, pickups=0.25, rests=0.15, repeats=0.6, lift=5, arcs=("arch", "rise")
+    ),
     same_bars=True,
     spread_s=0.005,
     depth_db=6.0,
     room_s=2.4,
+    endings=("ring", "fade"),
 )
