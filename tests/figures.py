@@ -14,10 +14,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from harmonia_composer.engine import Brief, Order, Take
-from harmonia_composer.engines.arranger.arrange import arrange
+from harmonia_composer.engine import Brief, Order, Take, Unheard
 from harmonia_composer.engines.arranger.engine import Arranger
-from harmonia_composer.engines.arranger.score import BAR, STEP, Note, Part, Score
+from harmonia_composer.engines.arranger.metre import STEP
+from harmonia_composer.engines.arranger.score import Note, Part, Score
 from harmonia_mastering import loudness
 from harmonia_mastering.master import PRESETS, Preset, master
 
@@ -30,10 +30,7 @@ SILENCE = 10 ** (-60 / 20)
 
 
 def made(brief: Brief, seed: int, folder: Path) -> Take:
-    def unheard(_fraction: float, _message: str) -> None: ...
-    def unhindered() -> None: ...
-
-    (take,) = Arranger().compose(Order(brief, seed), folder=folder, progress=unheard, check=unhindered)
+    (take,) = Arranger().compose(Order(brief, seed), folder=folder, listener=Unheard())
     return take
 
 
@@ -93,7 +90,7 @@ def written(score: Score) -> Written:
 
 
 def bar_ticks(score: Score) -> int:
-    return BAR
+    return score.metre.ticks
 
 
 def share(notes: Sequence[Note], test: Callable[[Note], bool]) -> float:
@@ -114,7 +111,7 @@ def in_scale(note: Note, score: Score) -> bool:
 
 
 def is_strong(note: Note, score: Score) -> bool:
-    return note.tick % bar_ticks(score) in {0, 8 * STEP}
+    return note.tick % bar_ticks(score) in {step * STEP for step in score.metre.strong}
 
 
 def voice_motion(score: Score) -> float:
@@ -220,7 +217,7 @@ class Heard:
 def heard(take: Take, score: Score) -> Heard:
     premaster = read(take.premaster)
     mastered = master(premaster, RATE, PRESETS[Preset.STREAMING])
-    stems = {role: read(path) for role, path in take.stems.items()}
+    stems = {role: read(stem.path) for role, stem in take.stems.items()}
     levels = {role: loudness.integrated(stem, RATE) or -99.0 for role, stem in stems.items()}
     quietest, loudest = min(levels, key=lambda role: levels[role]), max(levels, key=lambda role: levels[role])
     total = np.sum([stem.astype(np.float64) for stem in stems.values()], axis=0)
@@ -259,10 +256,10 @@ def lift_lu(samples: Samples, score: Score) -> float:
     momentary = loudness.momentary_lufs(samples, RATE)
     bars: dict[str, list[NDArray[np.float64]]] = {"verse": [], "chorus": []}
     for section in score.sections:
-        if section.name in bars:
+        if section.character in bars:
             start = round(100 * score.seconds(section.tick))
             end = max(start + 1, round(100 * score.seconds(min(section.end, score.ticks))) - 40)
-            bars[section.name].append(momentary[start:end])
+            bars[section.character].append(momentary[start:end])
     if not bars["verse"] or not bars["chorus"]:
         return 0.0
     return float(np.median(np.concatenate(bars["chorus"])) - np.median(np.concatenate(bars["verse"])))
@@ -354,7 +351,7 @@ def onsets(mono: NDArray[np.float32]) -> int:
     power = np.abs(np.fft.rfft(windows * np.hanning(1024).astype(np.float32), axis=1)) ** 2
     edges = np.unique(np.geomspace(1, power.shape[1] - 1, 25).astype(int))
     bands = np.stack([power[:, low:high].sum(axis=1) for low, high in pairwise(edges)], axis=1)
-    level = np.log(bands + 1e-6 * bands.max())
+    level = np.log(bands + 1e-4 * bands.max())
     flux = np.maximum(level[2:] - level[:-2], 0).sum(axis=1)
     around = np.convolve(flux, np.ones(51) / 51, "same")
     peak = (flux[2:-2] >= flux[1:-3]) & (flux[2:-2] > flux[3:-1]) & (flux[2:-2] >= flux[:-4]) & (flux[2:-2] > flux[4:])
@@ -392,7 +389,3 @@ def told_apart(songs: dict[tuple[str, int], NDArray[np.float64]]) -> Blind:
                 guess = int(np.argmin((((vector - centroids) / scale) ** 2).sum(axis=1)))
                 confusion[genres.index(genre), guess] += 1
     return Blind(genres, confusion)
-
-
-def score_of(brief: Brief, seed: int) -> Score:
-    return arrange(brief, seed)

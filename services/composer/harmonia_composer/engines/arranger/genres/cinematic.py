@@ -10,17 +10,17 @@ CINEMATIC = Genre(
     progressions={
         "minor": {
             "intro": ("I I VI VI", "I IV I V+"),
-            "verse": ("I VI III VII", "I I VI VI", "I VI IV V+"),
-            "chorus": ("I VI III VII", "VI VII I I", "I III VI V+"),
+            "verse": ("I VI III VII", "I I VI VI", "I VI IV VII"),
+            "chorus": ("I VI III VII", "VI VII I I", "I III VI VII"),
             "bridge": ("IV VI I V+", "VI III IV V+"),
         },
         "major": {
             "verse": ("I VI IV I", "I I IV I", "VI IV I V"),
-            "chorus": ("I V IV I", "IV V I VI", "I V VI IV", "I bVI bVII I"),
+            "chorus": ("I V IV I", "IV V I VI", "I V VI IV"),
             "bridge": ("II IV VI V", "VI IV II V"),
         },
     },
-    cadences={"verse": "V+", "chorus": "Vsus/V+", "bridge": "Vsus/V+", "intro": "V+", "outro": "Vsus/V+"},
+    cadences={"verse": "V", "chorus": "Vsus/V+", "bridge": "Vsus/V+", "intro": "V+", "outro": "Vsus/V+"},
     forms=(
         (("verse", 4), ("chorus", 4)),
         (("intro", 4), ("verse", 4), ("chorus", 4)),

@@ -15,7 +15,7 @@ FOLK = Genre(
         },
         "major": {
             "verse": ("I IV I V", "I V VI IV", "I VI IV V", "I V:3 VI IV"),
-            "chorus": ("IV I V I", "I IV V I", "I V IV V"),
+            "chorus": ("IV I V I", "I IV V I", "I IV I V"),
             "bridge": ("VI IV I V", "II IV I V"),
         },
     },

@@ -12,7 +12,7 @@ HOUSE = Genre(
     chord_size=4,
     progressions={
         "minor": {
-            "verse": ("I I IV V+", "I VI IV V+", "I IV I V+"),
+            "verse": ("I I IV I", "I VII VI V+", "I IV I V+"),
             "chorus": ("I VI III VII", "I IV VI V+", "VI VII I I"),
             "bridge": ("IV IV I V+", "VI VII IV V+"),
         },

@@ -12,7 +12,7 @@ METAL = Genre(
     progressions={
         "minor": {
             "intro": ("I I VI VII", "I I I V+"),
-            "verse": ("I I I VI", "I I VI VII", "I I I V+"),
+            "verse": ("I I I VI", "I I VI VII", "I I III VII"),
             "chorus": ("I VI VII V+", "VI VII I I", "I VI IV V+"),
             "bridge": ("I I VI VI", "IV IV VI V+"),
             "solo": ("I VI IV V+", "I VII VI V+"),
@@ -206,7 +206,7 @@ METAL = Genre(
         lift=4,
         graces=0.15,
     ),
-    colours={"minor": (("phrygian", 0.12), ("harmonic minor", 0.1))},
+    colours={"minor": (("phrygian", 0.06), ("harmonic minor", 0.06))},
     spread_s=0.0045,
     depth_db=5.0,
     room_s=0.9,

@@ -10,8 +10,8 @@ WALTZ = Genre(
     metre="3/4",
     progressions={
         "major": {
-            "verse": ("I I V+ V+ V+ V+ I I", "I VI II V+", "I I:3 IV IV V+ V+ I I"),
-            "chorus": ("IV IV I I V+ V+ I I", "I V>II II V+", "I IV I V+"),
+            "verse": ("I I V+ V+ II V+ I I", "I VI II V+", "I I:3 IV IV V+ V+ I I"),
+            "chorus": ("IV IV I I V+ V+ I I", "I VI IV V+ I IV V+ I", "I IV I V+"),
             "bridge": ("VI VI III III II V+ I I", "IV IV I V+"),
         },
         "minor": {
@@ -52,7 +52,7 @@ WALTZ = Genre(
             "bass",
             ("upright bass", "cello"),
             Mix(-20, width=0.1, reverb=0.08, high_db=-10),
-            ("R---........", "R---........v---........", "R---....R---R---....v---"),
+            ("R---........", "R-------....", "R---....v---"),
             register=40,
             velocity=88,
         ),
