@@ -115,14 +115,14 @@ def is_strong(note: Note, score: Score) -> bool:
 
 
 def voice_motion(score: Score) -> float:
-    """Between the chords a hand holds one after the other, where both have as many voices."""
-    hands = [part for part in score.parts if part.style in {"pad", "comp"}]
-    held = [part for part in hands if part.style == "pad"] or hands
+    """From chord to chord of one hand, where both have as many voices; power chords, of two tones, move as one."""
     motions: list[float] = []
-    for part in held[:1]:
+    for part in score.parts:
+        if part.style not in {"pad", "comp"}:
+            continue
         grips = [grip(part, span.tick, span.tick + span.length) for span in score.chords]
         for before, after in pairwise(grips):
-            if before and len(before) == len(after):
+            if len({pitch % 12 for pitch in before}) >= 3 and len(before) == len(after):
                 motions += [abs(one - other) for one, other in zip(before, after, strict=True)]
     return mean(motions) if motions else 0.0
 
@@ -370,22 +370,47 @@ class Blind:
         return float(np.trace(self.confusion) / self.confusion.sum())
 
 
-def told_apart(songs: dict[tuple[str, int], NDArray[np.float64]]) -> Blind:
-    """Leave one seed out: centroids from the others, the nearest one is the guess.
+def told_apart(songs: dict[tuple[str, int], NDArray[np.float64]], *, out: Sequence[int] = ()) -> Blind:
+    """Leave one seed out: centroids from the others, the nearest one is the guess. `out`: only these, one by one.
 
     Each feature is divided by its standard deviation over all songs the centroids are made of.
     """
     genres = tuple(dict.fromkeys(genre for genre, _ in songs))
     confusion = np.zeros((len(genres), len(genres)), dtype=np.int64)
-    for out in {seed for _, seed in songs}:
-        known = np.array([vector for (_, seed), vector in songs.items() if seed != out])
+    for left in out or sorted({seed for _, seed in songs}):
+        known = np.array([vector for (_, seed), vector in songs.items() if seed != left])
         scale = known.std(axis=0)
         centroids = np.array([
-            np.mean([vector for (name, seed), vector in songs.items() if name == genre and seed != out], axis=0)
+            np.mean([vector for (name, seed), vector in songs.items() if name == genre and seed != left], axis=0)
             for genre in genres
         ])  # fmt: skip
         for (genre, seed), vector in songs.items():
-            if seed == out:
+            if seed == left:
                 guess = int(np.argmin((((vector - centroids) / scale) ** 2).sum(axis=1)))
                 confusion[genres.index(genre), guess] += 1
     return Blind(genres, confusion)
+
+
+def likeness(one: Sequence[int], other: Sequence[int]) -> float:
+    """Levenshtein similarity: 1 the same, 0 nothing in common."""
+    if not one or not other:
+        return 0.0
+    row = list(range(len(other) + 1))
+    for number, item in enumerate(one, 1):
+        above, row[0] = row[0], number
+        for at, against in enumerate(other, 1):
+            above, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, above + (item != against))
+    return 1.0 - row[-1] / max(len(one), len(other))
+
+
+def hook(score: Score) -> list[int]:
+    """Intervals of the tune in the choruses."""
+    choruses = [section for section in score.sections if section.character == "chorus"]
+    pitches = [
+        note.pitch
+        for part in score.parts
+        if part.role == "lead"
+        for note in part.notes
+        if any(section.tick <= note.tick < section.end for section in choruses)
+    ]
+    return [after - before for before, after in pairwise(pitches)]

@@ -21,7 +21,7 @@ AMBIENT = Genre(
     },
     cadences={"verse": "Vsus", "chorus": "V+", "bridge": "Vsus", "intro": "Vsus", "outro": "IV"},
     forms=(
-        (("verse", 4), ("chorus", 4)),
+        (("verse", 4), ("chorus", 4), ("outro", 2)),
         (("intro", 2), ("verse", 4), ("chorus", 4), ("outro", 2)),
         (("intro", 4), ("verse", 8), ("chorus", 8), ("outro", 4)),
         (("intro", 8), ("verse", 8), ("chorus", 8), ("bridge", 8), ("chorus", 8), ("outro", 8)),

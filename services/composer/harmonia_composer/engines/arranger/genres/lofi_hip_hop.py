@@ -21,7 +21,7 @@ LOFI_HIP_HOP = Genre(
     },
     cadences={"verse": "V+", "chorus": "II/V+", "outro": "V+", "intro": "V+", "bridge": "II/V+"},
     forms=(
-        (("verse", 4), ("chorus", 4)),
+        (("verse", 4), ("chorus", 4), ("outro", 2)),
         (("intro", 2), ("verse", 4), ("chorus", 4), ("outro", 2)),
         (("intro", 4), ("verse", 4), ("chorus", 8), ("outro", 4)),
         (("intro", 4), ("chorus", 4), ("verse", 4), ("chorus", 4), ("outro", 4)),

@@ -21,7 +21,7 @@ REGGAE = Genre(
     },
     cadences={"verse": "V+", "chorus": "V+", "bridge": "V+", "intro": "V+", "outro": "IV/V+"},
     forms=(
-        (("verse", 4), ("chorus", 4)),
+        (("verse", 4), ("chorus", 4), ("outro", 2)),
         (("intro", 2), ("verse", 4), ("chorus", 4), ("outro", 2)),
         (("chorus", 4), ("verse", 4), ("chorus", 4), ("outro", 2)),
         (("intro", 4), ("verse", 8), ("chorus", 8), ("outro", 4)),

@@ -22,8 +22,8 @@ SYNTHWAVE = Genre(
     },
     cadences={"verse": "VII", "chorus": "V+", "bridge": "V+", "intro": "V+", "outro": "V+"},
     forms=(
-        (("verse", 4), ("chorus", 4)),
-        (("intro", 2), ("verse", 4), ("chorus", 8)),
+        (("verse", 4), ("chorus", 4), ("outro", 2)),
+        (("intro", 2), ("verse", 4), ("chorus", 6), ("outro", 2)),
         (("intro", 4), ("verse", 8), ("chorus", 8), ("outro", 4)),
         (("intro", 8), ("verse", 8), ("chorus", 8), ("verse", 8), ("chorus", 8), ("outro", 4)),
         (
