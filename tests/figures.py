@@ -1,4 +1,4 @@
-"""What a song measures: the figures C3 to C11 of the design's sound page, and the six features genres are told apart by.
+"""What a song measures: figures C3 to C11 of the design's sound page, and the six features genres are told apart by.
 
 Everything is read from what a listener gets: the MIDI file, the stems, the pre-master and the master. The score is
 looked into only for what no file holds: which chord was meant, and where the grid is.
@@ -50,7 +50,7 @@ class Written:
     """C4: share of notes in the scale or the chord; of the tune's notes on strong beats that are chord tones."""
     strong_on_chord: float
     voice_motion: float
-    """C5: semitones a voice moves from chord to chord, on average; share of bass notes on downbeats that are the root."""
+    """C5: semitones a voice moves from chord to chord, on average; share of the downbeats' bass notes that are the root."""
     bass_on_root: float
     tune_range: int
     """C6, semitones, and how often the commonest rhythm of two bars is heard."""

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from docs import report_sound
-from docs.report_sound import BLIND_S, CALM, FIGURES, LENGTH_S, PAGE, SEEDS, slug
 
 from harmonia_composer.engine import Brief
 from harmonia_composer.engines.arranger.arrange import arrange
@@ -19,8 +17,9 @@ from harmonia_composer.engines.arranger.genres.genre import Beat, Genre
 from harmonia_composer.engines.arranger.groove import DRUMS
 from harmonia_composer.engines.arranger.instruments import INSTRUMENTS
 from harmonia_composer.engines.arranger.metre import METRES
-from tests import figures
+from tests import figures, sound_report
 from tests.figures import Heard, Written
+from tests.sound_report import BLIND_S, CALM, FIGURES, LENGTH_S, PAGE, SEEDS, slug
 
 CANONICAL = {
     "pop", "rock", "lo-fi hip-hop", "trap", "house", "techno", "drum and bass", "synthwave", "ambient", "jazz",
@@ -51,7 +50,8 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Song]:
 
 @pytest.fixture(scope="module")
 def report() -> dict:
-    return json.loads(FIGURES.read_text())
+    figures_of_the_page: dict = json.loads(FIGURES.read_text())
+    return figures_of_the_page
 
 
 def test_the_seventeen_genres_are_there() -> None:
@@ -84,7 +84,9 @@ def test_patterns_are_whole_bars_and_names_are_known(genre: str) -> None:
 @EVERY_GENRE
 def test_every_player_of_the_band_plays_somewhere(genre: str) -> None:
     own = GENRES[genre]
-    heard = {part.role for seed in range(1, 9) for part in arrange(Brief(genre=genre, duration_seconds=240), seed).parts}
+    heard = {
+        part.role for seed in range(1, 9) for part in arrange(Brief(genre=genre, duration_seconds=240), seed).parts
+    }
 
     assert {plan.label or plan.role for plan in own.parts} <= heard
 
@@ -184,7 +186,7 @@ def test_the_report_says_what_is_measured(genre: str, report: dict, tmp_path: Pa
 
 
 def test_the_page_is_what_its_figures_say(report: dict) -> None:
-    assert PAGE.read_text() == report_sound.page(report)
+    assert PAGE.read_text() == sound_report.page(report)
     for one in report["songs"]:
         assert (PAGE.parent / "sound" / f"{slug(one['genre'])}-{one['seed']}.png").is_file()
     assert sum(path.stat().st_size for path in (PAGE.parent / "sound").glob("*.png")) <= 1_500_000

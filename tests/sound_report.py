@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,7 +28,7 @@ from harmonia_mastering.master import PRESETS, Preset, master
 from tests import figures
 from tests.figures import RATE, Heard, Samples, Written
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parent.parent / "docs"
 PAGE, PICTURES, FIGURES = DOCS / "sound.md", DOCS / "sound", DOCS / "sound" / "figures.json"
 SEEDS = (1, 2, 3)
 LENGTH_S = 60.0
@@ -137,7 +137,8 @@ def spectrogram(samples: Samples) -> NDArray[np.uint8]:
     hop = (samples.shape[1] - figures.FRAME) // WIDE
     power = figures.frames(samples.mean(axis=0), hop)[:WIDE] ** 2
     edges = np.geomspace(40, 16_000, HIGH + 1) / RATE * figures.FRAME
-    bands = np.stack([power[:, int(low) : max(int(low) + 1, int(high))].mean(axis=1) for low, high in zip(edges, edges[1:], strict=False)])
+    bins = [(int(low), max(int(low) + 1, int(high))) for low, high in pairwise(edges)]
+    bands = np.stack([power[:, low:high].mean(axis=1) for low, high in bins])
     # Pink, not white, is even to the ear.
     level = 10 * np.log10(bands * np.geomspace(1, 400, HIGH)[:, None] + 1e-12)
     shade = np.clip((level - level.max() + 70) / 70, 0, 1)[::-1]
@@ -256,7 +257,8 @@ def page(record: dict) -> str:
         "",
         "## Told apart blind",
         "",
-        f"{apart.right:.1%} of {int(apart.confusion.sum())} songs are given their own genre. Rows are what was made, columns what was heard.",
+        f"{apart.right:.1%} of {int(apart.confusion.sum())} songs are given their own genre. Rows are what was made,",
+        "columns what was heard.",
         "",
         "```",
         *matrix(apart),
@@ -264,13 +266,20 @@ def page(record: dict) -> str:
         "",
         "## Keys and likeness, on paper",
         "",
-        f"The key Krumhansl and Schmuckler's method finds, over {len(KEY_SEEDS)} seeds, is the declared one (C9: 85 %); share of pitches",
-        f"in its scale (95 %). Of {len(ALIKE_SEEDS)} seeds, how many hooks differ, and how like the two most alike are (C2: under 0.80).",
+        f"How often the key found by Krumhansl and Schmuckler's method is the declared one, of {len(KEY_SEEDS)} seeds",
+        "(C9: 85 %), and the share of pitches in its scale (95 %).",
+        f"How many of {len(ALIKE_SEEDS)} seeds' hooks differ, and how like the two most alike are (C2: under 0.80).",
         "",
         *table(
             ("genre", "key found", "in scale", "hooks", "most alike"),
             [
-                (one["genre"], f"{one['keys_found']:.0%}", f"{one['in_scale']:.1%}", str(one["different"]), f"{one['most_alike']:.2f}")
+                (
+                    one["genre"],
+                    f"{one['keys_found']:.0%}",
+                    f"{one['in_scale']:.1%}",
+                    str(one["different"]),
+                    f"{one['most_alike']:.2f}",
+                )
                 for one in papers
             ],
         ),
@@ -297,7 +306,12 @@ def matrix(apart: figures.Blind) -> list[str]:
 
 def chapter(genre: str, made: Sequence[dict]) -> list[str]:
     own = [one for one in made if one["genre"] == genre]
-    lines = [f"### {genre}", "", " ".join(f"![{genre}, seed {one['seed']}](sound/{slug(genre)}-{one['seed']}.png)" for one in own), ""]
+    lines = [
+        f"### {genre}",
+        "",
+        " ".join(f"![{genre}, seed {one['seed']}](sound/{slug(genre)}-{one['seed']}.png)" for one in own),
+        "",
+    ]
     for columns in (WRITTEN, HEARD):
         rows = [(str(one["seed"]), *(shown(column, one) for column in columns)) for one in own]
         lines += [*table(("seed", *(column[0] for column in columns)), rows), ""]
