@@ -8,7 +8,7 @@ PACKAGES = proto/gen/python chassis $(wildcard services/*) local sdk/python
 # A set is installed once per content of its lock and of our own package files.
 stamp = .venv/.$(1)-$(shell cat requirements/$(1).lock requirements/bootstrap.lock $(PACKAGES:%=%/pyproject.toml) | cksum | tr ' ' -)
 
-.PHONY: help song test check up proto locks bench chaos clean
+.PHONY: help song test check up proto locks bench chaos sound-report clean
 help:
 	@echo 'make song PROMPT="…" [OUT=DIR] [ARGS="--seed 7"]   make a song'
 	@echo 'make up        run the mesh in the foreground'
@@ -16,6 +16,7 @@ help:
 	@echo 'make check     lint, types, imports, contracts, generated code'
 	@echo 'make bench     benchmarks, as tables'
 	@echo 'make chaos     the kill suite: ALL=1, or SONGS=100 KILLS=30 SEED=1'
+	@echo 'make sound-report   docs/sound.md anew: songs of every genre, measured'
 	@echo 'make proto     regenerate code and pages from contracts and settings'
 	@echo 'make locks     resolve the dependencies anew'
 	@echo 'make clean     remove what make made'
@@ -49,6 +50,9 @@ bench: $(call stamp,test)
 
 chaos: $(call stamp,test)
 	@$(BIN)/python -m tests.chaos $(if $(ALL),--all) $(if $(SONGS),--songs $(SONGS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+sound-report: $(call stamp,test)
+	@$(BIN)/python -m tests.sound_report $(ARGS)
 
 clean:
 	rm -rf .venv out dist build .pytest_cache .mypy_cache .ruff_cache

@@ -50,7 +50,7 @@ class Written:
     """C4: share of notes in the scale or the chord; of the tune's notes on strong beats that are chord tones."""
     strong_on_chord: float
     voice_motion: float
-    """C5: semitones a voice moves from chord to chord, on average; share of the downbeats' bass notes that are the root."""
+    """C5: semitones a voice moves from chord to chord, on average; share of downbeat bass notes that are the root."""
     bass_on_root: float
     tune_range: int
     """C6, semitones, and how often the commonest rhythm of two bars is heard."""
