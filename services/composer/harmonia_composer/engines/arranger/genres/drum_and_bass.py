@@ -53,7 +53,7 @@ DRUM_AND_BASS = Genre(
         "outro": ("drums", "bass", "pad"),
     },
     parts=(
-        PartPlan("drums", "drums", ("breakbeat drums",), Mix(-16.5, width=0.55, reverb=0.05, drive=0.3, high_db=4)),
+        PartPlan("drums", "drums", ("breakbeat drums",), Mix(-16.5, width=0.55, reverb=0.05, drive=0.3, high_db=0)),
         PartPlan(
             "bass",
             "bass",

@@ -61,7 +61,7 @@ FUNK = Genre(
         "outro": ("drums", "bass", "chords", "arp", "horns"),
     },
     parts=(
-        PartPlan("drums", "drums", ("drum kit",), Mix(-18.5, width=0.3, reverb=0.03, drive=0.1, high_db=1)),
+        PartPlan("drums", "drums", ("drum kit",), Mix(-18.5, width=0.3, reverb=0.03, drive=0.1, high_db=-3)),
         PartPlan(
             "bass",
             "bass",
@@ -80,7 +80,7 @@ FUNK = Genre(
             "chords",
             "comp",
             ("electric guitar", "muted guitar"),
-            Mix(-20.5, pan=-0.35, width=0.15, reverb=0.04, low_cut_hz=260, high_db=3),
+            Mix(-20.5, pan=-0.35, width=0.15, reverb=0.04, low_cut_hz=260, high_db=1),
             (
                 "..S...S.....S.m.",
                 "S.mS.mS.m.SmM.mS",
