@@ -230,10 +230,15 @@ def heard(take: Take, score: Score) -> Heard:
         finite=bool(np.isfinite(premaster).all()),
         offset=float(np.abs(premaster.mean(axis=1, dtype=np.float64)).max()),
         peak=float(np.abs(premaster).max()),
-        gap_s=gap_s(premaster[:, : round(score.seconds(score.ticks) * RATE)]),
+        gap_s=gap_s(premaster[:, : last_frame(score)]),
         slope_db=octave_slope_db(premaster),
         correlation=correlation(premaster),
     )
+
+
+def last_frame(score: Score) -> int:
+    """Where the last note begins: what rings out, and the silence after a last blow, are no gaps."""
+    return round(RATE * score.seconds(max(note.tick for part in score.parts for note in part.notes)))
 
 
 def decibels(linear: float) -> float:

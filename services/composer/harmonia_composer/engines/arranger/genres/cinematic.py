@@ -42,7 +42,7 @@ CINEMATIC = Genre(
     energies={
         "intro": (0.35, 0.42),
         "verse": (0.45, 0.6),
-        "build": (0.5, 0.85),
+        "build": (0.5, 0.72),
         "chorus": (0.92, 0.98),
         "chorus last": (0.97, 1.0),
         "bridge": (0.4, 0.7),

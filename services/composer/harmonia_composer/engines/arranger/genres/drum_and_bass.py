@@ -39,7 +39,7 @@ DRUM_AND_BASS = Genre(
     energies={
         "intro": (0.4, 0.5),
         "verse": (0.5, 0.58),
-        "build": (0.4, 0.8),
+        "build": (0.42, 0.74),
         "chorus": (0.95, 1.0),
         "bridge": (0.35, 0.5),
         "outro": (0.55, 0.35),

@@ -42,7 +42,7 @@ HOUSE = Genre(
     energies={
         "intro": (0.4, 0.5),
         "verse": (0.5, 0.58),
-        "build": (0.45, 0.8),
+        "build": (0.45, 0.74),
         "chorus": (0.95, 1.0),
         "bridge": (0.35, 0.55),
         "outro": (0.6, 0.4),

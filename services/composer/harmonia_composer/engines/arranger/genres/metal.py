@@ -47,8 +47,8 @@ METAL = Genre(
         ),
     ),
     energies={
-        "intro": (0.65, 0.75),
-        "verse": (0.5, 0.56),
+        "intro": (0.55, 0.65),
+        "verse": (0.46, 0.52),
         "chorus": (0.95, 0.98),
         "chorus last": (0.98, 1.0),
         "solo": (0.92, 1.0),
@@ -208,7 +208,7 @@ METAL = Genre(
     ),
     colours={"minor": (("phrygian", 0.06), ("harmonic minor", 0.06))},
     spread_s=0.0045,
-    depth_db=5.0,
+    depth_db=8.0,
     room_s=0.9,
     endings=("hit", "ring"),
 )

@@ -58,7 +58,7 @@ POP = Genre(
     ),
     energies={
         "intro": (0.35, 0.45),
-        "verse": (0.4, 0.46),
+        "verse": (0.45, 0.5),
         "verse 2": (0.46, 0.52),
         "pre": (0.5, 0.7),
         "chorus": (0.92, 0.96),
@@ -125,7 +125,7 @@ POP = Genre(
             "pad",
             "pad",
             ("warm pad", "strings", "supersaw"),
-            Mix(-24, width=0.85, reverb=0.3, chorus=0.3, duck_db=3, low_cut_hz=180),
+            Mix(-23, width=0.85, reverb=0.3, chorus=0.3, duck_db=3, low_cut_hz=180),
             register=64,
             velocity=66,
             voicing="open",
@@ -216,7 +216,7 @@ POP = Genre(
     ),
     borrowed={"major": (("IV", "IVm", 0.15), ("II", "IV", 0.2)), "minor": (("IV", "IVM", 0.1),)},
     spread_s=0.006,
-    depth_db=6.0,
+    depth_db=5.5,
     room_s=1.5,
     endings=("ring", "ring", "hit"),
 )

@@ -55,7 +55,7 @@ ROCK = Genre(
         ),
     ),
     energies={
-        "intro": (0.65, 0.75),
+        "intro": (0.6, 0.7),
         "verse": (0.45, 0.52),
         "verse 2": (0.5, 0.56),
         "chorus": (0.94, 0.97),
@@ -226,7 +226,7 @@ ROCK = Genre(
     ),
     colours={"major": (("mixolydian", 0.12),)},
     spread_s=0.007,
-    depth_db=5.0,
+    depth_db=7.0,
     room_s=1.3,
     endings=("ring", "hit"),
 )

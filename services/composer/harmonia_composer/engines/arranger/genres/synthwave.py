@@ -151,7 +151,7 @@ SYNTHWAVE = Genre(
     ),
     same_bars=True,
     spread_s=0.005,
-    depth_db=6.0,
+    depth_db=5.0,
     room_s=2.4,
     endings=("ring", "fade"),
 )
