@@ -10,7 +10,7 @@ stamp = .venv/.$(1)-$(shell cat requirements/$(1).lock requirements/bootstrap.lo
 
 MINIO = v0.0.0-20260212201848-7aac2a2c5b7c
 
-.PHONY: help song test check up rest proto locks bench chaos minio clean
+.PHONY: help song test check up rest proto locks bench chaos minio sound-report clean
 help:
 	@echo 'make song PROMPT="…" [OUT=DIR] [ARGS="--seed 7"]   make a song'
 	@echo 'make up        run the mesh in the foreground'
@@ -19,6 +19,7 @@ help:
 	@echo 'make check     lint, types, imports, contracts, generated code'
 	@echo 'make bench     benchmarks, as tables'
 	@echo 'make chaos     the kill suite: ALL=1, or SONGS=100 KILLS=30 SEED=1'
+	@echo 'make sound-report   docs/sound.md anew: songs of every genre, measured'
 	@echo 'make proto     regenerate code and pages from contracts and settings'
 	@echo 'make locks     resolve the dependencies anew'
 	@echo 'make clean     remove what make made'
@@ -60,6 +61,9 @@ bench: $(call stamp,test)
 
 chaos: $(call stamp,test)
 	@$(BIN)/python -m tests.chaos $(if $(ALL),--all) $(if $(SONGS),--songs $(SONGS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+sound-report: $(call stamp,test)
+	@$(BIN)/python -m tests.sound_report $(ARGS)
 
 # A server to test the store against, in a process of its own (AGPL: never linked, never shipped). 3.5 minutes, once.
 minio: $(BIN)/minio

@@ -1,8 +1,19 @@
-"""The genres the arranger plays, by their canonical names."""
+"""The genres the arranger plays, by their canonical names: one for every file of this room but genre.py.
 
-from harmonia_composer.engines.arranger.genres.folk import FOLK
+Adding a genre is adding its file; nothing else names it.
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+
 from harmonia_composer.engines.arranger.genres.genre import Genre
-from harmonia_composer.engines.arranger.genres.lofi_hip_hop import LOFI_HIP_HOP
-from harmonia_composer.engines.arranger.genres.techno import TECHNO
 
-GENRES: dict[str, Genre] = {genre.name: genre for genre in (LOFI_HIP_HOP, TECHNO, FOLK)}
+
+def _found() -> Iterator[Genre]:
+    for file in iter_modules(__path__):
+        module = import_module(f"{__name__}.{file.name}")
+        yield from (value for value in vars(module).values() if isinstance(value, Genre))
+
+
+GENRES: dict[str, Genre] = {genre.name: genre for genre in _found()}
