@@ -93,6 +93,8 @@ def add(out: Buffer, sound: Buffer, start: int, left: float, right: float) -> No
 AIRS = {
     "noise riser": (0.3, 300.0, 9000.0, 1.0, 0.0),
     "rain": (0.3, 5200.0, 5200.0, 0.0, 45.0),
+    "ocean waves": (0.3, 900.0, 900.0, 0.0, 0.0),
+    "wind": (0.3, 1400.0, 1400.0, 0.0, 0.0),
     "vinyl crackle": (0.12, 2600.0, 2600.0, 0.0, 7.0),
 }
 

@@ -168,6 +168,12 @@ KITS: dict[str, dict[int, Strike]] = {
     "hand percussion": by_pitch(HANDS),
     "lo-fi drums": by_pitch(LO_FI),
 }
+NEAREST = {
+    "808 drums": "drum machine", "909 drums": "drum machine", "breakbeat drums": "drum kit",
+    "electronic drums": "drum machine", "jazz drums": "drum kit", "latin percussion": "hand percussion",
+    "orchestral percussion": "drum kit", "reggae drums": "drum kit", "rock drums": "drum kit",
+}  # fmt: skip
+KITS |= {name: KITS[other] for name, other in NEAREST.items()}
 # Left and right as the drummer's audience sees them, -1 … 1.
 PANS = {
     36: 0.0,
