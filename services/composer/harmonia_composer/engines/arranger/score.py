@@ -103,6 +103,8 @@ class Score:
     brightness: float = 0.0
     """Octaves of filter."""
     reverb: float = 1.0
+    loop: bool = False
+    ending: str = "ring"
 
     def seconds(self, tick: float) -> float:
         return tick / PPQ * 60.0 / self.bpm

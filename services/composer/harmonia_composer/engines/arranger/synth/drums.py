@@ -6,6 +6,7 @@ A drum is a sweep, noise and metal (Strike) and, where it rings, the partials of
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harmonia_composer.engines.arranger.synth import kernels
 from harmonia_composer.engines.arranger.synth.kernels import RATE, Buffer, Strike, floats
@@ -44,11 +45,15 @@ class Drum:
     modes: Modes = ()
     plate: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
+    @property
+    def frames(self) -> int:
+        ring_s = max((ring for *_, ring in self.modes), default=0.0)
+        return int(max(self.strike.length_s, 6.0 * ring_s, 4.0 * self.plate[3]) * RATE)
+
     def sound(self, strength: float, seed: int) -> Buffer:
         """float32 [frames, 2], the same left and right, 48 kHz; 0 < strength <= 1."""
         bright = 0.35 + 0.85 * strength
-        length = max(self.strike.length_s, 6.0 * max((ring for *_, ring in self.modes), default=0.0), 4 * self.plate[3])
-        out = np.zeros((int(length * RATE), 2), dtype=np.float32)
+        out = np.zeros((self.frames, 2), dtype=np.float32)
         kernels.strike(out, 0, 1.0, 1.0, bright, seed, floats(self.strike))
         partials = self._partials(bright, seed)
         if partials.size:
@@ -57,7 +62,7 @@ class Drum:
         out[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)[:, None]
         return out
 
-    def _partials(self, bright: float, seed: int) -> np.ndarray:
+    def _partials(self, bright: float, seed: int) -> NDArray[np.float64]:
         dice = np.random.default_rng(seed)
         rows = np.array(self.modes, dtype=np.float64).reshape(-1, 3)
         if rows.size:

@@ -491,7 +491,7 @@ def air(out, start, held, level, from_hz, to_hz, rise, swell_s, pops_hz, seed): 
                 pop = 2.0 + 10.0 * float((state >> np.uint64(20)) & np.uint64(0xFFFFF)) / 1048576.0
                 side = 0.6 * own
             pop *= 0.9
-        gain = swell * level * (1.0 - rise + rise * along * along) * min(1.0, n / edge, (total - n) / edge)
+        gain = swell * level * (1.0 - rise + rise * along * along) * sqrt(min(1.0, n / edge, (total - n) / edge))
         spark = pop * common
         out[start + n, 0] += gain * (low_l - smooth_l + spark * (1.0 + side))
         out[start + n, 1] += gain * (low_r - smooth_r + spark * (1.0 - side))
