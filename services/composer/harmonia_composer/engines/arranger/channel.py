@@ -36,7 +36,6 @@ CEILINGS = {
     "drums": 0.31, "bass": 0.19, "comp": 0.13, "melody": 0.12, "counter": 0.08, "pad": 0.07, "texture": 0.03,
     "riser": 0.03,
 }  # fmt: skip
-BAND = FULL
 WIDTHS = {"bass": 0.4, "drums": 0.9, "melody": 0.8, "pad": 1.25, "texture": 1.2}
 
 
@@ -50,7 +49,9 @@ class Pulse:
     @classmethod
     def of(cls, score: Score, passes: int = 1) -> "Pulse":
         notes = [note for part in score.parts if part.style == "drums" for note in part.notes]
-        kicks, hits = ({render.frame_at(score, one.start) for one in notes if one.pitch in set_} for set_ in (KICKS, HITS))
+        kicks, hits = (
+            {render.frame_at(score, one.start) for one in notes if one.pitch in set_} for set_ in (KICKS, HITS)
+        )
         return cls(_repeated(kicks, score, passes), _repeated(hits, score, passes))
 
 
@@ -95,7 +96,9 @@ def fade_frames(score: Score) -> int:
     if score.loop:
         return 0
     long = 8.0 if score.ending == "fade" else 2.0
-    return max(1, int(min(long, (3.0 if score.ending == "fade" else 1.0) * tail_seconds(score.duration_seconds)) * RATE))
+    return max(
+        1, int(min(long, (3.0 if score.ending == "fade" else 1.0) * tail_seconds(score.duration_seconds)) * RATE)
+    )
 
 
 class Channel:
@@ -112,7 +115,10 @@ class Channel:
         self._before = coefficients(self._sound.before if self._sound else ())
         self._body = coefficients(self._sound.body if self._sound else ())
         self._tone = coefficients(
-            (Band("low cut", max(25.0, mix.low_cut_hz)), *((Band("high shelf", 4000, mix.high_db),) if mix.high_db else ()))
+            (
+                Band("low cut", max(25.0, mix.low_cut_hz)),
+                *((Band("high shelf", 4000, mix.high_db),) if mix.high_db else ()),
+            )
         )
         self._states = [np.zeros((bands.shape[0], 4)) for bands in (self._before, self._body, self._tone)]
         self._amp, self._strip, self._final = np.zeros((2, 9)), np.zeros(7), np.zeros(4)
@@ -164,9 +170,10 @@ class Channel:
 
     def finish(self, sound: Buffer, start: int, gain: float) -> Stereo:
         wide = WIDTHS.get(self.part.style, 1.0)
-        return effects.finish(
+        made: Stereo = effects.finish(
             sound, start, float(gain), self._ceiling, wide, self._last, self._fade, self._final
-        )  # fmt: skip
+        )
+        return made
 
 
 def recipe(part: Part, score: Score, pulse: Pulse, version: str) -> str:

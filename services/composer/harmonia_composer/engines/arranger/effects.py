@@ -25,6 +25,7 @@ def amplify(block, state, drive):  # type: ignore[no-untyped-def]
     convolution", DAFx 2016. `state`, [2, 9]: three inputs, the last value and its integral, four outputs.
     """
     bias = 0.12
+    rest = bias / (1.0 + bias)
     level = 1.0 / (0.35 + 0.65 * drive) ** 0.75
     for side in range(2):
         x1, x2, x3, last, area = state[side, 0], state[side, 1], state[side, 2], state[side, 3], state[side, 4]
@@ -45,7 +46,7 @@ def amplify(block, state, drive):  # type: ignore[no-untyped-def]
             middle = 0.5 * (now + last)
             whole = (here - area) / step if abs(step) > 1e-4 else middle / (1.0 + abs(middle))
             last, area = now, here
-            block[n, side] = level * (0.5 * between + 0.28125 * (at1 + at2) - 0.03125 * (whole + at3))
+            block[n, side] = level * (0.5 * between + 0.28125 * (at1 + at2) - 0.03125 * (whole + at3) - rest)
             between, at1, at2, at3 = half, whole, at1, at2
             x1, x2, x3 = x, x1, x2
         state[side, 0], state[side, 1], state[side, 2], state[side, 3], state[side, 4] = x1, x2, x3, last, area
@@ -174,7 +175,10 @@ def room(block, first, lines, lengths, gains, state, amount, damping):  # type: 
         left -= state[10]
         right -= state[11]
         for at in range(2):
-            back_l, back_r = lines[10 + at, (now - 113 - 124 * at) & mask], lines[12 + at, (now - 127 - 142 * at) & mask]
+            back_l, back_r = (
+                lines[10 + at, (now - 113 - 124 * at) & mask],
+                lines[12 + at, (now - 127 - 142 * at) & mask],
+            )
             in_l, in_r = left - 0.6 * back_l, right - 0.6 * back_r
             lines[10 + at, place], lines[12 + at, place] = in_l, in_r
             left, right = back_l + 0.6 * in_l, back_r + 0.6 * in_r
@@ -256,7 +260,8 @@ def finish(block, first, gain, ceiling, wide, total, fade, state):  # type: igno
                 size = knee + (ceiling - knee) * over / (1.0 + over)
                 x = size if x > 0.0 else -size
             state[2 + channel] += 0.00066 * (x - state[2 + channel])
-            out[n, channel] = int(np.round((x - state[2 + channel]) * slope * 8388608.0)) * 256
+            value = (x - state[2 + channel]) * slope * 8388608.0
+            out[n, channel] = int(value + 0.5 if value > 0.0 else value - 0.5) * 256
     return out
 
 

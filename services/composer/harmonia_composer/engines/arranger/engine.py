@@ -105,7 +105,12 @@ class OneTake(Unheard):
 
     def __init__(self, listener: Listener, number: int, takes: int) -> None:
         self._listener, self._number, self._takes = listener, number, takes
-        self.check, self.reusable = listener.check, listener.reusable
+
+    def check(self) -> None:
+        self._listener.check()
+
+    def reusable(self, recipe: str) -> Path | None:
+        return self._listener.reusable(recipe)
 
     def progress(self, fraction: float, message: str) -> None:
         suffix = f", take {self._number}" if self._takes > 1 else ""

@@ -6,9 +6,12 @@ loudest bars are played once and measured. Stems are quantised before they are s
 to the bit, in whatever order threads finish, and ceilings keep the sum under full scale.
 """
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Protocol
@@ -39,24 +42,47 @@ PROBE_S = 5.0
 SETTLED_S = 8.0
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all tracks of a mix share. `keep`: stems are wanted as files."""
+
+    score: Score
+    folder: Path
+    version: str
+    listener: Listener
+    pulse: Pulse
+    keep: bool
+
+    @property
+    def frames(self) -> int:
+        return round(self.score.duration_seconds * RATE)
+
+    def path(self, part: Part) -> Path | None:
+        return self.folder / "stems" / f"{part.role}.flac" if self.keep else None
+
+
 def mix(score: Score, folder: Path, *, stems: bool, version: str, listener: Listener) -> tuple[Path, dict[str, Stem]]:
     """Writes premaster.flac and stems/<role>.flac under `folder`, and previews as stretches are done."""
     (folder / "stems").mkdir(parents=True, exist_ok=True)
+    desk = Desk(score, folder, version, listener, Pulse.of(score), stems)
     premaster = folder / "premaster.flac"
     with ExitStack() as open_files, ThreadPoolExecutor(THREADS, thread_name_prefix="arranger") as pool:
-        pulse = Pulse.of(score)
-        tracks = [track(part, score, pulse, folder, version, listener, keep=stems) for part in busiest_first(score)]
+        tracks = [track(part, desk) for part in busiest_first(score)]
         for one in tracks:
             open_files.callback(one.close)
         whole = open_files.enter_context(flac(premaster))
         for start, end in stretches(score):
-            sound = added(pool.map(lambda one: one.stretch(start, end), tracks))  # noqa: B023 - done within the turn
+            sound = added(pool.map(partial(stretch, start, end), tracks))
             write(whole, sound, listener.check)
-            preview(sound, start, folder, listener)
-            listener.progress(0.98 * end / round(score.duration_seconds * RATE), "mixed")
+            preview(sound, start, desk)
+            listener.progress(0.98 * end / desk.frames, "mixed")
     listener.progress(1.0, "mixed")
-    made = {one.part.role: Stem(one.path, one.recipe) for one in tracks} if stems else {}
+    made = {one.part.role: Stem(one.path, one.recipe) for one in tracks if one.path is not None}
     return premaster, {part.role: made[part.role] for part in score.parts if stems}
+
+
+def stretch(start: int, end: int, track: "Track") -> Stereo:
+    return track.stretch(start, end)
 
 
 def busiest_first(score: Score) -> list[Part]:
@@ -99,52 +125,47 @@ def write(file: soundfile.SoundFile, sound: Stereo, check: Check) -> None:
         file.write(sound[at : at + BLOCK])
 
 
-def preview(sound: Stereo, start: int, folder: Path, listener: Listener) -> None:
-    path = folder / "preview.flac"
+def preview(sound: Stereo, start: int, desk: Desk) -> None:
+    path = desk.folder / "preview.flac"
     with flac(path) as file:
-        write(file, sound, listener.check)
-    listener.preview(path, start / RATE, sound.shape[0] / RATE)
+        write(file, sound, desk.listener.check)
+    desk.listener.preview(path, start / RATE, sound.shape[0] / RATE)
     path.unlink(missing_ok=True)
 
 
 class Track(Protocol):
     part: Part
-    path: Path
+    path: Path | None
     recipe: str
 
-    def stretch(self, start: int, end: int) -> Stereo: ...
+    def stretch(self, start: int, end: int) -> Stereo:
+        """The next frames of the stem."""
 
     def close(self) -> None: ...
 
 
-def track(
-    part: Part, score: Score, pulse: Pulse, folder: Path, version: str, listener: Listener, *, keep: bool
-) -> Track:
-    made_from = recipe(part, score, pulse, version)
-    path = folder / "stems" / f"{part.role}.flac"
-    earlier = listener.reusable(made_from)
-    if earlier is not None and fits(earlier, score):
-        return Kept(part, made_from, earlier, path if keep else None, listener.check)
-    return Made(part, made_from, score, path if keep else None, listener.check)
+def track(part: Part, desk: Desk) -> Track:
+    made_from = recipe(part, desk.score, desk.pulse, desk.version)
+    earlier = desk.listener.reusable(made_from)
+    if earlier is not None and fits(earlier, desk.frames):
+        return Kept(part, made_from, earlier, desk)
+    return Made(part, made_from, desk)
 
 
-def fits(path: Path, score: Score) -> bool:
+def fits(path: Path, frames: int) -> bool:
     found = soundfile.info(path)
-    return bool(
-        (found.samplerate, found.channels, found.subtype, found.frames)
-        == (RATE, 2, "PCM_24", round(score.duration_seconds * RATE))
-    )
+    return bool((found.samplerate, found.channels, found.subtype, found.frames) == (RATE, 2, "PCM_24", frames))
 
 
 class Kept:
     """A stem that an earlier song made from the same recipe."""
 
-    def __init__(self, part: Part, made_from: str, earlier: Path, path: Path | None, check: Check) -> None:
-        self.part, self.recipe, self._check = part, made_from, check
-        self.path = path or earlier
-        if path:
-            path.write_bytes(earlier.read_bytes())
-        self._file = soundfile.SoundFile(self.path)
+    def __init__(self, part: Part, made_from: str, earlier: Path, desk: Desk) -> None:
+        self.part, self.recipe, self._check = part, made_from, desk.listener.check
+        self.path = desk.path(part)
+        if self.path:
+            shutil.copyfile(earlier, self.path)
+        self._file = soundfile.SoundFile(self.path or earlier)
 
     def stretch(self, start: int, end: int) -> Stereo:
         self._check()
@@ -157,18 +178,17 @@ class Kept:
 class Made:
     """A stem in the making."""
 
-    def __init__(self, part: Part, made_from: str, score: Score, path: Path | None, check: Check) -> None:
-        self.part, self.recipe, self._check = part, made_from, check
-        self.path = path or Path()
-        self._score = score
-        self._frames = round(score.duration_seconds * RATE)
+    def __init__(self, part: Part, made_from: str, desk: Desk) -> None:
+        self.part, self.recipe, self._check = part, made_from, desk.listener.check
+        self.path = desk.path(part)
+        self._score = score = desk.score
         # The last time round is kept: by then the end rings on at the beginning.
         passes = 1 + ceil(SETTLED_S / score.duration_seconds) if score.loop else 1
-        self._skipped = (passes - 1) * self._frames
+        self._skipped = (passes - 1) * desk.frames
         self._played = render.performance(part, score, render.everything(part), passes=passes)
         self._channel = Channel(part, score, Pulse.of(score, passes), passes)
         self._gain = 0.0
-        self._file = flac(path) if path else None
+        self._file = flac(self.path) if self.path else None
 
     def stretch(self, start: int, end: int) -> Stereo:
         if start == 0:
@@ -219,4 +239,3 @@ def loudest(part: Part, score: Score) -> tuple[int, int]:
     first = int(np.argmax(cells[:-1] + cells[1:])) * half
     first = max(0, min(first, last - 2 * half))
     return first - first % 2, min(last, first + 2 * half)
-

@@ -6,7 +6,7 @@ length give the same bits, and no song needs more memory than its longest note.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import cos, pi, sin
 from typing import Protocol
@@ -88,10 +88,10 @@ class _Played:
         self._last = self._frames * passes
         once = sorted(self._events(notes), key=lambda event: (event.start, event.number))
         self._queue = [
-            Event(one.start + turn * self._frames, one.end + turn * self._frames, one.number, one.note, one.held, one.glide)
+            replace(one, start=one.start + turn * self._frames, end=one.end + turn * self._frames)
             for turn in range(passes)
             for one in once
-        ]  # fmt: skip
+        ]
         self._at = 0
         self._waiting: Buffer = np.zeros((0, 2), dtype=np.float32)
 
@@ -164,12 +164,14 @@ class Player(_Played):
             if start + late < out.shape[0]:
                 self.sound.voice.play(
                     out,
-                    Played(start + late, event.held, hertz(note.pitch), left, right, velocity, bright, own, event.glide),
+                    Played(
+                        start + late, event.held, hertz(note.pitch), left, right, velocity, bright, own, event.glide
+                    ),
                 )
 
 
 def hertz(pitch: int) -> float:
-    return 440.0 * 2.0 ** ((pitch - 69) / 12.0)
+    return float(440.0 * 2.0 ** ((pitch - 69) / 12.0))
 
 
 class Drummer(_Played):

@@ -41,7 +41,7 @@ Modes = tuple[tuple[float, float, float], ...]
 class Drum:
     """`modes`: hertz, level, seconds to fall by 1/e. `plate`: cymbal modes from, to hertz, level and seconds."""
 
-    strike: Strike = Strike(length_s=0.05)
+    strike: Strike
     modes: Modes = ()
     plate: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
@@ -97,7 +97,8 @@ def toms(size: float, ring_s: float) -> dict[str, Drum]:
 
 def hand_drum(hz: float, ring_s: float, slap: float) -> Drum:
     return Drum(
-        Strike(body=0.5, from_hz=hz * 1.25, to_hz=hz, sweep_s=0.012, body_s=ring_s, click=0.3 * slap, noise=0.35 * slap,
+        Strike(body=0.5, from_hz=hz * 1.25, to_hz=hz, sweep_s=0.012, body_s=ring_s, click=0.3 * slap,
+            noise=0.35 * slap,
                noise_hz=2600, noise_q=0.8, noise_s=0.018, length_s=max(0.25, ring_s * 5)),
         skin(hz * 1.5, 0.25, ring_s * 0.6, count=4),
     )  # fmt: skip
@@ -107,28 +108,62 @@ CLOSED = Drum(Strike(noise=0.55, noise_hz=8500, noise_high=1, noise_s=0.022, met
                      length_s=0.16), plate=(3200, 15000, 0.5, 0.03))  # fmt: skip
 OPENED = Drum(Strike(noise=0.4, noise_hz=8000, noise_high=1, noise_s=0.16, metal=0.2, metal_hz=440, metal_s=0.13,
                      length_s=0.7), plate=(2600, 15000, 0.6, 0.2))  # fmt: skip
-PEDAL = Drum(Strike(noise=0.35, noise_hz=6500, noise_high=0.6, noise_s=0.03, length_s=0.2), plate=(2400, 11000, 0.3, 0.03))
+PEDAL = Drum(
+    Strike(noise=0.35, noise_hz=6500, noise_high=0.6, noise_s=0.03, length_s=0.2), plate=(2400, 11000, 0.3, 0.03)
+)
 CRASH = Drum(Strike(noise=0.4, noise_hz=5500, noise_high=1, noise_s=0.45, click=0.3, length_s=2.4),
              plate=(420, 14000, 0.9, 0.75))  # fmt: skip
-SPLASH = Drum(Strike(noise=0.4, noise_hz=7000, noise_high=1, noise_s=0.2, click=0.3, length_s=1.0), plate=(900, 15000, 0.8, 0.3))
-CHINA = Drum(Strike(noise=0.5, noise_hz=4500, noise_high=0.8, noise_s=0.35, click=0.3, length_s=2.0), plate=(350, 9000, 0.9, 0.45))
+SPLASH = Drum(
+    Strike(noise=0.4, noise_hz=7000, noise_high=1, noise_s=0.2, click=0.3, length_s=1.0), plate=(900, 15000, 0.8, 0.3)
+)
+CHINA = Drum(
+    Strike(noise=0.5, noise_hz=4500, noise_high=0.8, noise_s=0.35, click=0.3, length_s=2.0),
+    plate=(350, 9000, 0.9, 0.45),
+)
 RIDE = Drum(Strike(noise=0.1, noise_hz=7000, noise_high=1, noise_s=0.25, click=0.5, length_s=1.6),
             ((1040, 0.10, 0.3), (2330, 0.12, 0.25), (3910, 0.12, 0.2)), (700, 12000, 0.35, 0.5))  # fmt: skip
-BELL = Drum(Strike(click=0.5, length_s=1.6), ((1180, 0.3, 0.5), (1755, 0.2, 0.45), (2950, 0.2, 0.4)), (900, 11000, 0.25, 0.5))
-RIM = Drum(Strike(body=0.35, from_hz=620, to_hz=480, body_s=0.012, click=0.5, noise=0.3, noise_hz=2600, noise_s=0.012, length_s=0.12),
+BELL = Drum(
+    Strike(click=0.5, length_s=1.6), ((1180, 0.3, 0.5), (1755, 0.2, 0.45), (2950, 0.2, 0.4)), (900, 11000, 0.25, 0.5)
+)
+RIM = Drum(Strike(body=0.35, from_hz=620, to_hz=480, body_s=0.012, click=0.5, noise=0.3, noise_hz=2600,
+    noise_s=0.012, length_s=0.12),
            ((1720, 0.35, 0.014), (2440, 0.2, 0.01)))  # fmt: skip
 CLAP = Drum(Strike(noise=0.9, noise_hz=1400, noise_q=1.2, noise_high=0.12, noise_s=0.075, bursts=3, length_s=0.4))
-SHAKER = Drum(Strike(noise=0.5, noise_hz=6500, noise_q=0.9, noise_high=0.3, noise_s=0.035, attack_s=0.016, length_s=0.2))
-CABASA = Drum(Strike(noise=0.5, noise_hz=7500, noise_q=1.0, noise_high=0.5, noise_s=0.05, attack_s=0.008, bursts=2, length_s=0.25))
-TAMBOURINE = Drum(Strike(noise=0.3, noise_hz=8000, noise_high=0.7, noise_s=0.06, bursts=2, click=0.2, length_s=0.4), plate=(5200, 14000, 0.7, 0.1))
-COWBELL = Drum(Strike(click=0.3, length_s=0.3), ((560, 0.5, 0.07), (845, 0.55, 0.06), (1690, 0.15, 0.03), (2400, 0.1, 0.03)))
+SHAKER = Drum(
+    Strike(noise=0.5, noise_hz=6500, noise_q=0.9, noise_high=0.3, noise_s=0.035, attack_s=0.016, length_s=0.2)
+)
+CABASA = Drum(
+    Strike(noise=0.5, noise_hz=7500, noise_q=1.0, noise_high=0.5, noise_s=0.05, attack_s=0.008, bursts=2, length_s=0.25)
+)
+TAMBOURINE = Drum(
+    Strike(noise=0.3, noise_hz=8000, noise_high=0.7, noise_s=0.06, bursts=2, click=0.2, length_s=0.4),
+    plate=(5200, 14000, 0.7, 0.1),
+)
+COWBELL = Drum(
+    Strike(click=0.3, length_s=0.3), ((560, 0.5, 0.07), (845, 0.55, 0.06), (1690, 0.15, 0.03), (2400, 0.1, 0.03))
+)
 AGOGO = Drum(Strike(click=0.3, length_s=0.4), ((930, 0.5, 0.12), (2480, 0.3, 0.08), (3700, 0.1, 0.05)))
 CLAVES = Drum(Strike(click=0.3, length_s=0.2), ((2480, 0.8, 0.024), (5100, 0.15, 0.01)))
 BLOCK = Drum(Strike(click=0.35, length_s=0.2), ((920, 0.6, 0.028), (1560, 0.35, 0.02), (2900, 0.15, 0.01)))
-TRIANGLE = Drum(Strike(click=0.2, length_s=2.0), ((1240, 0.1, 0.8), (3720, 0.25, 0.9), (6100, 0.25, 0.7), (9100, 0.2, 0.5)))
+TRIANGLE = Drum(
+    Strike(click=0.2, length_s=2.0), ((1240, 0.1, 0.8), (3720, 0.25, 0.9), (6100, 0.25, 0.7), (9100, 0.2, 0.5))
+)
 GUIRO = Drum(Strike(noise=0.6, noise_hz=3800, noise_q=2.0, noise_s=0.05, bursts=9, length_s=0.35))
 VIBRASLAP = Drum(Strike(noise=0.6, noise_hz=3000, noise_q=2.0, noise_s=0.2, bursts=20, length_s=0.8))
-PEA = Drum(Strike(body=0.5, from_hz=2300, to_hz=2250, body_s=0.25, noise=0.3, noise_hz=2300, noise_q=6, noise_s=0.2, attack_s=0.01, length_s=0.4))
+PEA = Drum(
+    Strike(
+        body=0.5,
+        from_hz=2300,
+        to_hz=2250,
+        body_s=0.25,
+        noise=0.3,
+        noise_hz=2300,
+        noise_q=6,
+        noise_s=0.2,
+        attack_s=0.01,
+        length_s=0.4,
+    )
+)
 
 
 def tuned(drum: Drum, factor: float, ring: float = 1.0) -> Drum:
@@ -141,7 +176,9 @@ def choked(drum: Drum, ring: float) -> Drum:
     return Drum(strike, drum.modes, (low, high, level, rings * ring))
 
 
-def snare(hz: float, *, wires: float = 0.8, wires_s: float = 0.11, ring_s: float = 0.06, wires_hz: float = 2600) -> Drum:
+def snare(
+    hz: float, *, wires: float = 0.8, wires_s: float = 0.11, ring_s: float = 0.06, wires_hz: float = 2600
+) -> Drum:
     return Drum(
         Strike(body=0.45, from_hz=hz * 1.5, to_hz=hz, sweep_s=0.012, body_s=ring_s, click=0.35, noise=wires,
                noise_hz=wires_hz, noise_q=0.55, noise_high=0.45, noise_s=wires_s, length_s=0.5),
@@ -149,7 +186,9 @@ def snare(hz: float, *, wires: float = 0.8, wires_s: float = 0.11, ring_s: float
     )  # fmt: skip
 
 
-def kick(to_hz: float, *, from_hz: float, sweep_s: float, body_s: float, click: float, drive: float = 0.0, skins: float = 0.0) -> Drum:
+def kick(
+    to_hz: float, *, from_hz: float, sweep_s: float, body_s: float, click: float, drive: float = 0.0, skins: float = 0.0
+) -> Drum:
     return Drum(
         Strike(body=1.0, from_hz=from_hz, to_hz=to_hz, sweep_s=sweep_s, body_s=body_s, click=click, drive=drive,
                noise=0.3 * click, noise_hz=2800, noise_q=0.8, noise_s=0.012, length_s=max(0.35, 5 * body_s)),
@@ -159,13 +198,15 @@ def kick(to_hz: float, *, from_hz: float, sweep_s: float, body_s: float, click: 
 
 COMMON: dict[str, Drum] = {
     "rim": RIM, "clap": CLAP, "hat": CLOSED, "pedal hat": PEDAL, "open hat": OPENED, "crash": CRASH,
-    "other crash": choked(CRASH, 0.85), "splash": SPLASH, "china": CHINA, "ride": RIDE, "other ride": choked(RIDE, 0.8),
+    "other crash": choked(CRASH, 0.85), "splash": SPLASH, "china": CHINA, "ride": RIDE, "other ride": choked(RIDE,
+        0.8),
     "ride bell": BELL, "tambourine": TAMBOURINE, "cowbell": COWBELL, "vibraslap": VIBRASLAP,
     "high bongo": hand_drum(420, 0.05, 0.7), "low bongo": hand_drum(310, 0.07, 0.6),
     "mute conga": hand_drum(230, 0.035, 1.0), "high conga": hand_drum(225, 0.13, 0.5),
     "low conga": hand_drum(165, 0.17, 0.4), "high timbale": tuned(tom(330, 0.14), 1.3),
     "low timbale": tuned(tom(250, 0.17), 1.3), "high agogo": AGOGO, "low agogo": tuned(AGOGO, 0.72), "cabasa": CABASA,
-    "shaker": SHAKER, "short whistle": PEA, "long whistle": PEA, "short guiro": choked(GUIRO, 0.5), "long guiro": GUIRO,
+    "shaker": SHAKER, "short whistle": PEA, "long whistle": PEA, "short guiro": choked(GUIRO, 0.5),
+        "long guiro": GUIRO,
     "claves": CLAVES, "high block": BLOCK, "low block": tuned(BLOCK, 0.75), "mute cuica": hand_drum(480, 0.05, 0.2),
     "open cuica": hand_drum(380, 0.12, 0.1), "mute triangle": tuned(TRIANGLE, 1.0, 0.06), "triangle": TRIANGLE,
 }  # fmt: skip
@@ -175,73 +216,116 @@ def kit(*, big: float = 1.0, ring_s: float = 0.16, **drums: Drum) -> dict[str, D
     """The common set with its own drums; what is not given is made of what is."""
     own = {name.replace("_", " "): drum for name, drum in drums.items()}
     whole = COMMON | toms(big, ring_s) | own
-    return whole | {"low kick": own.get("low kick", whole["kick"]), "other snare": own.get("other snare", whole["snare"])}
+    return whole | {
+        "low kick": own.get("low kick", whole["kick"]),
+        "other snare": own.get("other snare", whole["snare"]),
+    }
 
 
 MACHINE_HAT = Drum(Strike(metal=0.6, metal_hz=540, metal_s=0.022, length_s=0.14))
 MACHINE_OPEN = Drum(Strike(metal=0.55, metal_hz=540, metal_s=0.13, length_s=0.6))
 MACHINE_CLAP = Drum(Strike(noise=1.0, noise_hz=1150, noise_q=1.6, noise_high=0.08, noise_s=0.1, bursts=4, length_s=0.5))
-MACHINE_COWBELL = Drum(Strike(length_s=0.4), ((540, 0.5, 0.09), (800, 0.5, 0.09), (1620, 0.2, 0.05), (2400, 0.12, 0.04)))
-GATED = Drum(Strike(body=0.5, from_hz=290, to_hz=185, sweep_s=0.02, body_s=0.12, click=0.4, noise=0.75, noise_hz=2200, noise_q=0.5,
+MACHINE_COWBELL = Drum(
+    Strike(length_s=0.4), ((540, 0.5, 0.09), (800, 0.5, 0.09), (1620, 0.2, 0.05), (2400, 0.12, 0.04))
+)
+GATED = Drum(Strike(body=0.5, from_hz=290, to_hz=185, sweep_s=0.02, body_s=0.12, click=0.4, noise=0.75,
+    noise_hz=2200, noise_q=0.5,
                     noise_high=0.35, noise_s=0.03, hold_s=0.17, length_s=0.4), skin(190, 0.2, 0.09))  # fmt: skip
-BRUSHED = Drum(Strike(body=0.12, from_hz=260, to_hz=205, sweep_s=0.02, body_s=0.05, noise=0.5, noise_hz=3400, noise_q=0.5, noise_high=0.3,
+BRUSHED = Drum(Strike(body=0.12, from_hz=260, to_hz=205, sweep_s=0.02, body_s=0.05, noise=0.5, noise_hz=3400,
+    noise_q=0.5, noise_high=0.3,
                       noise_s=0.09, attack_s=0.012, length_s=0.5))  # fmt: skip
-SWEPT = Drum(Strike(noise=0.4, noise_hz=4200, noise_q=0.5, noise_high=0.3, noise_s=0.12, hold_s=0.12, attack_s=0.08, length_s=0.7))
+SWEPT = Drum(
+    Strike(
+        noise=0.4, noise_hz=4200, noise_q=0.5, noise_high=0.3, noise_s=0.12, hold_s=0.12, attack_s=0.08, length_s=0.7
+    )
+)
 
 
 def timpano(hz: float) -> Drum:
     """Its kettle tunes the skin's modes to 1 : 1.5 : 2 : 2.44 (Rossing)."""
-    modes = tuple((hz * ratio, level, ring) for ratio, level, ring in ((1, 0.6, 0.7), (1.5, 0.45, 0.6), (1.98, 0.3, 0.5), (2.44, 0.2, 0.35)))
-    return Drum(Strike(body=0.4, from_hz=hz * 1.1, to_hz=hz * 0.85, body_s=0.12, click=0.15, noise=0.15, noise_hz=500, noise_s=0.05, length_s=3.0), modes)
+    modes = tuple(
+        (hz * ratio, level, ring)
+        for ratio, level, ring in ((1, 0.6, 0.7), (1.5, 0.45, 0.6), (1.98, 0.3, 0.5), (2.44, 0.2, 0.35))
+    )
+    return Drum(
+        Strike(
+            body=0.4,
+            from_hz=hz * 1.1,
+            to_hz=hz * 0.85,
+            body_s=0.12,
+            click=0.15,
+            noise=0.15,
+            noise_hz=500,
+            noise_s=0.05,
+            length_s=3.0,
+        ),
+        modes,
+    )
 
 
 KITS: dict[str, dict[str, Drum]] = {
     "drum kit": kit(
-        kick=kick(56, from_hz=170, sweep_s=0.018, body_s=0.12, click=0.45, skins=0.12), snare=snare(188), other_snare=snare(215, wires_s=0.09)
+        kick=kick(56, from_hz=170, sweep_s=0.018, body_s=0.12, click=0.45, skins=0.12), snare=snare(188),
+            other_snare=snare(215, wires_s=0.09)
     ),
     "rock drums": kit(
         big=0.88, ring_s=0.24,
         kick=kick(52, from_hz=210, sweep_s=0.014, body_s=0.14, click=0.9, drive=0.35, skins=0.2),
-        snare=snare(172, wires=0.95, wires_s=0.15, ring_s=0.1, wires_hz=2200), hat=choked(CLOSED, 1.5), crash=choked(CRASH, 1.2),
+        snare=snare(172, wires=0.95, wires_s=0.15, ring_s=0.1, wires_hz=2200), hat=choked(CLOSED, 1.5),
+            crash=choked(CRASH, 1.2),
     ),
     "jazz drums": kit(
         big=1.2, ring_s=0.3,
-        kick=kick(68, from_hz=120, sweep_s=0.02, body_s=0.16, click=0.12, skins=0.25), snare=BRUSHED, other_snare=snare(225, wires=0.45, wires_s=0.07),
+        kick=kick(68, from_hz=120, sweep_s=0.02, body_s=0.16, click=0.12, skins=0.25), snare=BRUSHED,
+            other_snare=snare(225, wires=0.45, wires_s=0.07),
         clap=SWEPT, hat=choked(PEDAL, 0.8), ride=choked(RIDE, 1.3), rim=RIM,
     ),
     "lo-fi drums": kit(
         big=0.95, ring_s=0.13,
         kick=kick(54, from_hz=150, sweep_s=0.03, body_s=0.14, click=0.12, drive=0.3),
         snare=snare(168, wires=0.5, wires_s=0.07, wires_hz=1700), rim=RIM,
-        hat=Drum(Strike(noise=0.3, noise_hz=5200, noise_high=0.4, noise_s=0.018, metal=0.15, metal_hz=400, metal_s=0.02, length_s=0.12)),
-        open_hat=Drum(Strike(noise=0.3, noise_hz=5000, noise_high=0.4, noise_s=0.11, metal=0.15, metal_hz=400, metal_s=0.1, length_s=0.5)),
+        hat=Drum(Strike(noise=0.3, noise_hz=5200, noise_high=0.4, noise_s=0.018, metal=0.15, metal_hz=400,
+            metal_s=0.02, length_s=0.12)),
+        open_hat=Drum(Strike(noise=0.3, noise_hz=5000, noise_high=0.4, noise_s=0.11, metal=0.15, metal_hz=400,
+            metal_s=0.1, length_s=0.5)),
     ),
     "drum machine": kit(
         ring_s=0.2, kick=kick(48, from_hz=300, sweep_s=0.026, body_s=0.17, click=0.4, drive=0.3),
-        snare=Drum(Strike(body=0.5, from_hz=250, to_hz=190, sweep_s=0.02, body_s=0.06, click=0.2, noise=0.7, noise_hz=3200, noise_q=0.5, noise_high=0.4, noise_s=0.09, length_s=0.4)),
+        snare=Drum(Strike(body=0.5, from_hz=250, to_hz=190, sweep_s=0.02, body_s=0.06, click=0.2, noise=0.7,
+            noise_hz=3200, noise_q=0.5, noise_high=0.4, noise_s=0.09, length_s=0.4)),
         hat=MACHINE_HAT, open_hat=MACHINE_OPEN, clap=MACHINE_CLAP, cowbell=MACHINE_COWBELL,
     ),
     "808 drums": kit(
         ring_s=0.3, kick=kick(46, from_hz=150, sweep_s=0.02, body_s=0.38, click=0.25, drive=0.25),
-        snare=Drum(Strike(body=0.5, from_hz=260, to_hz=238, sweep_s=0.01, body_s=0.07, click=0.3, noise=0.7, noise_hz=5200, noise_q=0.5, noise_high=0.7, noise_s=0.08, length_s=0.4), ((476, 0.3, 0.045),)),
-        hat=Drum(Strike(metal=0.65, metal_hz=620, metal_s=0.018, length_s=0.1)), open_hat=Drum(Strike(metal=0.6, metal_hz=620, metal_s=0.17, length_s=0.7)),
+        snare=Drum(Strike(body=0.5, from_hz=260, to_hz=238, sweep_s=0.01, body_s=0.07, click=0.3, noise=0.7,
+            noise_hz=5200, noise_q=0.5, noise_high=0.7, noise_s=0.08, length_s=0.4), ((476, 0.3, 0.045),)),
+        hat=Drum(Strike(metal=0.65, metal_hz=620, metal_s=0.018, length_s=0.1)), open_hat=Drum(Strike(metal=0.6,
+            metal_hz=620, metal_s=0.17, length_s=0.7)),
         clap=MACHINE_CLAP, cowbell=MACHINE_COWBELL, rim=tuned(CLAVES, 0.68), claves=CLAVES,
-        crash=Drum(Strike(metal=0.5, metal_hz=500, metal_s=0.5, noise=0.2, noise_hz=7000, noise_high=1, noise_s=0.5, length_s=2.2)),
+        crash=Drum(Strike(metal=0.5, metal_hz=500, metal_s=0.5, noise=0.2, noise_hz=7000, noise_high=1, noise_s=0.5,
+            length_s=2.2)),
     ),
     "909 drums": kit(
         ring_s=0.22, kick=kick(49, from_hz=380, sweep_s=0.022, body_s=0.2, click=0.7, drive=0.55),
-        snare=Drum(Strike(body=0.55, from_hz=340, to_hz=182, sweep_s=0.018, body_s=0.07, click=0.3, noise=0.75, noise_hz=3600, noise_q=0.5, noise_high=0.5, noise_s=0.12, length_s=0.5)),
-        hat=choked(Drum(Strike(metal=0.45, metal_hz=590, metal_s=0.03, noise=0.3, noise_hz=9000, noise_high=1, noise_s=0.03, length_s=0.15)), 0.9),
-        open_hat=Drum(Strike(metal=0.4, metal_hz=590, metal_s=0.19, noise=0.3, noise_hz=9000, noise_high=1, noise_s=0.18, length_s=0.8)),
-        clap=MACHINE_CLAP, ride=Drum(Strike(metal=0.35, metal_hz=690, metal_s=0.4, noise=0.15, noise_hz=9000, noise_high=1, noise_s=0.3, length_s=1.4)),
+        snare=Drum(Strike(body=0.55, from_hz=340, to_hz=182, sweep_s=0.018, body_s=0.07, click=0.3, noise=0.75,
+            noise_hz=3600, noise_q=0.5, noise_high=0.5, noise_s=0.12, length_s=0.5)),
+        hat=choked(Drum(Strike(metal=0.45, metal_hz=590, metal_s=0.03, noise=0.3, noise_hz=9000, noise_high=1,
+            noise_s=0.03, length_s=0.15)), 0.9),
+        open_hat=Drum(Strike(metal=0.4, metal_hz=590, metal_s=0.19, noise=0.3, noise_hz=9000, noise_high=1,
+            noise_s=0.18, length_s=0.8)),
+        clap=MACHINE_CLAP, ride=Drum(Strike(metal=0.35, metal_hz=690, metal_s=0.4, noise=0.15, noise_hz=9000,
+            noise_high=1, noise_s=0.3, length_s=1.4)),
     ),
     "electronic drums": kit(
-        big=1.0, ring_s=0.32, kick=kick(54, from_hz=260, sweep_s=0.025, body_s=0.15, click=0.6, drive=0.4), snare=GATED,
+        big=1.0, ring_s=0.32, kick=kick(54, from_hz=260, sweep_s=0.025, body_s=0.15, click=0.6, drive=0.4),
+            snare=GATED,
         other_snare=GATED, hat=MACHINE_HAT, open_hat=MACHINE_OPEN, clap=MACHINE_CLAP, cowbell=MACHINE_COWBELL,
     ),
     "breakbeat drums": kit(
-        big=1.1, ring_s=0.12, kick=kick(66, from_hz=190, sweep_s=0.014, body_s=0.085, click=0.5, drive=0.5, skins=0.15),
-        snare=snare(228, wires=0.85, wires_s=0.09, ring_s=0.05, wires_hz=3000), hat=choked(CLOSED, 1.3), ride=choked(RIDE, 0.7),
+        big=1.1, ring_s=0.12, kick=kick(66, from_hz=190, sweep_s=0.014, body_s=0.085, click=0.5, drive=0.5,
+            skins=0.15),
+        snare=snare(228, wires=0.85, wires_s=0.09, ring_s=0.05, wires_hz=3000), hat=choked(CLOSED, 1.3),
+            ride=choked(RIDE, 0.7),
     ),
     "reggae drums": kit(
         big=1.15, ring_s=0.13, kick=kick(60, from_hz=140, sweep_s=0.02, body_s=0.13, click=0.2, skins=0.15),
@@ -250,17 +334,21 @@ KITS: dict[str, dict[str, Drum]] = {
     ),
     "orchestral percussion": kit(
         big=0.7, ring_s=0.45,
-        kick=Drum(Strike(body=1.0, from_hz=62, to_hz=44, sweep_s=0.08, body_s=0.42, click=0.08, noise=0.2, noise_hz=260, noise_s=0.09, length_s=2.2), skin(58, 0.3, 0.4)),
+        kick=Drum(Strike(body=1.0, from_hz=62, to_hz=44, sweep_s=0.08, body_s=0.42, click=0.08, noise=0.2,
+            noise_hz=260, noise_s=0.09, length_s=2.2), skin(58, 0.3, 0.4)),
         snare=snare(205, wires=0.7, wires_s=0.13, ring_s=0.09), hat=TAMBOURINE, crash=choked(CRASH, 1.5),
-        floor_tom=timpano(73.4), low_floor_tom=timpano(65.4), low_tom=timpano(87.3), mid_tom=timpano(98), upper_tom=timpano(110), high_tom=timpano(130.8),
+        floor_tom=timpano(73.4), low_floor_tom=timpano(65.4), low_tom=timpano(87.3), mid_tom=timpano(98),
+            upper_tom=timpano(110), high_tom=timpano(130.8),
         open_hat=TRIANGLE,
     ),
     "hand percussion": kit(
-        big=1.25, ring_s=0.12, kick=hand_drum(74, 0.12, 0.35), snare=hand_drum(235, 0.06, 1.0), hat=SHAKER, open_hat=TAMBOURINE,
+        big=1.25, ring_s=0.12, kick=hand_drum(74, 0.12, 0.35), snare=hand_drum(235, 0.06, 1.0), hat=SHAKER,
+            open_hat=TAMBOURINE,
         low_kick=hand_drum(66, 0.14, 0.3),
     ),
     "latin percussion": kit(
         big=1.3, ring_s=0.12, kick=kick(64, from_hz=120, sweep_s=0.02, body_s=0.12, click=0.2, skins=0.15),
-        snare=hand_drum(228, 0.1, 0.8), rim=tuned(RIM, 0.85, 1.8), hat=SHAKER, open_hat=CABASA, clap=hand_drum(230, 0.035, 1.2),
+        snare=hand_drum(228, 0.1, 0.8), rim=tuned(RIM, 0.85, 1.8), hat=SHAKER, open_hat=CABASA, clap=hand_drum(230,
+            0.035, 1.2),
     ),
 }  # fmt: skip

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 RATE = 48_000
 CONTROL = 32
 """Frames between two looks at envelopes and filters."""
-LANES = 8
-"""Frames of a partial that are turned at once: what fits a vector register."""
 
 Buffer = NDArray[np.float32]
 Table = NDArray[np.float32]
@@ -282,30 +280,30 @@ def fm(out, start, held, hz, left, right, bright, p):  # type: ignore[no-untyped
 def modal(out, start, held, left, right, partials, attack_s, release_s, knock, knock_hz, knock_s, seed):  # type: ignore[no-untyped-def]
     """Partials [count, 3]: hertz, level, seconds to fall by 1/e (0: held); and the knock of what strikes them."""
     total = min(held + int(release_s * 7.0 * RATE), out.shape[0] - start)
-    rounded = (total + LANES - 1) // LANES * LANES
-    sound = np.zeros(max(LANES, rounded))
-    x, y = np.zeros(LANES), np.zeros(LANES)
-    for partial in range(partials.shape[0]):
-        hz, level, ring = partials[partial, 0], partials[partial, 1], partials[partial, 2]
+    sound = np.zeros(max(1, total))
+    count = (partials.shape[0] + 3) // 4 * 4
+    # x[n] = c x[n-1] - d x[n-2] rings at a frequency and falls; four at a time fill the processor.
+    turn, fall, x, before, frames = np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(count)
+    for at in range(partials.shape[0]):
+        hz, level, ring = partials[at, 0], partials[at, 1], partials[at, 2]
         if hz > 0.45 * RATE or abs(level) < 1e-5:
             continue
-        turn = 2.0 * pi * hz / RATE
         decay = exp(-1.0 / (ring * RATE)) if ring > 0.0 else 1.0
-        # Until it is 80 dB below a partial of level one.
-        frames = rounded
-        if ring > 0.0:
-            frames = min(rounded, int(ring * RATE * max(0.1, 9.2 + np.log(abs(level)))) // LANES * LANES)
-        for lane in range(LANES):
-            x[lane] = level * decay**lane * sin(turn * lane)
-            y[lane] = level * decay**lane * cos(turn * lane)
-        cosine, sine = decay**LANES * cos(turn * LANES), decay**LANES * sin(turn * LANES)
-        for block in range(frames // LANES):
-            at = block * LANES
-            for lane in range(LANES):
-                sound[at + lane] += x[lane]
-                turned = cosine * x[lane] + sine * y[lane]
-                y[lane] = cosine * y[lane] - sine * x[lane]
-                x[lane] = turned
+        w = 2.0 * pi * hz / RATE
+        turn[at], fall[at], before[at] = 2.0 * decay * cos(w), decay * decay, -level * sin(w) / decay
+        # Until it is 66 dB below a partial of level one.
+        frames[at] = min(float(total), ring * RATE * max(0.1, 7.6 + np.log(abs(level)))) if ring > 0.0 else total
+    for at in range(0, count, 4):
+        c0, c1, c2, c3 = turn[at], turn[at + 1], turn[at + 2], turn[at + 3]
+        d0, d1, d2, d3 = fall[at], fall[at + 1], fall[at + 2], fall[at + 3]
+        x0, x1, x2, x3 = x[at], x[at + 1], x[at + 2], x[at + 3]
+        y0, y1, y2, y3 = before[at], before[at + 1], before[at + 2], before[at + 3]
+        for n in range(int(max(frames[at], frames[at + 1], frames[at + 2], frames[at + 3]))):
+            sound[n] += (x0 + x1) + (x2 + x3)
+            x0, y0 = c0 * x0 - d0 * y0, x0
+            x1, y1 = c1 * x1 - d1 * y1, x1
+            x2, y2 = c2 * x2 - d2 * y2, x2
+            x3, y3 = c3 * x3 - d3 * y3, x3
     rising = max(1.0, attack_s * RATE)
     let_go = exp(-1.0 / max(1.0, release_s * RATE))
     state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
@@ -331,7 +329,7 @@ def modal(out, start, held, left, right, partials, attack_s, release_s, knock, k
 
 @njit(cache=True, nogil=True)
 def pluck(out, start, held, hz, left, right, bright, seed, p):  # type: ignore[no-untyped-def]  # noqa: PLR0915
-    """Karplus-Strong, tuned and damped as asked (Jaffe and Smith 1983): the loop's loss is solved for both ring times."""
+    """Karplus-Strong, tuned (Jaffe and Smith 1983); the loss of its loop is solved for both ring times."""
     total = min(held + int(p.release_s * 7.0 * RATE), out.shape[0] - start)
     w = 2.0 * pi * hz / RATE
     ring = p.ring_s * (220.0 / hz) ** p.pitch_power

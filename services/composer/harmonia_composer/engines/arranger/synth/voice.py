@@ -1,4 +1,4 @@
-"""How a note reaches a kernel: the few kinds of voices, each a kernel with its settings; and what a part adds to them."""
+"""How a note reaches a kernel: the few kinds of voices, each a kernel with its settings."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -46,7 +46,7 @@ class Waves:
     """A dark and a bright wave through a filter: synthesisers, and all that is bowed, blown or sung."""
 
     tone: Tone
-    dark: Waveform = Waveform()
+    dark: Waveform
     light: Waveform | None = None
     touch: float = 0.7
     """Octaves of cutoff between a soft note and a hard one, times two."""
@@ -149,7 +149,7 @@ class Hammered:
         )  # fmt: skip
 
     def partials(self, note: Played) -> Partials:
-        count = int(min(36, 7000.0 // note.hz + 4))
+        count = int(min(28, 7000.0 // note.hz + 4))
         n = np.arange(1, count + 1, dtype=np.float64)
         octaves = np.log2(note.hz / 261.6)
         stiff = self.stiffness * 3.6e-4 * 2.0 ** (1.5 * max(-1.2, octaves))
@@ -163,7 +163,7 @@ class Hammered:
         apart = 2.0 ** (0.35 / 1200)
         first = np.column_stack((hz * apart, level * 0.62, ring * 0.55))
         second = np.column_stack((hz / apart, level * 0.38, ring * 1.7))
-        return np.vstack((first, second[: max(1, count * 2 // 3)]))
+        return np.vstack((first, second[: max(1, count // 2)]))
 
     def rings_s(self, _hz: float) -> float:
         return self.release_s * 7.0
