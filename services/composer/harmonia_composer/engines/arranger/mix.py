@@ -183,7 +183,9 @@ class Made:
         self.path = desk.path(part)
         self._score = score = desk.score
         # The last time round is kept: by then the end rings on at the beginning.
-        passes = 1 + ceil(SETTLED_S / score.duration_seconds) if score.loop else 1
+        turns = ceil(SETTLED_S / score.duration_seconds) if score.loop else 0
+        # Reverberation is made of pairs of frames: an odd loop goes round an even number of times before.
+        passes = 1 + turns + turns % 2 * desk.frames % 2
         self._skipped = (passes - 1) * desk.frames
         self._played = render.performance(part, score, render.everything(part), passes=passes)
         self._channel = Channel(part, score, Pulse.of(score, passes), passes)
