@@ -408,7 +408,8 @@ def strike(out, start, left, right, bright, seed, p):  # type: ignore[no-untyped
     g = tan(pi * min(0.42, p.noise_hz * bright**0.5 / RATE))
     k = 1.0 / p.noise_q
     a1 = 1.0 / (1.0 + g * (g + k))
-    low = band = high_1 = high_2 = 0.0
+    low = band = 0.0
+    highs = np.zeros(3)
     gap, hold = int(0.011 * RATE), int(p.hold_s * RATE)
     for n in range(total):
         value = 0.0
@@ -444,11 +445,12 @@ def strike(out, start, left, right, bright, seed, p):  # type: ignore[no-untyped
                 rattle += squares[one]
             # Products of neighbours fill the gaps between the six.
             rattle += squares[0] * squares[3] + squares[1] * squares[4] + squares[2] * squares[5]
-            # Two one-pole high-passes at 7 kHz leave the sizzle.
-            high_1 += 0.6 * (rattle - high_1)
-            held = rattle - high_1
-            high_2 += 0.6 * (held - high_2)
-            value += metal * (0.2 * (held - high_2) + 0.25 * (hiss - band))
+            # Three one-pole high-passes leave the sizzle.
+            rattle += 2.0 * hiss
+            for one in range(3):
+                highs[one] += 0.55 * (rattle - highs[one])
+                rattle -= highs[one]
+            value += 0.3 * metal * rattle
             metal *= metal_fall
         fade = min(1.0, (total - n) / 240.0)
         out[start + n, 0] += left * value * fade

@@ -13,7 +13,7 @@ SIZE = 4096
 HIGHEST_HZ = 19_500.0
 # Notes share a table within this many semitones: partials end at most so far below the highest.
 BAND = 2
-ENSEMBLE_SIZE, ENSEMBLE_HZ = 1 << 16, 220.0
+ENSEMBLE_SIZE = 1 << 16
 Spectrum = NDArray[np.float64]
 
 
@@ -97,5 +97,7 @@ def _ensemble(levels: Spectrum, hz: float, cents: float) -> Spectrum:
         wide = max(0.6, centre * (2 ** (cents / 1200) - 1))
         low, high = max(1, int(centre - 4 * wide)), min(bins.size, int(centre + 4 * wide) + 2)
         bins[low:high] += level / np.sqrt(wide) * np.exp(-(((np.arange(low, high) - centre) / wide) ** 2))
+        # A line in the hump keeps the sum from fading out now and then.
+        bins[min(centre, bins.size - 1)] += 1.2 * level
     phases = np.random.default_rng(round(hz * 1000)).uniform(0, 2 * np.pi, bins.size)
     return np.asarray(np.fft.irfft(bins * np.exp(1j * phases)))
