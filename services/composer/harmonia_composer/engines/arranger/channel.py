@@ -29,7 +29,7 @@ HITS = (*KICKS, PITCHES["snare"], PITCHES["clap"], PITCHES["other snare"])
 GLUE_DB = 0.9
 # Below the levels that genres give, so that peaks seldom reach their ceiling; mastering sets the loudness of the whole.
 TRIM_DB = -4.0
-QUIETEST_LUFS, LOUDEST_LUFS = -29.0, -15.0
+QUIETEST_LUFS, LOUDEST_LUFS = -27.5, -15.0
 FULL = 0.95
 # Peak that a part of this style may have when a whole band plays: drums, bass, two comps, tune, pad and texture.
 CEILINGS = {

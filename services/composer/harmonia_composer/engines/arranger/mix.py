@@ -37,7 +37,7 @@ from harmonia_composer.engines.arranger.synth.kernels import RATE
 THREADS = 2
 FIRST_S, LONGEST_S = 5.0, 16.0
 """Of a stretch: somebody waits for the first."""
-PROBE_S = 5.0
+PROBE_S = 4.0
 # What rings at the end of a loop has come round to its start after this long.
 SETTLED_S = 8.0
 
