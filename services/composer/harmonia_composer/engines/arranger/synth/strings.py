@@ -11,9 +11,15 @@ DREADNOUGHT = (Band("low cut", 70), Band("peak", 102, 5, 4), Band("peak", 204, 4
 CLASSICAL = (Band("low cut", 70), Band("peak", 98, 5, 4), Band("peak", 190, 5, 4), Band("peak", 420, 2.5, 3),
              Band("high cut", 6500))  # fmt: skip
 COMBO = (Band("low cut", 85), Band("peak", 380, -3, 0.9), Band("peak", 2500, 4, 1.1), Band("high cut", 6000))
-STACK = (Band("low cut", 80, q=0.9), Band("peak", 115, 6, 1.2), Band("peak", 450, -3, 0.9), Band("peak", 2400, 2, 1.3),
-         Band("high cut", 3600, q=0.8), Band("high cut", 4600, q=0.6))  # fmt: skip
-HUMBUCKER = (Band("low cut", 130), Band("peak", 750, 6, 0.7), Band("high cut", 5500))
+STACK = (
+    Band("low cut", 75),
+    Band("low shelf", 240, 6),
+    Band("peak", 900, -5, 0.7),
+    Band("peak", 2600, 2, 1.3),
+    Band("high cut", 3800, q=0.8),
+    Band("high cut", 4800, q=0.6),
+)
+HUMBUCKER = (Band("low cut", 120), Band("peak", 700, 4, 0.7), Band("high cut", 5500))
 VIOL = (
     Band("low cut", 40),
     Band("peak", 95, 4, 3),
