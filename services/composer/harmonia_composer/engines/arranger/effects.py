@@ -1,10 +1,10 @@
-"""What happens to a part after it is played: filters, saturation, chorus, echoes, a room, ducking under the kick.
+"""What happens to a part after it is played: filters, amplifiers, chorus, echoes, a room, ducking under the kick.
 
 Compiled, in place, on blocks of float32 [frames, 2] at 48 kHz; what outlives a block is in the state handed along.
 """
 # ruff: noqa: PLR0917 (compiled functions take no keywords)
 
-from math import exp, pi, sin
+from math import exp, log, pi, sin
 
 import numpy as np
 from numba import njit
@@ -18,19 +18,69 @@ LINES = (709, 821, 937, 1069, 1187, 1321, 1481, 1627)
 
 
 @njit(cache=True, nogil=True)
-def strip(block, first, state, low_cut_hz, high_gain, drive, levels, kicks, duck):  # type: ignore[no-untyped-def]
-    """Saturation, section levels and ducking, low cut (12 dB/octave), high shelf at 4 kHz.
+def amplify(block, state, drive):  # type: ignore[no-untyped-def]
+    """A valve: x / (1 + |x|) on a bias, at twice the rate and by its integral, so that it hardly aliases.
 
-    `levels`: [breakpoints, 2] of frame and gain, linear between. `kicks`: frames, ascending. `duck`: gain at the kick.
+    Parker, Zavalishin and Le Bivic, "Reducing the aliasing of nonlinear waveshaping using continuous-time
+    convolution", DAFx 2016. `state`, [2, 9]: three inputs, the last value and its integral, four outputs.
     """
-    low = 1.0 - exp(-2.0 * pi * low_cut_hz / RATE)
-    high = 1.0 - exp(-2.0 * pi * 4000.0 / RATE)
-    point = int(state[6])
-    kick = int(state[7])
-    back = exp(-1.0 / (0.09 * RATE))
-    sag = state[8]
+    bias = 0.12
+    rest = bias / (1.0 + bias)
+    level = 1.0 / (0.35 + 0.65 * drive) ** 0.75
+    for side in range(2):
+        x1, x2, x3, last, area = state[side, 0], state[side, 1], state[side, 2], state[side, 3], state[side, 4]
+        between, at1, at2, at3 = state[side, 5], state[side, 6], state[side, 7], state[side, 8]
+        for n in range(block.shape[0]):
+            x = drive * block[n, side]
+            now = bias + 0.5625 * (x1 + x2) - 0.0625 * (x + x3)
+            size = abs(now)
+            here = size - log(1.0 + size)
+            step = now - last
+            middle = 0.5 * (now + last)
+            half = (here - area) / step if abs(step) > 1e-4 else middle / (1.0 + abs(middle))
+            last, area = now, here
+            now = bias + x1
+            size = abs(now)
+            here = size - log(1.0 + size)
+            step = now - last
+            middle = 0.5 * (now + last)
+            whole = (here - area) / step if abs(step) > 1e-4 else middle / (1.0 + abs(middle))
+            last, area = now, here
+            block[n, side] = level * (0.5 * between + 0.28125 * (at1 + at2) - 0.03125 * (whole + at3) - rest)
+            between, at1, at2, at3 = half, whole, at1, at2
+            x1, x2, x3 = x, x1, x2
+        state[side, 0], state[side, 1], state[side, 2], state[side, 3], state[side, 4] = x1, x2, x3, last, area
+        state[side, 5], state[side, 6], state[side, 7], state[side, 8] = between, at1, at2, at3
+
+
+@njit(cache=True, nogil=True)
+def equalize(block, bands, state):  # type: ignore[no-untyped-def]
+    """Biquads one after the other, transposed direct form II. `bands`: [count, 5], `state`: [count, 4]."""
+    for band in range(bands.shape[0]):
+        b0, b1, b2, a1, a2 = bands[band, 0], bands[band, 1], bands[band, 2], bands[band, 3], bands[band, 4]
+        l1, l2, r1, r2 = state[band, 0], state[band, 1], state[band, 2], state[band, 3]
+        for n in range(block.shape[0]):
+            x, y = float(block[n, 0]), float(block[n, 1])
+            left, right = b0 * x + l1, b0 * y + r1
+            l1, l2 = b1 * x - a1 * left + l2, b2 * x - a2 * left
+            r1, r2 = b1 * y - a1 * right + r2, b2 * y - a2 * right
+            block[n, 0], block[n, 1] = left, right
+        state[band, 0], state[band, 1], state[band, 2], state[band, 3] = l1, l2, r1, r2
+
+
+@njit(cache=True, nogil=True)
+def strip(block, first, state, drive, tremolo, tremolo_hz, levels, kicks, duck, hits, glue):  # type: ignore[no-untyped-def]
+    """Saturation, tremolo, section levels, ducking under the kick and the whole band's breathing with the drummer.
+
+    `levels`: [breakpoints, 2] of frame and gain, linear between. `kicks`, `hits`: frames, ascending. `duck`, `glue`:
+    gain when they strike, reached in 4 ms.
+    """
+    point, kick, hit = int(state[0]), int(state[1]), int(state[2])
+    sag, kick_left, breath, hit_left = state[3], state[4], state[5], state[6]
+    back, slow = exp(-1.0 / (0.09 * RATE)), exp(-1.0 / (0.16 * RATE))
+    onset = 1.0 - exp(-1.0 / (0.0015 * RATE))
     push = 1.0 + 4.0 * drive
-    first_l, first_r, second_l, second_r, shelf_l, shelf_r = state[0], state[1], state[2], state[3], state[4], state[5]
+    sway = 0.0
     for n in range(block.shape[0]):
         now = first + n
         while point + 1 < levels.shape[0] - 1 and now >= levels[point + 1, 0]:
@@ -38,45 +88,46 @@ def strip(block, first, state, low_cut_hz, high_gain, drive, levels, kicks, duck
         reach = levels[point + 1, 0] - levels[point, 0]
         along = min(1.0, max(0.0, (now - levels[point, 0]) / reach))
         gain = levels[point, 1] + (levels[point + 1, 1] - levels[point, 1]) * along
-        if kick < kicks.shape[0] and now >= kicks[kick]:
+        while kick < kicks.shape[0] and now >= kicks[kick]:
             kick += 1
-            sag = 1.0 - duck
-        sag *= back
-        gain *= 1.0 - sag
+            kick_left = 192.0
+        while hit < hits.shape[0] and now >= hits[hit]:
+            hit += 1
+            hit_left = 192.0
+        if kick_left > 0.0:
+            kick_left -= 1.0
+            sag += onset * (1.0 - duck - sag)
+        else:
+            sag *= back
+        if hit_left > 0.0:
+            hit_left -= 1.0
+            breath += onset * (1.0 - glue - breath)
+        else:
+            breath *= slow
+        gain *= (1.0 - sag) * (1.0 - breath)
+        if n % 16 == 0 and tremolo > 0.0:
+            sway = tremolo * sin(2.0 * pi * tremolo_hz * now / RATE)
         x, y = block[n, 0], block[n, 1]
         if drive > 0.0:
             x *= push
             y *= push
             x /= 1.0 + abs(x)
             y /= 1.0 + abs(y)
-        # Before the low cut: what ducks in step with itself has an offset.
-        x *= gain
-        y *= gain
-        first_l += low * (x - first_l)
-        first_r += low * (y - first_r)
-        x -= first_l
-        y -= first_r
-        second_l += low * (x - second_l)
-        second_r += low * (y - second_r)
-        x -= second_l
-        y -= second_r
-        shelf_l += high * (x - shelf_l)
-        shelf_r += high * (y - shelf_r)
-        block[n, 0] = shelf_l + high_gain * (x - shelf_l)
-        block[n, 1] = shelf_r + high_gain * (y - shelf_r)
-    state[0], state[1], state[2], state[3], state[4], state[5] = first_l, first_r, second_l, second_r, shelf_l, shelf_r
-    state[6], state[7], state[8] = point, kick, sag
+        block[n, 0] = x * gain * (1.0 + sway)
+        block[n, 1] = y * gain * (1.0 - 0.5 * sway)
+    state[0], state[1], state[2] = point, kick, hit
+    state[3], state[4], state[5], state[6] = sag, kick_left, breath, hit_left
 
 
 @njit(cache=True, nogil=True)
-def chorus(block, first, line, amount):  # type: ignore[no-untyped-def]
+def chorus(block, first, line, amount, hz):  # type: ignore[no-untyped-def]
     """Two slow, short, moving delays, opposite left and right. `line`: [4096, 2]."""
     mask = line.shape[0] - 1
     swing = 0.0
     for n in range(block.shape[0]):
         now = first + n
         if n % 16 == 0:
-            swing = sin(2.0 * pi * 0.6 * now / RATE)
+            swing = sin(2.0 * pi * hz * now / RATE)
         for side in range(2):
             line[now & mask, side] = block[n, side]
             delay = 620.0 + (150.0 if side == 0 else -150.0) * swing
@@ -102,25 +153,38 @@ def echo(block, first, line, delay, amount, state):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)
-def room(block, first, lines, lengths, gains, state, amount):  # type: ignore[no-untyped-def]
+def room(block, first, lines, lengths, gains, state, amount, damping):  # type: ignore[no-untyped-def]
     """A feedback delay network of eight lines and a Hadamard matrix (Jot 1991), damped; 25 ms before it speaks.
 
-    Runs at half the rate, straight lines between: what it adds is dark anyway. `first` and the block's length even.
+    Two all-passes a side thicken what goes in, which has no bass. Runs at half the rate, straight lines between: what
+    it adds is dark anyway. `first` and the block's length even. `lines`: [14, 2048].
     """
-    size = lines.shape[1]
-    mask = size - 1
+    mask = lines.shape[1] - 1
     out = np.zeros(8)
     pre = 600
     for pair in range((block.shape[0] + 1) // 2):
         n = 2 * pair
         after = min(n + 1, block.shape[0] - 1)
         now = first // 2 + pair
-        lines[8, now & mask] = 0.5 * (block[n, 0] + block[after, 0])
-        lines[9, now & mask] = 0.5 * (block[n, 1] + block[after, 1])
+        place, even = now & mask, 0.35355339059327373
+        lines[8, place] = 0.5 * (block[n, 0] + block[after, 0])
+        lines[9, place] = 0.5 * (block[n, 1] + block[after, 1])
         left, right = 0.35 * lines[8, (now - pre) & mask], 0.35 * lines[9, (now - pre) & mask]
+        state[10] += 0.045 * (left - state[10])
+        state[11] += 0.045 * (right - state[11])
+        left -= state[10]
+        right -= state[11]
+        for at in range(2):
+            back_l, back_r = (
+                lines[10 + at, (now - 113 - 124 * at) & mask],
+                lines[12 + at, (now - 127 - 142 * at) & mask],
+            )
+            in_l, in_r = left - 0.6 * back_l, right - 0.6 * back_r
+            lines[10 + at, place], lines[12 + at, place] = in_l, in_r
+            left, right = back_l + 0.6 * in_l, back_r + 0.6 * in_r
         for at in range(8):
             tap = lines[at, (now - lengths[at]) & mask]
-            state[at] += 0.8 * (tap - state[at])
+            state[at] += damping * (tap - state[at])
             out[at] = gains[at] * state[at]
         wet_l = amount * (out[0] + out[2] + out[4] - out[6])
         wet_r = amount * (out[1] + out[3] + out[5] - out[7])
@@ -134,7 +198,6 @@ def room(block, first, lines, lengths, gains, state, amount):  # type: ignore[no
         a4, a5, a6, a7 = out[4] + out[5], out[4] - out[5], out[6] + out[7], out[6] - out[7]
         b0, b1, b2, b3 = a0 + a2, a1 + a3, a0 - a2, a1 - a3
         b4, b5, b6, b7 = a4 + a6, a5 + a7, a4 - a6, a5 - a7
-        place, even = now & mask, 0.35355339059327373
         lines[0, place] = even * (b0 + b4) + left
         lines[1, place] = even * (b1 + b5) + right
         lines[2, place] = even * (b2 + b6) + left
@@ -153,7 +216,7 @@ def room_gains(seconds: float) -> tuple[NDArray[np.int64], State]:
 
 
 @njit(cache=True, nogil=True)
-def weighed(block, state, sums, counts, first):  # type: ignore[no-untyped-def]
+def weighed(block, state, sums):  # type: ignore[no-untyped-def]
     """Adds the K-weighted power (ITU-R BS.1770-4, 48 kHz) of both channels into 100 ms cells of `sums`."""
     for n in range(block.shape[0]):
         power = 0.0
@@ -167,43 +230,44 @@ def weighed(block, state, sums, counts, first):  # type: ignore[no-untyped-def]
             state[at + 2] = -2.0 * y + 1.99004745483398 * z + state[at + 3]
             state[at + 3] = y - 0.99007225036621 * z
             power += z * z
-        cell = (first + n) // 4800
-        sums[cell] += power
-        counts[cell] += 1
+        sums[n // 4800] += power / 4800.0
 
 
 @njit(cache=True, nogil=True)
-def finish(block, first, gain, ceiling, total, fade, sums, offset):  # type: ignore[no-untyped-def]
-    """To 24-bit integers, added to `sums` of the whole mix: gain, a soft ceiling, no offset, the final fade.
+def finish(block, first, gain, ceiling, wide, total, fade, state):  # type: ignore[no-untyped-def]
+    """To 24 bits in int32: gain, one voice below 120 Hz, width, a soft ceiling, no offset, the final fade.
 
-    `offset`: what the ceiling shifted each side by, followed at 8 Hz and taken out.
+    `state`: [6]: the sides' bass, twice smoothed, and the offset of each channel, followed at 5 Hz and taken out.
     """
     out = np.empty(block.shape, dtype=np.int32)
     knee = 0.6 * ceiling
+    smooth = 1.0 - exp(-2.0 * pi * 120.0 / RATE)
     for n in range(block.shape[0]):
         left = total - (first + n)
         slope = 1.0
         if left < fade:
             slope = 0.5 - 0.5 * np.cos(pi * left / fade)
-        for side in range(2):
-            x = block[n, side] * gain
+        middle, side = 0.5 * gain * (block[n, 0] + block[n, 1]), 0.5 * gain * (block[n, 0] - block[n, 1])
+        state[0] += smooth * (side - state[0])
+        side -= state[0]
+        state[1] += smooth * (side - state[1])
+        side = wide * (side - state[1])
+        for channel in range(2):
+            x = middle + side if channel == 0 else middle - side
             size = abs(x)
             if size > knee:
                 over = (size - knee) / (ceiling - knee)
                 size = knee + (ceiling - knee) * over / (1.0 + over)
                 x = size if x > 0.0 else -size
-            offset[side] += 0.00105 * (x - offset[side])
-            value = int(np.round((x - offset[side]) * slope * 8388608.0))
-            out[n, side] = value * 256
-            sums[first + n, side] += value * 256
+            state[2 + channel] += 0.00066 * (x - state[2 + channel])
+            value = (x - state[2 + channel]) * slope * 8388608.0
+            out[n, channel] = int(value + 0.5 if value > 0.0 else value - 0.5) * 256
     return out
 
 
-def integrated_lufs(sums: State, counts: NDArray[np.int64]) -> float:
-    """Gated loudness from 100 ms cells of power; −70 when nothing passes the gate."""
-    cells = sums[counts == 4800] / 4800
-    if cells.size < 4:
-        cells = np.pad(sums / np.maximum(1, counts), (0, 4))
+def gated_lufs(sums: State) -> float:
+    """The gated loudness of 100 ms cells of mean power; -70 when nothing passes the gate."""
+    cells = sums if sums.size >= 4 else np.pad(sums, (0, 4 - sums.size))
     blocks = (cells[:-3] + cells[1:-2] + cells[2:-1] + cells[3:]) / 4
     loud = blocks[blocks > 10 ** ((-70 + 0.691) / 10)]
     if not loud.size:

@@ -1,6 +1,6 @@
 """The arranger: composes, plays and mixes from code alone. Needs no model, no samples and no network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from harmonia_composer.engine import (
     Listener,
     Order,
     Placed,
-    Stem,
     Support,
     Take,
     Unheard,
@@ -69,20 +68,20 @@ class Arranger:
         takes = []
         for number in range(1, order.variations + 1):
             listener.check()
-            takes.append(self._take(order, number, folder / str(number), listener))
+            takes.append(self._take(order, number, folder / str(number), OneTake(listener, number, order.variations)))
         return takes
 
     def _take(self, order: Order, number: int, folder: Path, listener: Listener) -> Take:
-        seed, progress = take_seed(order.seed, number), part_of(listener, number, order)
+        seed = take_seed(order.seed, number)
         folder.mkdir(parents=True, exist_ok=True)
         score = arrange(order.brief, seed)
-        progress(0.02, "arranged")
-        premaster, stems = mix(score, folder, stems=order.stems, progress=progress, check=listener.check)
+        listener.progress(0.02, "arranged")
+        premaster, stems = mix(score, folder, stems=order.stems, version=self.version, listener=listener)
         words = order.brief.lyrics
         return Take(
             seed=seed,
             premaster=premaster,
-            stems={role: Stem(path, "") for role, path in stems.items()},
+            stems=stems,
             midi=written(folder / "song.mid", midi_bytes(score)) if order.midi else None,
             lyrics_text=written(folder / "lyrics.txt", plain_lyrics(order.brief).encode()) if words else None,
             lyrics_lrc=written(folder / "lyrics.lrc", timed_lyrics(score).encode()) if words else None,
@@ -100,15 +99,28 @@ class Arranger:
         with tempfile.TemporaryDirectory() as folder:
             for genre, instruments in (("lo-fi hip-hop", ("piano", "electric piano")), ("folk", ("synth pad",))):
                 score = arrange(replace(brief, genre=genre, instruments=instruments), 1)
-                mix(score, Path(folder), stems=False, progress=nobody.progress, check=nobody.check)
+                mix(score, Path(folder), stems=False, version=self.version, listener=nobody)
 
 
-def part_of(listener: Listener, number: int, order: Order) -> Callable[[float, str], None]:
-    def report(fraction: float, message: str) -> None:
-        suffix = f", take {number}" if order.variations > 1 else ""
-        listener.progress((number - 1 + fraction) / order.variations, message + suffix)
+class OneTake(Unheard):
+    """What a take tells the listener of the whole order: only the first is heard while it is made."""
 
-    return report
+    def __init__(self, listener: Listener, number: int, takes: int) -> None:
+        self._listener, self._number, self._takes = listener, number, takes
+
+    def check(self) -> None:
+        self._listener.check()
+
+    def reusable(self, recipe: str) -> Path | None:
+        return self._listener.reusable(recipe)
+
+    def progress(self, fraction: float, message: str) -> None:
+        suffix = f", take {self._number}" if self._takes > 1 else ""
+        self._listener.progress((self._number - 1 + fraction) / self._takes, message + suffix)
+
+    def preview(self, path: Path, start_seconds: float, duration_seconds: float) -> None:
+        if self._number == 1:
+            self._listener.preview(path, start_seconds, duration_seconds)
 
 
 def written(path: Path, content: bytes) -> Path:

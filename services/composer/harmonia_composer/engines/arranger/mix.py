@@ -1,167 +1,243 @@
 """Score → stems → pre-master, written as they come: 24-bit FLAC, stereo, 48 kHz.
 
-Each part is rendered, treated and brought to the loudness of its role by measuring it. Stems are quantised before
-they are summed, so their sum is the pre-master to the bit, in whatever order threads finish. Each has a ceiling, and
-the ceilings together stay under full scale, so the sum cannot clip.
+A song is made stretch by stretch: all parts of one are rendered, treated and summed before the next begins, so memory
+does not grow with the song, and a finished stretch can be heard. What a part's fader is set to is known before: its
+loudest bars are played once and measured. Stems are quantised before they are summed, so their sum is the pre-master
+to the bit, in whatever order threads finish, and ceilings keep the sum under full scale.
 """
 
-import threading
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
-from harmonia_composer.engine import Check, Progress
+from harmonia_composer.engine import Check, Listener, Stem
 from harmonia_composer.engines.arranger import effects, render
-from harmonia_composer.engines.arranger.form import tail_seconds
-from harmonia_composer.engines.arranger.genres.genre import Mix
-from harmonia_composer.engines.arranger.groove import DRUMS
+from harmonia_composer.engines.arranger.channel import (
+    BLOCK,
+    LOUDEST_LUFS,
+    QUIETEST_LUFS,
+    TRIM_DB,
+    Channel,
+    Pulse,
+    Stereo,
+    recipe,
+)
 from harmonia_composer.engines.arranger.score import Part, Score
-from harmonia_composer.engines.arranger.synth.kernels import RATE, Buffer
+from harmonia_composer.engines.arranger.synth.kernels import RATE
 
-Sums = NDArray[np.int32]
-BLOCK = 1 << 18
-"""Frames between two calls of check: 5.5 s of sound, some 15 ms of work."""
 THREADS = 2
-# Of every part, so that peaks seldom reach their ceiling; mastering sets the loudness of the whole.
-TRIM_DB = -3.0
-QUIETEST = -30.0
-FULL = 0.95
-# Peaks over loudness that a part of this style is left, as a factor.
-CREST = {"drums": 6.0, "bass": 5.0, "comp": 4.5, "pad": 3.5, "melody": 4.0, "texture": 4.0}
+FIRST_S, LONGEST_S = 5.0, 16.0
+"""Of a stretch: somebody waits for the first."""
+PROBE_S = 4.0
+# What rings at the end of a loop has come round to its start after this long.
+SETTLED_S = 8.0
 
 
-def mix(score: Score, folder: Path, *, stems: bool, progress: Progress, check: Check) -> tuple[Path, dict[str, Path]]:
-    """Writes premaster.flac and stems/<role>.flac under `folder`."""
-    frames = round(score.duration_seconds * RATE)
-    desk = Desk(score, frames, folder, stems=stems, progress=progress, check=check)
-    (folder / "stems").mkdir(parents=True, exist_ok=True)
-    # The busiest first, so that both threads end together.
-    order = sorted(score.parts, key=lambda part: -sum(note.length for note in part.notes) - len(part.notes))
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="arranger") as pool:
-        paths = dict(zip([part.role for part in order], pool.map(desk.stem, order), strict=True))
-    premaster = folder / "premaster.flac"
-    write(premaster, blocks(desk.sums), check)
-    progress(1.0, "mixed")
-    return premaster, {part.role: paths[part.role] for part in score.parts} if stems else {}
-
-
-def write(path: Path, parts: Iterator[Sums], check: Check) -> None:
-    with soundfile.SoundFile(
-        path, "w", samplerate=RATE, channels=2, format="FLAC", subtype="PCM_24", compression_level=0.0
-    ) as file:
-        for part in parts:
-            check()
-            file.write(part)
-
-
-def blocks(samples: Sums) -> Iterator[Sums]:
-    for start in range(0, samples.shape[0], BLOCK):
-        yield samples[start : start + BLOCK]
-
-
-def ceilings(parts: Sequence[Part]) -> dict[str, float]:
-    weights = {part.role: 10 ** (part.mix.level_lufs / 20) * CREST[part.style] for part in parts}
-    total = sum(weights.values())
-    return {role: FULL * weight / total for role, weight in weights.items()}
-
-
-def level_points(score: Score) -> NDArray[np.float64]:
-    """Frame and gain: each section at its energy, 40 ms from one to the next."""
-    depth = score.genre.depth_db
-    points: list[tuple[float, float]] = []
-    for section in score.sections:
-        start, end = render.frame_at(score, section.tick), render.frame_at(score, section.end)
-        points.append((start + (0.01 * RATE if points else 0), 10 ** ((section.energy - 1) * depth / 20)))
-        points.append((end - 0.03 * RATE, 10 ** ((section.energy_end - 1) * depth / 20)))
-    points.append((points[-1][0] + 1.0, points[-1][1]))
-    return np.array(points)
-
-
-def kick_frames(score: Score) -> NDArray[np.int64]:
-    notes = [note for part in score.parts if part.style == "drums" for note in part.notes]
-    frames = sorted({render.frame_at(score, note.start) for note in notes if note.pitch == DRUMS["kick"]})
-    return np.array(frames, dtype=np.int64)
-
-
+@dataclass(frozen=True, slots=True)
 class Desk:
-    """One mix in the making: what its threads share."""
+    """What all tracks of a mix share. `keep`: stems are wanted as files."""
 
-    def __init__(
-        self, score: Score, frames: int, folder: Path, *, stems: bool, progress: Progress, check: Check
-    ) -> None:
-        self.score, self.frames, self.folder, self.stems = score, frames, folder, stems
-        self.progress, self.check = progress, check
-        self.sums: Sums = np.zeros((frames, 2), dtype=np.int32)
-        self._lock = threading.Lock()
-        self._ceilings = ceilings(score.parts)
-        self._points = level_points(score)
-        self._kicks = kick_frames(score)
-        self._done = 0
+    score: Score
+    folder: Path
+    version: str
+    listener: Listener
+    pulse: Pulse
+    keep: bool
 
-    def stem(self, part: Part) -> Path:
-        sound = render.render(part, self.score, self.frames, self.check)
-        loudness = treat(sound, part.mix, self.score, points=self._points, kicks=self._kicks, check=self.check)
-        path = self.folder / "stems" / f"{part.role}.flac"
-        finished = self._finished(sound, part, 10 ** ((max(QUIETEST, part.mix.level_lufs + TRIM_DB) - loudness) / 20))
-        if self.stems:
-            write(path, finished, self.check)
-        else:
-            for _ in finished:
-                self.check()
-        self._report(part)
-        return path
+    @property
+    def frames(self) -> int:
+        return round(self.score.duration_seconds * RATE)
 
-    def _finished(self, sound: Buffer, part: Part, gain: float) -> Iterator[Sums]:
-        fade = max(1, int(min(2.0, tail_seconds(self.score.duration_seconds)) * RATE))
-        offset = np.zeros(2)
-        for start in range(0, self.frames, BLOCK):
-            with self._lock:
-                made = effects.finish(
-                    sound[start : start + BLOCK],
-                    start,
-                    gain,
-                    self._ceilings[part.role],
-                    self.frames,
-                    fade,
-                    self.sums,
-                    offset,
-                )
-            yield made
-
-    def _report(self, part: Part) -> None:
-        with self._lock:
-            self._done += 1
-            fraction = 0.95 * self._done / len(self.score.parts)
-        self.progress(fraction, f"{part.role} rendered")
+    def path(self, part: Part) -> Path | None:
+        return self.folder / "stems" / f"{part.role}.flac" if self.keep else None
 
 
-def treat(
-    sound: Buffer, mix: Mix, score: Score, *, points: NDArray[np.float64], kicks: NDArray[np.int64], check: Check
-) -> float:
-    """Effects in place, block by block; returns the loudness of what comes out, LUFS."""
-    strip_state, echo_state, room_state = np.zeros(9), np.zeros(2), np.zeros(10)
-    chorus_line, echo_line = np.zeros((4096, 2)), np.zeros((1 << 17, 2))
-    lines = np.zeros((10, 2048))
-    lengths, room_gains = effects.room_gains(score.genre.room_s * (0.7 + 0.3 * score.reverb))
-    delay = min(int(0.75 * 60.0 / score.bpm * RATE), echo_line.shape[0] - 1)
-    weighing, cells = np.zeros(8), sound.shape[0] // 4800 + 1
-    sums, counts = np.zeros(cells), np.zeros(cells, dtype=np.int64)
-    for start in range(0, sound.shape[0], BLOCK):
+def mix(score: Score, folder: Path, *, stems: bool, version: str, listener: Listener) -> tuple[Path, dict[str, Stem]]:
+    """Writes premaster.flac and stems/<role>.flac under `folder`, and previews as stretches are done."""
+    (folder / "stems").mkdir(parents=True, exist_ok=True)
+    desk = Desk(score, folder, version, listener, Pulse.of(score), stems)
+    premaster = folder / "premaster.flac"
+    with ExitStack() as open_files, ThreadPoolExecutor(THREADS, thread_name_prefix="arranger") as pool:
+        tracks = [track(part, desk) for part in busiest_first(score)]
+        for one in tracks:
+            open_files.callback(one.close)
+        whole = open_files.enter_context(flac(premaster))
+        for start, end in stretches(score):
+            sound = added(pool.map(partial(stretch, start, end), tracks))
+            write(whole, sound, listener.check)
+            preview(sound, start, desk)
+            listener.progress(0.98 * end / desk.frames, "mixed")
+    listener.progress(1.0, "mixed")
+    made = {one.part.role: Stem(one.path, one.recipe) for one in tracks if one.path is not None}
+    return premaster, {part.role: made[part.role] for part in score.parts if stems}
+
+
+def stretch(start: int, end: int, track: "Track") -> Stereo:
+    return track.stretch(start, end)
+
+
+def busiest_first(score: Score) -> list[Part]:
+    """So that both threads end together."""
+    return sorted(score.parts, key=lambda part: -sum(note.length for note in part.notes) - len(part.notes))
+
+
+def stretches(score: Score) -> list[tuple[int, int]]:
+    """Frames from and to, at bar lines: sections, the long ones in parts, the first a short one."""
+    last = round(score.duration_seconds * RATE)
+    edges = [0]
+    for section in score.sections:
+        start, end = render.frame_at(score, section.tick), min(last, render.frame_at(score, section.end))
+        most = LONGEST_S if edges[1:] else FIRST_S
+        pieces = min(section.bars, ceil((end - start) / RATE / most))
+        first = ceil(section.bars / max(1, pieces))
+        bars = range(first, section.bars, max(first, int(LONGEST_S / (max(1, end - start) / RATE / section.bars))))
+        edges += [start + (end - start) * bar // section.bars for bar in bars]
+        edges.append(end)
+    edges = sorted({edge - edge % 2 for edge in edges[:-1] if edge < last - RATE // 2} | {0})
+    return list(zip(edges, [*edges[1:], last], strict=True))
+
+
+def added(sounds: Iterator[Stereo]) -> Stereo:
+    total = next(sounds).copy()
+    for sound in sounds:
+        total += sound
+    return total
+
+
+def flac(path: Path) -> soundfile.SoundFile:
+    return soundfile.SoundFile(
+        path, "w", samplerate=RATE, channels=2, format="FLAC", subtype="PCM_24", compression_level=0.0
+    )
+
+
+def write(file: soundfile.SoundFile, sound: Stereo, check: Check) -> None:
+    for at in range(0, sound.shape[0], BLOCK):
         check()
-        block = sound[start : start + BLOCK]
-        effects.strip(
-            block, start, strip_state, float(mix.low_cut_hz), 10 ** (mix.high_db / 20), float(mix.drive),
-            points, kicks, 10 ** (-mix.duck_db / 20),
-        )  # fmt: skip
-        if mix.chorus:
-            effects.chorus(block, start, chorus_line, float(mix.chorus))
-        if mix.delay:
-            effects.echo(block, start, echo_line, delay, float(mix.delay), echo_state)
-        if mix.reverb:
-            effects.room(block, start, lines, lengths, room_gains, room_state, float(mix.reverb * score.reverb))
-        effects.weighed(block, weighing, sums, counts, start)
-    return effects.integrated_lufs(sums, counts)
+        file.write(sound[at : at + BLOCK])
+
+
+def preview(sound: Stereo, start: int, desk: Desk) -> None:
+    path = desk.folder / "preview.flac"
+    with flac(path) as file:
+        write(file, sound, desk.listener.check)
+    desk.listener.preview(path, start / RATE, sound.shape[0] / RATE)
+    path.unlink(missing_ok=True)
+
+
+class Track(Protocol):
+    part: Part
+    path: Path | None
+    recipe: str
+
+    def stretch(self, start: int, end: int) -> Stereo:
+        """The next frames of the stem."""
+
+    def close(self) -> None: ...
+
+
+def track(part: Part, desk: Desk) -> Track:
+    made_from = recipe(part, desk.score, desk.pulse, desk.version)
+    earlier = desk.listener.reusable(made_from)
+    if earlier is not None and fits(earlier, desk.frames):
+        return Kept(part, made_from, earlier, desk)
+    return Made(part, made_from, desk)
+
+
+def fits(path: Path, frames: int) -> bool:
+    found = soundfile.info(path)
+    return bool((found.samplerate, found.channels, found.subtype, found.frames) == (RATE, 2, "PCM_24", frames))
+
+
+class Kept:
+    """A stem that an earlier song made from the same recipe."""
+
+    def __init__(self, part: Part, made_from: str, earlier: Path, desk: Desk) -> None:
+        self.part, self.recipe, self._check = part, made_from, desk.listener.check
+        self.path = desk.path(part)
+        if self.path:
+            shutil.copyfile(earlier, self.path)
+        self._file = soundfile.SoundFile(self.path or earlier)
+
+    def stretch(self, start: int, end: int) -> Stereo:
+        self._check()
+        return np.asarray(self._file.read(end - start, dtype="int32", always_2d=True))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Made:
+    """A stem in the making."""
+
+    def __init__(self, part: Part, made_from: str, desk: Desk) -> None:
+        self.part, self.recipe, self._check = part, made_from, desk.listener.check
+        self.path = desk.path(part)
+        self._score = score = desk.score
+        # The last time round is kept: by then the end rings on at the beginning.
+        turns = ceil(SETTLED_S / score.duration_seconds) if score.loop else 0
+        # Reverberation is made of pairs of frames: an odd loop goes round an even number of times before.
+        passes = 1 + turns + turns % 2 * desk.frames % 2
+        self._skipped = (passes - 1) * desk.frames
+        self._played = render.performance(part, score, render.everything(part), passes=passes)
+        self._channel = Channel(part, score, Pulse.of(score, passes), passes)
+        self._gain = 0.0
+        self._file = flac(self.path) if self.path else None
+
+    def stretch(self, start: int, end: int) -> Stereo:
+        if start == 0:
+            self._gain = gain(self.part, self._score, self._check)
+            for at in range(0, self._skipped, BLOCK):
+                self._sound(at, min(at + BLOCK, self._skipped))
+        sound = self._sound(self._skipped + start, self._skipped + end)
+        if self._file:
+            write(self._file, sound, self._check)
+        return sound
+
+    def _sound(self, start: int, end: int) -> Stereo:
+        block = self._played.block(start, end - start, self._check)
+        self._channel.treat(block, start, self._check)
+        return self._channel.finish(block, start, self._gain)
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+
+
+def gain(part: Part, score: Score, check: Check) -> float:
+    """Factor that brings the loudest bars of a part to the loudness its mix asks for."""
+    target = min(LOUDEST_LUFS, max(QUIETEST_LUFS, part.mix.level_lufs + TRIM_DB))
+    start, end = loudest(part, score)
+    start = max(0, start - RATE // 2)
+    numbers = [number for number, note in enumerate(part.notes) if start <= render.frame_at(score, note.start) < end]
+    if not numbers:
+        return 1.0
+    sound = render.performance(part, score, numbers).block(start, end - start, check)
+    Channel(part, score, Pulse.of(score)).treat(sound, start, check)
+    sums = np.zeros(ceil(sound.shape[0] / 4800))
+    effects.weighed(sound, np.zeros(8), sums)
+    return float(10 ** ((target - effects.gated_lufs(sums)) / 20))
+
+
+def loudest(part: Part, score: Score) -> tuple[int, int]:
+    """Frames from and to of the PROBE_S in which most is played, loudly."""
+    last, half = round(score.duration_seconds * RATE), round(PROBE_S / 2 * RATE)
+    cells = np.zeros(ceil(last / half) + 1)
+    for note in part.notes:
+        start = render.frame_at(score, note.start)
+        end = min(max(render.ringing(note, score), start + RATE // 10), last)
+        weight = (note.velocity / 127) ** 2.8 * 10 ** (0.1 * score.genre.depth_db * score.energy_at(note.start))
+        for cell in range(start // half, max(start, end - 1) // half + 1):
+            shared = min(end, (cell + 1) * half) - max(start, cell * half)
+            cells[cell] += weight * (shared if part.style != "drums" else RATE)
+    first = int(np.argmax(cells[:-1] + cells[1:])) * half
+    first = max(0, min(first, last - 2 * half))
+    return first - first % 2, min(last, first + 2 * half)

@@ -5,7 +5,7 @@ tuples of floats, so that each kernel is compiled once. No fast-math: the same b
 """
 # ruff: noqa: PLR0917 (compiled functions take no keywords)
 
-from math import exp, pi, sin, tan
+from math import atan2, cos, exp, pi, sin, sqrt, tan
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -17,29 +17,43 @@ CONTROL = 32
 """Frames between two looks at envelopes and filters."""
 
 Buffer = NDArray[np.float32]
+Table = NDArray[np.float32]
 
 
 class Tone(NamedTuple):
-    """Oscillators through a filter. Times in seconds, cutoff in hertz, tracking and sweeps in octaves."""
+    """Tables of waves through a filter. Times in seconds, tracking and sweeps in octaves.
 
-    saw: float = 1.0
-    pulse: float = 0.0
-    sine: float = 0.0
-    noise: float = 0.0
-    width: float = 0.5
+    Two tables, a dark and a bright one: `blend` of the bright, `bloom` more at the attack, gone after `bloom_s`.
+    """
+
     voices: float = 1.0
     detune_cents: float = 0.0
+    spread: float = 0.6
+    drift_cents: float = 1.5
     attack_s: float = 0.005
     decay_s: float = 0.3
     sustain: float = 0.7
     release_s: float = 0.08
-    cutoff_hz: float = 2000.0
+    cutoff_hz: float = 16000.0
+    track: float = 0.0
     sweep_octaves: float = 0.0
     sweep_s: float = 0.2
-    resonance: float = 0.2
+    resonance: float = 0.1
+    steep: float = 0.0
+    blend: float = 0.5
+    bloom: float = 0.0
+    bloom_s: float = 0.1
+    noise: float = 0.0
+    chiff: float = 0.0
+    chiff_s: float = 0.03
     vibrato_cents: float = 0.0
     vibrato_hz: float = 5.2
-    glide_cents: float = 0.0
+    vibrato_delay_s: float = 0.2
+    shake: float = 0.0
+    scoop_cents: float = 0.0
+    scoop_s: float = 0.03
+    glide_s: float = 0.0
+    cycles: float = 1.0
 
 
 class Fm(NamedTuple):
@@ -48,23 +62,29 @@ class Fm(NamedTuple):
     ratio: float = 1.0
     bend: float = 1.2
     bend_s: float = 0.8
+    floor: float = 0.0
     decay_s: float = 2.5
     attack_s: float = 0.002
     release_s: float = 0.12
     tine_ratio: float = 14.0
     tine: float = 0.15
     tine_s: float = 0.12
-    tremolo: float = 0.0
+    second: float = 0.0
+    """A second partial's level: the asymmetry of a pickup."""
 
 
 class Pluck(NamedTuple):
-    """A string: how long it rings, how bright it is struck, where, and how fast it is damped."""
+    """A string: how long A3 rings, how long 4 kHz does, how hard and where it is struck, how fast it is damped."""
 
-    ring_s: float = 3.0
-    bright: float = 0.5
+    ring_s: float = 4.0
+    sparkle_s: float = 0.7
+    hardness_hz: float = 3000.0
     position: float = 0.18
+    noise: float = 0.4
     release_s: float = 0.08
-    body: float = 0.5
+    click: float = 0.0
+    pitch_power: float = 0.7
+    """How much shorter higher notes ring."""
 
 
 class Strike(NamedTuple):
@@ -75,11 +95,15 @@ class Strike(NamedTuple):
     to_hz: float = 50.0
     sweep_s: float = 0.03
     body_s: float = 0.25
+    drive: float = 0.0
     click: float = 0.0
     noise: float = 0.0
     noise_hz: float = 3000.0
     noise_q: float = 0.7
+    noise_high: float = 0.0
+    """0: a band of noise around noise_hz, 1: all above it."""
     noise_s: float = 0.12
+    hold_s: float = 0.0
     bursts: float = 1.0
     attack_s: float = 0.0
     metal: float = 0.0
@@ -98,78 +122,114 @@ def floats(settings: Settings) -> Settings:
 
 # One loop over samples: taking it apart would cost the speed it is written for.
 @njit(cache=True, nogil=True)
-def tone(out, start, held, hz, left, right, bright, seed, p):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915
-    """`held` frames until release; `bright` multiplies the cutoff; 1–3 voices, the outer two apart in stereo."""
+def tone(out, start, held, hz, left, right, bright, blend, glide, seed, dark, light, p):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915
+    """`held` frames until release; `bright` multiplies the cutoff; `glide`: octaves it comes from, gone in glide_s.
+
+    `dark`, `light`: tables of p.cycles waves with one guard point more; up to seven voices, spread in pitch and place.
+    """
     voices = int(p.voices)
-    total = min(held + int(p.release_s * 6.0 * RATE), out.shape[0] - start)
+    total = min(held + int(p.release_s * 7.0 * RATE), out.shape[0] - start)
+    size = dark.shape[0] - 1
     attack = 1.0 / max(1.0, p.attack_s * RATE)
     fall = exp(-1.0 / max(1.0, p.decay_s * RATE))
     let_go = exp(-1.0 / max(1.0, p.release_s * RATE))
+    hush = exp(-1.0 / max(1.0, p.chiff_s * RATE))
     state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
-    phases = np.zeros(3)
-    steps = np.zeros(3)
-    for voice in range(3):
+    places, wander, towards, pan_l, pan_r = np.zeros(7), np.zeros(7), np.zeros(7), np.zeros(7), np.zeros(7)
+    for voice in range(voices):
         state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-        phases[voice] = float(state >> np.uint64(40)) / 16777216.0 if voices > 1 else 0.0
-    level, rising = 0.0, True
-    gain = 1.0 / voices**0.5
-    low_l = low_r = band_l = band_r = 0.0
-    g = k = a1 = a2 = a3 = 0.0
-    for n in range(total):
-        if n % CONTROL == 0:
-            t = n / RATE
-            bend = p.vibrato_cents * min(1.0, max(0.0, t - 0.15) * 4.0) * sin(2.0 * pi * p.vibrato_hz * t)
-            bend += p.glide_cents * exp(-t / 0.03)
-            for voice in range(voices):
-                spread = p.detune_cents * (voice - 0.5 * (voices - 1)) if voices > 1 else 0.0
-                steps[voice] = hz * 2.0 ** ((bend + spread) / 1200.0) / RATE
-            cutoff = p.cutoff_hz * bright * 2.0 ** (p.sweep_octaves * exp(-t / p.sweep_s))
-            g = tan(pi * min(0.42, cutoff / RATE))
-            k = 2.0 - 1.9 * p.resonance
-            a1 = 1.0 / (1.0 + g * (g + k))
-            a2 = g * a1
-            a3 = g * a2
-        if n >= held:
-            level *= let_go
-        elif rising:
-            level += attack
-            if level >= 1.0:
-                level, rising = 1.0, False
-        else:
-            level = p.sustain + (level - p.sustain) * fall
-        mid = side = 0.0
+        places[voice] = float(state >> np.uint64(40)) / 16777216.0 * size if voices > 1 or p.cycles > 1.0 else 0.0
+        at = 2.0 * voice / (voices - 1.0) - 1.0 if voices > 1 else 0.0
+        aside = p.spread * at * (1.0 if voice % 2 == 0 else -1.0) if voices > 2 else p.spread * at
+        pan_l[voice] = cos(pi / 4.0 * (1.0 + aside)) * 1.4142135623730951 / sqrt(voices)
+        pan_r[voice] = sin(pi / 4.0 * (1.0 + aside)) * 1.4142135623730951 / sqrt(voices)
+    state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+    chance = float(state >> np.uint64(40)) / 16777216.0
+    pace = p.vibrato_hz * (0.93 + 0.14 * chance)
+    level, rising, chiff = 0.0, True, p.chiff
+    low_l = low_r = band_l = band_r = low2_l = low2_r = band2_l = band2_r = 0.0
+    mix_l, mix_r = np.zeros(CONTROL), np.zeros(CONTROL)
+    k = 2.0 - 1.9 * p.resonance
+    octaves_up = np.log2(hz / 261.63)
+    for block in range((total + CONTROL - 1) // CONTROL):
+        first = block * CONTROL
+        size_now = min(CONTROL, total - first)
+        t = first / RATE
+        sway = min(1.0, max(0.0, (t - p.vibrato_delay_s) * 3.0)) * sin(2.0 * pi * (pace * t + chance))
+        bend = p.vibrato_cents * sway + p.scoop_cents * exp(-t / p.scoop_s)
+        if p.glide_s > 0.0:
+            bend += 1200.0 * glide * exp(-t / p.glide_s)
+        lit = min(1.0, max(0.0, blend * (p.blend + p.bloom * exp(-t / p.bloom_s)) * (1.0 + p.shake * sway)))
+        for i in range(size_now):
+            mix_l[i] = 0.0
+            mix_r[i] = 0.0
         for voice in range(voices):
-            phase, step = phases[voice], steps[voice]
-            sample = 0.0
-            if p.saw > 0.0:
-                sample += p.saw * (2.0 * phase - 1.0 - blep(phase, step))
-            if p.pulse > 0.0:
-                other = phase + 1.0 - p.width
-                other -= 1.0 if other >= 1.0 else 0.0
-                sample += p.pulse * (
-                    (1.0 if phase < p.width else -1.0) + blep(phase, step) - blep(other, step) + 1.0 - 2.0 * p.width
-                )
-            if p.sine > 0.0:
-                sample += p.sine * wave(phase)
-            mid += sample
-            side += sample * (voice - 0.5 * (voices - 1))
-            phase += step
-            phases[voice] = phase - 1.0 if phase >= 1.0 else phase
-        if p.noise > 0.0:
-            state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-            mid += p.noise * (float(state >> np.uint64(40)) / 8388608.0 - 1.0)
-        in_l, in_r = (mid + 0.6 * side) * gain, (mid - 0.6 * side) * gain
-        v3 = in_l - low_l
-        v1 = a1 * band_l + a2 * v3
-        v2 = low_l + a2 * band_l + a3 * v3
-        band_l, low_l = 2.0 * v1 - band_l, 2.0 * v2 - low_l
-        out[start + n, 0] += left * level * v2
-        if voices > 1:
-            v3 = in_r - low_r
-            v1 = a1 * band_r + a2 * v3
-            v2 = low_r + a2 * band_r + a3 * v3
-            band_r, low_r = 2.0 * v1 - band_r, 2.0 * v2 - low_r
-        out[start + n, 1] += right * level * v2
+            if block % 48 == 0:
+                state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+                towards[voice] = float(state >> np.uint64(40)) / 8388608.0 - 1.0
+            wander[voice] += 0.02 * (towards[voice] - wander[voice])
+            apart = p.detune_cents * (2.0 * voice / (voices - 1.0) - 1.0) if voices > 1 else 0.0
+            # The inner ones closer together, as seven saws of a supersaw are.
+            apart *= 0.4 + 0.6 * abs(apart) / p.detune_cents if p.detune_cents > 0.0 else 1.0
+            cents = bend + apart + 2.0 * p.drift_cents * wander[voice]
+            step = hz * 2.0 ** (cents / 1200.0) * size / p.cycles / RATE
+            place, gain_l, gain_r = places[voice], pan_l[voice], pan_r[voice]
+            for i in range(size_now):
+                whole = int(place)
+                part = place - whole
+                a = dark[whole] + part * (dark[whole + 1] - dark[whole])
+                b = light[whole] + part * (light[whole + 1] - light[whole])
+                a += lit * (b - a)
+                mix_l[i] += gain_l * a
+                mix_r[i] += gain_r * a
+                place += step
+                if place >= size:
+                    place -= size
+            places[voice] = place
+        if p.noise > 0.0 or chiff > 1e-4:
+            for i in range(size_now):
+                state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+                breath = (p.noise + chiff) * (float(state >> np.uint64(40)) / 8388608.0 - 1.0)
+                mix_l[i] += breath
+                mix_r[i] += breath
+                chiff *= hush
+        cutoff = p.cutoff_hz * bright * 2.0 ** (p.track * octaves_up + p.sweep_octaves * exp(-t / p.sweep_s))
+        g = tan(pi * min(0.42, max(20.0, cutoff) / RATE))
+        a1 = 1.0 / (1.0 + g * (g + k))
+        a2 = g * a1
+        a3 = g * a2
+        loud = 1.0 + 0.5 * p.shake * sway
+        for i in range(size_now):
+            n = first + i
+            if n >= held:
+                level *= let_go
+            elif rising:
+                level += attack
+                if level >= 1.0:
+                    level, rising = 1.0, False
+            else:
+                level = p.sustain + (level - p.sustain) * fall
+            v3 = mix_l[i] - low_l
+            v1 = a1 * band_l + a2 * v3
+            x = low_l + a2 * band_l + a3 * v3
+            band_l, low_l = 2.0 * v1 - band_l, 2.0 * x - low_l
+            y = x
+            if voices > 1:
+                v3 = mix_r[i] - low_r
+                v1 = a1 * band_r + a2 * v3
+                y = low_r + a2 * band_r + a3 * v3
+                band_r, low_r = 2.0 * v1 - band_r, 2.0 * y - low_r
+            if p.steep > 0.0:
+                v3 = x - low2_l
+                v1 = a1 * band2_l + a2 * v3
+                x = low2_l + a2 * band2_l + a3 * v3
+                band2_l, low2_l = 2.0 * v1 - band2_l, 2.0 * x - low2_l
+                v3 = y - low2_r
+                v1 = a1 * band2_r + a2 * v3
+                y = low2_r + a2 * band2_r + a3 * v3
+                band2_r, low2_r = 2.0 * v1 - band2_r, 2.0 * y - low2_r
+            out[start + n, 0] += left * loud * level * x
+            out[start + n, 1] += right * loud * level * y
 
 
 @njit(cache=True, nogil=True)
@@ -185,38 +245,30 @@ def wave(phase):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def blep(phase, step):  # type: ignore[no-untyped-def]
-    """What rounds a falling edge at phase 0 so that it does not alias (PolyBLEP, two samples wide)."""
-    if phase < step:
-        x = phase / step
-        return x + x - x * x - 1.0
-    if phase > 1.0 - step:
-        x = (phase - 1.0) / step
-        return x * x + x + x + 1.0
-    return 0.0
-
-
-@njit(cache=True, nogil=True)
 def fm(out, start, held, hz, left, right, bright, p):  # type: ignore[no-untyped-def]
-    total = min(held + int(p.release_s * 5.0 * RATE), out.shape[0] - start, int(p.decay_s * 7.0 * RATE))
+    total = min(held + int(p.release_s * 7.0 * RATE), out.shape[0] - start, int(p.decay_s * 9.0 * RATE))
     carrier, modulator, tine = hz / RATE, hz * p.ratio / RATE, hz * p.tine_ratio / RATE
     audible = 1.0 if hz * p.tine_ratio < 0.4 * RATE else 0.0
     attack = 1.0 / max(1.0, p.attack_s * RATE)
-    level, ramp, released, sway = 1.0, 0.0, 1.0, 0.0
-    index, sparkle = p.bend * bright / (2.0 * pi), p.tine * bright * audible
+    level, ramp, released = 1.0, 0.0, 1.0
+    # Carson: side bands reach (bend + 2) modulators up; they stay below half the rate.
+    most = max(0.0, (0.45 * RATE - hz) / (hz * p.ratio) - 2.0)
+    index, floor = min(most, p.bend * bright) / (2.0 * pi), min(most, p.floor * bright) / (2.0 * pi)
+    sparkle = p.tine * bright * audible
     fall = exp(-1.0 / (p.decay_s * RATE))
     index_fall, tine_fall = exp(-1.0 / (p.bend_s * RATE)), exp(-1.0 / (p.tine_s * RATE))
     let_go = exp(-1.0 / (p.release_s * RATE))
+    second = p.second * bright if 2.0 * hz < 0.4 * RATE else 0.0
     for n in range(total):
-        if n % CONTROL == 0:
-            sway = p.tremolo * sin(2.0 * pi * 4.6 * (start + n) / RATE)
         ramp = min(1.0, ramp + attack)
-        value = wave(carrier * n + index * wave(modulator * n))
+        value = wave(carrier * n + (index + floor) * wave(modulator * n))
         if sparkle > 1e-4:
             value += sparkle * wave(tine * n)
+        if second > 0.0:
+            value += second * level * wave(2.0 * carrier * n + 0.25)
         value *= level * ramp * released
-        out[start + n, 0] += left * value * (1.0 + sway)
-        out[start + n, 1] += right * value * (1.0 - sway)
+        out[start + n, 0] += left * value
+        out[start + n, 1] += right * value
         level *= fall
         index *= index_fall
         sparkle *= tine_fall
@@ -225,91 +277,140 @@ def fm(out, start, held, hz, left, right, bright, p):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True)
-def modal(out, start, held, hz, left, right, ratios, levels, rings, attack_s, release_s):  # type: ignore[no-untyped-def]
-    """Partials, each a rotating pair of numbers: `rings` are seconds to fall by 1/e, 0 for one that is held."""
-    total = min(held + int(release_s * 5.0 * RATE), out.shape[0] - start)
-    rising = max(1, int(attack_s * RATE))
-    let_go = exp(-1.0 / max(1.0, release_s * RATE))
-    for partial in range(ratios.shape[0]):
-        turn = 2.0 * pi * hz * ratios[partial] / RATE
-        if turn > 0.85 * pi:
+def modal(out, start, held, left, right, partials, attack_s, release_s, knock, knock_hz, knock_s, seed):  # type: ignore[no-untyped-def]
+    """Partials [count, 3]: hertz, level, seconds to fall by 1/e (0: held); and the knock of what strikes them."""
+    total = min(held + int(release_s * 7.0 * RATE), out.shape[0] - start)
+    sound = np.zeros(max(1, total))
+    count = (partials.shape[0] + 3) // 4 * 4
+    # x[n] = c x[n-1] - d x[n-2] rings at a frequency and falls; four at a time fill the processor.
+    turn, fall, x, before, frames = np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(count)
+    for at in range(partials.shape[0]):
+        hz, level, ring = partials[at, 0], partials[at, 1], partials[at, 2]
+        if hz > 0.45 * RATE or abs(level) < 1e-5:
             continue
-        decay = exp(-1.0 / (rings[partial] * RATE)) if rings[partial] > 0.0 else 1.0
-        frames = total if rings[partial] <= 0.0 else min(total, int(rings[partial] * 8.0 * RATE))
-        cosine, sine = decay * np.cos(turn), decay * sin(turn)
-        x, y = 0.0, levels[partial]
-        for n in range(frames):
-            x, y = cosine * x + sine * y, cosine * y - sine * x
-            value = x if n >= rising else x * n / rising
-            out[start + n, 0] += left * value
-            out[start + n, 1] += right * value
-            if n >= held:
-                x *= let_go
-                y *= let_go
-
-
-@njit(cache=True, nogil=True)
-def pluck(out, start, held, hz, left, right, bright, seed, p):  # type: ignore[no-untyped-def]
-    """Karplus-Strong with fractional tuning (Jaffe and Smith 1983), pick position, and two resonances of a body."""
-    total = min(held + int(p.release_s * 7.0 * RATE), out.shape[0] - start)
-    period = RATE / hz
-    softness = max(0.02, min(0.9, 1.0 - p.bright * bright))
-    smooth = 0.5 * softness
-    size = int(period - smooth - 0.5)
-    extra = period - smooth - size
-    allpass = (1.0 - extra) / (1.0 + extra)
-    line = np.zeros(size)
+        decay = exp(-1.0 / (ring * RATE)) if ring > 0.0 else 1.0
+        w = 2.0 * pi * hz / RATE
+        turn[at], fall[at], before[at] = 2.0 * decay * cos(w), decay * decay, -level * sin(w) / decay
+        # Until it is 66 dB below a partial of level one.
+        frames[at] = min(float(total), ring * RATE * max(0.1, 7.6 + np.log(abs(level)))) if ring > 0.0 else total
+    for at in range(0, count, 4):
+        c0, c1, c2, c3 = turn[at], turn[at + 1], turn[at + 2], turn[at + 3]
+        d0, d1, d2, d3 = fall[at], fall[at + 1], fall[at + 2], fall[at + 3]
+        x0, x1, x2, x3 = x[at], x[at + 1], x[at + 2], x[at + 3]
+        y0, y1, y2, y3 = before[at], before[at + 1], before[at + 2], before[at + 3]
+        for n in range(int(max(frames[at], frames[at + 1], frames[at + 2], frames[at + 3]))):
+            sound[n] += (x0 + x1) + (x2 + x3)
+            x0, y0 = c0 * x0 - d0 * y0, x0
+            x1, y1 = c1 * x1 - d1 * y1, x1
+            x2, y2 = c2 * x2 - d2 * y2, x2
+            x3, y3 = c3 * x3 - d3 * y3, x3
+    rising = max(1.0, attack_s * RATE)
+    let_go = exp(-1.0 / max(1.0, release_s * RATE))
     state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
-    mean = held_back = 0.0
-    for n in range(size):
-        state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-        noise = float(state >> np.uint64(40)) / 8388608.0 - 1.0
-        held_back += (1.0 - 0.8 * softness) * (noise - held_back)
-        line[n] = held_back
-        mean += held_back / size
-    gap = max(1, int(p.position * size))
-    shaped = np.zeros(size)
-    for n in range(size):
-        shaped[n] = line[n] - 0.9 * line[(n - gap) % size] - 0.1 * mean
-    keep = 0.001 ** (period / RATE / (p.ring_s * (220.0 / hz) ** 0.4))
-    damp = 0.001 ** (period / RATE / max(0.03, p.release_s * 3.0))
-    last = before = after = body_x = body_y = wood_x = wood_y = 0.0
-    turn_1, turn_2 = 2.0 * pi * 105.0 / RATE, 2.0 * pi * 215.0 / RATE
-    place = 0
+    hush, smooth = exp(-1.0 / (knock_s * RATE)), 1.0 - exp(-2.0 * pi * knock_hz / RATE)
+    low = lower = 0.0
+    released = 1.0
     for n in range(total):
-        sample = shaped[place]
-        averaged = (1.0 - smooth) * sample + smooth * last
-        last = sample
-        moved = allpass * averaged + before - allpass * after
-        before, after = averaged, moved
-        shaped[place] = moved * (keep if n < held else damp)
-        place += 1
-        if place == size:
-            place = 0
-        body_x, body_y = 0.9965 * (body_x - turn_1 * body_y) + 0.02 * sample, 0.9965 * (body_y + turn_1 * body_x)
-        wood_x, wood_y = 0.994 * (wood_x - turn_2 * wood_y) + 0.02 * sample, 0.994 * (wood_y + turn_2 * wood_x)
-        value = sample + p.body * (body_x + wood_x)
+        value = sound[n]
+        if n < rising:
+            value *= n / rising
+        if knock > 1e-4:
+            state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+            low += smooth * (knock * (float(state >> np.uint64(40)) / 8388608.0 - 1.0) - low)
+            lower += smooth * (low - lower)
+            value += lower
+            knock *= hush
+        if n >= held:
+            released *= let_go
+            value *= released
         out[start + n, 0] += left * value
         out[start + n, 1] += right * value
 
 
 @njit(cache=True, nogil=True)
-def strike(out, start, left, right, bright, seed, p):  # type: ignore[no-untyped-def]
+def pluck(out, start, held, hz, left, right, bright, seed, p):  # type: ignore[no-untyped-def]  # noqa: PLR0915
+    """Karplus-Strong, tuned (Jaffe and Smith 1983); the loss of its loop is solved for both ring times."""
+    total = min(held + int(p.release_s * 7.0 * RATE), out.shape[0] - start)
+    w = 2.0 * pi * hz / RATE
+    ring = p.ring_s * (220.0 / hz) ** p.pitch_power
+    kept = 10.0 ** (-3.0 / (hz * ring))
+    # (1 - s) + s z^-1 loses as much each round at 4 kHz as makes it fall by 60 dB in sparkle_s.
+    sparkle = 10.0 ** (-3.0 / (hz * min(ring, p.sparkle_s))) / kept
+    s = 0.5 * (1.0 - sqrt(max(0.0, 1.0 - 2.0 * (1.0 - sparkle**2) / (1.0 - cos(2.0 * pi * 4000.0 / RATE)))))
+    loss = sqrt(1.0 - 2.0 * s * (1.0 - s) * (1.0 - cos(w)))
+    gain = min(0.99999, kept / loss)
+    smooth = atan2(s * sin(w), 1.0 - s + s * cos(w)) / w
+    period = RATE / hz
+    size = int(period - smooth - 0.4)
+    extra = period - smooth - size
+    allpass = sin((1.0 - extra) * w / 2.0) / sin((1.0 + extra) * w / 2.0)
+    damped = gain * 10.0 ** (-3.0 * period / (6.9 * p.release_s * RATE))
+    line, pulse = np.zeros(size), np.zeros(size)
+    state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
+    soft = 1.0 - exp(-2.0 * pi * min(0.4 * RATE, p.hardness_hz * bright) / RATE)
+    low = lower = 0.0
+    for turn in range(2):
+        for n in range(size):
+            hit = 0.0
+            if turn == 0:
+                state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+                hit = p.noise * (float(state >> np.uint64(40)) / 8388608.0 - 1.0)
+                hit += sqrt(size) * (1.0 - p.noise) if n == 0 else 0.0
+            low += soft * (hit - low)
+            lower += soft * (low - lower)
+            pulse[n] += lower
+    place = max(1, int(p.position * size))
+    mean = 0.0
+    for n in range(size):
+        line[n] = pulse[n] - pulse[n - place]
+        mean += line[n] / size
+    power = 1e-9
+    for n in range(size):
+        line[n] -= mean
+        power += line[n] ** 2 / size
+    # Half way to even power: a hard note is louder than a soft one by its brightness alone.
+    scale = 0.3 / power**0.5
+    for n in range(size):
+        line[n] *= scale
+    at, before, allpassed, heard, click = 0, 0.0, 0.0, 0.0, p.click * bright
+    for n in range(total):
+        value = line[at]
+        smoothed = (damped if n >= held else gain) * ((1.0 - s) * value + s * before)
+        before = value
+        tuned = allpass * smoothed + heard - allpass * allpassed
+        heard, allpassed = smoothed, tuned
+        line[at] = tuned
+        at += 1
+        if at == size:
+            at = 0
+        if click > 1e-4:
+            state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+            value += click * (float(state >> np.uint64(40)) / 8388608.0 - 1.0)
+            click *= 0.994
+        value *= min(1.0, (total - n) / 96.0)
+        out[start + n, 0] += left * value
+        out[start + n, 1] += right * value
+
+
+@njit(cache=True, nogil=True)
+def strike(out, start, left, right, bright, seed, p):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     total = min(int(p.length_s * RATE), out.shape[0] - start)
     state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
     ratios = (1.0, 1.342, 1.2312, 1.6532, 1.9523, 2.1523)
+    squares = np.zeros(6)
     phase = 0.0
     sweep = exp(-1.0 / max(1.0, p.sweep_s * RATE))
-    glide = 1.0
-    body, noise, metal = p.body, p.noise, p.metal * bright
+    glide = 0.6 + 0.4 * min(1.5, bright)
+    body, noise, metal = p.body, p.noise * bright**0.5, p.metal * bright**0.7
     body_fall, noise_fall = exp(-1.0 / (p.body_s * RATE)), exp(-1.0 / (p.noise_s * RATE))
     metal_fall = exp(-1.0 / (p.metal_s * RATE))
     attack = max(1.0, p.attack_s * RATE)
     g = tan(pi * min(0.42, p.noise_hz * bright**0.5 / RATE))
     k = 1.0 / p.noise_q
     a1 = 1.0 / (1.0 + g * (g + k))
-    low = band = high_1 = high_2 = held_1 = held_2 = 0.0
-    gap = int(0.011 * RATE)
+    low = band = 0.0
+    highs = np.zeros(3)
+    gap, hold = int(0.011 * RATE), int(p.hold_s * RATE)
     for n in range(total):
         value = 0.0
         if body > 1e-5:
@@ -321,26 +422,35 @@ def strike(out, start, left, right, bright, seed, p):  # type: ignore[no-untyped
         hiss = float(state >> np.uint64(40)) / 8388608.0 - 1.0
         if n < 140:
             value += p.click * bright * hiss * (1.0 - n / 140.0) ** 2
+        if p.drive > 0.0:
+            value *= 1.0 + 3.0 * p.drive
+            value /= (1.0 + value * value) ** 0.5
         if noise > 1e-5:
             if n < gap * (p.bursts - 1.0) and n % gap == 0:
-                noise = p.noise
+                noise = p.noise * bright**0.5
             v3 = hiss - low
             v1 = a1 * (band + g * v3)
-            low += 2.0 * g * v1
+            v2 = low + g * v1
+            low = 2.0 * v2 - low
             band = 2.0 * v1 - band
-            value += noise * k * v1 * min(1.0, n / attack)
-            noise *= noise_fall if n >= gap * (p.bursts - 1.0) else noise_fall**4
+            over = hiss - k * v1 - v2
+            value += noise * (k * v1 + p.noise_high * (over - k * v1)) * min(1.0, n / attack)
+            if n >= hold:
+                noise *= noise_fall if n >= gap * (p.bursts - 1.0) else noise_fall**4
         if metal > 1e-5:
-            total_square = 0.0
-            for ratio in ratios:
-                at = p.metal_hz * ratio * n / RATE
-                total_square += 1.0 if at - int(at) < 0.5 else -1.0
-            # Two one-pole high-passes at 7 kHz leave the sizzle.
-            high_1 += 0.6 * (total_square - high_1)
-            held_1 = total_square - high_1
-            high_2 += 0.6 * (held_1 - high_2)
-            held_2 = held_1 - high_2
-            value += metal * (0.25 * held_2 + 0.3 * (hiss - band))
+            rattle = 0.0
+            for one in range(6):
+                at = p.metal_hz * ratios[one] * n / RATE
+                squares[one] = 1.0 if at - int(at) < 0.5 else -1.0
+                rattle += squares[one]
+            # Products of neighbours fill the gaps between the six.
+            rattle += squares[0] * squares[3] + squares[1] * squares[4] + squares[2] * squares[5]
+            # Three one-pole high-passes leave the sizzle.
+            rattle += 2.0 * hiss
+            for one in range(3):
+                highs[one] += 0.55 * (rattle - highs[one])
+                rattle -= highs[one]
+            value += 0.3 * metal * rattle
             metal *= metal_fall
         fade = min(1.0, (total - n) / 240.0)
         out[start + n, 0] += left * value * fade
@@ -348,12 +458,15 @@ def strike(out, start, left, right, bright, seed, p):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True)
-def air(out, start, held, level, from_hz, to_hz, rise, pops_hz, seed):  # type: ignore[no-untyped-def]
-    """Noise through a moving band, different left and right in part; `rise` 0 even … 1 from nothing; pops a second."""
+def air(out, start, held, level, from_hz, to_hz, rise, swell_s, pops_hz, seed):  # type: ignore[no-untyped-def]
+    """Noise through a moving band, different left and right in part; `rise` 0 even … 1 from nothing; pops a second.
+
+    `swell_s`: how long it takes to come and go, 0 when it does not.
+    """
     total = min(held, out.shape[0] - start)
     state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
     low_l = low_r = smooth_l = smooth_r = pop = 0.0
-    side = 0.0
+    side, swell = 0.0, 1.0
     edge = 0.05 * RATE
     rate = from_hz
     g = 0.0
@@ -361,6 +474,9 @@ def air(out, start, held, level, from_hz, to_hz, rise, pops_hz, seed):  # type: 
         along = n / total
         if n % CONTROL == 0:
             rate = from_hz * (to_hz / from_hz) ** along
+            if swell_s > 0.0:
+                swell = 0.55 - 0.45 * cos(2.0 * pi * n / RATE / swell_s)
+                rate *= 0.4 + swell
             g = 1.0 - exp(-2.0 * pi * rate / RATE)
         state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
         common = float(state >> np.uint64(40)) / 8388608.0 - 1.0
@@ -375,7 +491,7 @@ def air(out, start, held, level, from_hz, to_hz, rise, pops_hz, seed):  # type: 
                 pop = 2.0 + 10.0 * float((state >> np.uint64(20)) & np.uint64(0xFFFFF)) / 1048576.0
                 side = 0.6 * own
             pop *= 0.9
-        gain = level * (1.0 - rise + rise * along * along) * min(1.0, n / edge, (total - n) / edge)
+        gain = swell * level * (1.0 - rise + rise * along * along) * sqrt(min(1.0, n / edge, (total - n) / edge))
         spark = pop * common
         out[start + n, 0] += gain * (low_l - smooth_l + spark * (1.0 + side))
         out[start + n, 1] += gain * (low_r - smooth_r + spark * (1.0 - side))
