@@ -292,9 +292,11 @@ func (x *LyricSection) GetLines() []*LyricLine {
 }
 
 type LyricLine struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
-	Syllables     int32                  `protobuf:"varint,2,opt,name=syllables,proto3" json:"syllables,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Text      string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	Syllables int32                  `protobuf:"varint,2,opt,name=syllables,proto3" json:"syllables,omitempty"`
+	// A figure for each syllable, 1 stressed and 0 not, a space between words: "01 1 010".
+	Stresses      string `protobuf:"bytes,3,opt,name=stresses,proto3" json:"stresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -341,6 +343,13 @@ func (x *LyricLine) GetSyllables() int32 {
 		return x.Syllables
 	}
 	return 0
+}
+
+func (x *LyricLine) GetStresses() string {
+	if x != nil {
+		return x.Stresses
+	}
+	return ""
 }
 
 // One decision: these words were taken to mean this.
@@ -436,10 +445,11 @@ const file_harmonia_song_v1_brief_proto_rawDesc = "" +
 	"\bsections\x18\x01 \x03(\v2\x1e.harmonia.song.v1.LyricSectionR\bsections\"U\n" +
 	"\fLyricSection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x121\n" +
-	"\x05lines\x18\x02 \x03(\v2\x1b.harmonia.song.v1.LyricLineR\x05lines\"=\n" +
+	"\x05lines\x18\x02 \x03(\v2\x1b.harmonia.song.v1.LyricLineR\x05lines\"Y\n" +
 	"\tLyricLine\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x1c\n" +
-	"\tsyllables\x18\x02 \x01(\x05R\tsyllables\"L\n" +
+	"\tsyllables\x18\x02 \x01(\x05R\tsyllables\x12\x1a\n" +
+	"\bstresses\x18\x03 \x01(\tR\bstresses\"L\n" +
 	"\n" +
 	"Understood\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x14\n" +
