@@ -123,7 +123,7 @@ class Composer:
         plain = {name: (path, media_type) for name, (path, media_type) in files.items() if path is not None}
         stems = {role: (stem.path, "audio/flac") for role, stem in take.stems.items()}
         refs = await self._put_all([*plain.values(), *stems.values()], work)
-        return pb.ComposeResult.Take(
+        stored = pb.ComposeResult.Take(
             seed=take.seed,
             duration_seconds=take.duration_seconds,
             stems=[
@@ -134,8 +134,10 @@ class Composer:
                 pb.ComposeResult.PlacedSection(name=one.name, start_seconds=one.start_seconds, bars=one.bars)
                 for one in take.sections
             ],
-            **dict(zip(plain, refs, strict=False)),
         )
+        for name, ref in zip(plain, refs, strict=False):
+            getattr(stored, name).CopyFrom(ref)
+        return stored
 
     async def _put_all(self, files: Sequence[tuple[Path, str]], work: Work) -> list[type_pb2.ArtifactRef]:
         """All at once; the first that fails ends the others, and is what is raised."""

@@ -27,6 +27,7 @@ def request_from(job: job_pb2.Job) -> pb.ComposeRequest:
         midi=spec.outputs.midi,
         vocals=spec.vocals == spec_pb2.SongSpec.GUIDE,
         daw=[name for name in ("dawproject", "ardour") if getattr(spec.outputs, name)],
+        reusable=job.reusable,
     )
     if spec.HasField("sampling"):
         request.sampling.CopyFrom(spec.sampling)

@@ -33,6 +33,7 @@ from harmonia_gateway.oidc import Issuer
 from harmonia_gateway.people import People, Recognise
 from harmonia_gateway.projection import Projection
 from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate
+from harmonia_gateway.recordings import Recordings
 from harmonia_gateway.settings import Settings
 from harmonia_gateway.song_servicer import SongServicer
 from harmonia_gateway.strangers import Strangers
@@ -68,7 +69,14 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         failpoint=failpoint,
     )
     songs = SongServicer(
-        jobs=jobs, intake=intake, projection=projection, hub=hub, capabilities=capabilities, quotas=quotas
+        jobs=jobs,
+        intake=intake,
+        projection=projection,
+        hub=hub,
+        capabilities=capabilities,
+        quotas=quotas,
+        recordings=await asyncio.to_thread(Recordings, node.store, settings.state_dir / "listening"),
+        signer=signer,
     )
     node.serve(song_pb2_grpc.add_SongServiceServicer_to_server, songs, public=True)
     node.serve(key_pb2_grpc.add_KeyServiceServicer_to_server, KeyServicer(keys, audit, quotas), public=True)

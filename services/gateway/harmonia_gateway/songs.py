@@ -38,6 +38,8 @@ _NOTHING_ASKED: dict[str, Any] = {
     "variations": 1,
     "outputs.stems": False,
     "outputs.midi": False,
+    "outputs.dawproject": False,
+    "outputs.ardour": False,
 }
 
 
