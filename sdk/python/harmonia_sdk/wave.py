@@ -26,17 +26,22 @@ def header(data_bytes: int | None = None) -> bytes:
 
 
 class WaveFile:
-    """Can be played while it grows; knows its length once it is closed."""
+    """There once it holds something; can be played while it grows, and knows its length once it is closed."""
 
     def __init__(self, path: Path) -> None:
-        self._file: BinaryIO = path.open("xb")
-        self._file.write(header())
+        self._path = path
+        self._file: BinaryIO | None = None
 
     def write(self, pcm: bytes) -> None:
+        if self._file is None:
+            self._file = self._path.open("wb")
+            self._file.write(header())
         self._file.write(pcm)
         self._file.flush()
 
     def close(self) -> None:
+        if self._file is None:
+            return
         data_bytes = self._file.tell() - HEADER_BYTES
         self._file.seek(0)
         self._file.write(header(data_bytes))

@@ -51,8 +51,9 @@ def order_from_proto(request: pb.ComposeRequest, lyrics: brief_pb2.Lyrics, check
         brief=brief_from_proto(brief, lyrics),
         seed=request.seed,
         variations=request.variations,
-        stems=request.stems,
-        midi=request.midi,
+        # A session shows stems and notes, whether or not they are wanted by themselves.
+        stems=request.stems or bool(request.daw),
+        midi=request.midi or bool(request.daw),
         model=request.model,
         sampling=sampling_from_proto(request.sampling),
         vocals=request.vocals,

@@ -189,14 +189,17 @@ def outputs(job: job_pb2.Job) -> list[song_pb2.Output]:
             if take.take == number:
                 found += [_output(number, file.role, file.file, file.ref, file.duration_seconds) for file in take.files]
         if number <= len(composed.takes):
-            found += _composed_files(number, composed.takes[number - 1])
+            found += _composed_files(number, composed.takes[number - 1], job.resolved.outputs)
     return found
 
 
-def _composed_files(number: int, take: composer_pb2.ComposeResult.Take) -> Iterator[song_pb2.Output]:
-    for stem in take.stems:
+def _composed_files(
+    number: int, take: composer_pb2.ComposeResult.Take, wanted: spec_pb2.Outputs
+) -> Iterator[song_pb2.Output]:
+    """A session needs stems and notes; by themselves they are shown where they were wanted."""
+    for stem in take.stems if wanted.stems else ():
         yield _output(number, "stem", f"stems/{stem.role}.flac", stem.ref, take.duration_seconds)
-    if take.HasField("midi"):
+    if take.HasField("midi") and wanted.midi:
         yield _output(number, "midi", "song.mid", take.midi)
     if take.HasField("lyrics_text"):
         yield _output(number, "lyrics", "lyrics.txt", take.lyrics_text)

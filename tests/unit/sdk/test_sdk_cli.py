@@ -65,7 +65,7 @@ REFUSED: list[tuple[Sequence[str], str]] = [
     (["master", "gone.wav"], "file"),
     (["play", "songs/1", "--out", "."], "out"),
     (["play", "songs/1", "--out", "nowhere/x.wav"], "out"),
-    (["play", "--from", "soon"], "from"),
+    (["play", "--from", "soon"], "from_seconds"),
     (["revise", "songs/1", "--set", "bmp=90"], "spec.bmp"),
     (["revise", "songs/1", "--bpm", "fast"], "spec.bpm"),
     (["revise"], "name"),

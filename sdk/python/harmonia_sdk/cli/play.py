@@ -65,18 +65,16 @@ async def _newest(mesh: "Session") -> str:
 
 
 def _make_room(path: Path, *, force: bool) -> None:
+    from harmonia_sdk.folder import check_writable
+
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder: name a file", reason=Reason.MALFORMED, field="out")
     if path.exists() and not force:
         message = f"{path} is there: name another file, or say --force to replace it"
         raise Conflict(message, reason=Reason.WRONG_STATE, field="out")
-    try:
-        path.unlink(missing_ok=True)
-        path.touch()
-        path.unlink()
-    except OSError as exc:
-        message = f"cannot write {path}: {exc.strerror or exc}"
-        raise InvalidInput(message, reason=Reason.MALFORMED, field="out") from exc
+    if not path.absolute().parent.is_dir():
+        raise InvalidInput(f"{path.parent} is no folder", reason=Reason.MALFORMED, field="out")
+    check_writable(path.parent)
 
 
 class Heard:
@@ -109,11 +107,12 @@ class Heard:
                     async for pcm in chunks:
                         await asyncio.to_thread(file.write, pcm)
             return
-        sys.stdout.buffer.write(header())
+        before = header()
         async with aclosing(self._chunks()) as chunks:
             async for pcm in chunks:
-                sys.stdout.buffer.write(pcm)
+                sys.stdout.buffer.write(before + pcm)
                 sys.stdout.buffer.flush()
+                before = b""
 
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
         """SongEnded for a song that comes to nothing, as for every command that waits for one."""

@@ -27,12 +27,11 @@ from harmonia_composer.engines.arranger.moods import MOODS
 from harmonia_composer.engines.arranger.score import Score
 
 EXACT = (
-    "bars", "bpm", "complexity", "duration_seconds", "key", "language", "lyrics", "outputs.midi", "outputs.stems",
-    "prompt", "sections", "seed", "title", "variations",
+    "bars", "bpm", "complexity", "duration_seconds", "key", "language", "lyrics", "outputs.ardour",
+    "outputs.dawproject", "outputs.midi", "outputs.stems", "prompt", "sections", "seed", "title", "variations",
 )  # fmt: skip
 LATER = (
     "conditioning.continue_from", "conditioning.melody", "conditioning.start_seconds", "conditioning.strength",
-    "outputs.ardour", "outputs.dawproject",
 )  # fmt: skip
 NO = ("model", "sampling.guidance", "sampling.stride_seconds", "sampling.temperature", "sampling.top_k")
 
