@@ -12,8 +12,8 @@ from harmonia_composer.daw.session import Marker, Session, Track
 from harmonia_composer.engine import Brief, Take
 
 MEDIA_TYPES = {
-    ".dawproject": "application/x-dawproject",
-    ".ardour": "application/xml",
+    ".dawproject": "application/zip",
+    ".ardour": "application/octet-stream",
     ".flac": "audio/flac",
     ".mid": "audio/midi",
 }
