@@ -288,7 +288,7 @@ def test_what_ardour_exports_is_the_sum_of_the_stems(made: Made, tmp_path: Path)
         str(folder),
         "song",
     ]
-    # Debian's 7.3 dies of a memory fault of its own in about one export of five; what it exports when it lives is meant.
+    # Debian's 7.3 dies of a memory fault of its own in one export of five; meant is what it exports when it lives.
     tries = (subprocess.run(command, timeout=120, capture_output=True, check=False).returncode for _ in range(8))
     assert any(code == 0 for code in tries)
     heard, _ = soundfile.read(wave, dtype="float64")
