@@ -104,7 +104,7 @@ def test_with_json_the_refusal_is_an_object(
 
 
 def test_later_things_say_so(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([["compose", "x", "--vocals", "guide"]]):
+    for arguments in [["compose", "x", "--vocals", "guide"]]:
         harmonia(*arguments, "--json")
 
         assert json.loads(capsys.readouterr().err)["error"]["reason"] == "NOT_YET_SUPPORTED"
