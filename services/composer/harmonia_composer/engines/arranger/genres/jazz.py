@@ -87,7 +87,7 @@ JAZZ = Genre(
             "arp",
             "comp",
             ("vibraphone", "jazz guitar"),
-            Mix(-26, pan=0.35, width=0.25, reverb=0.16, low_cut_hz=180, high_db=-6),
+            Mix(-24, pan=0.35, width=0.25, reverb=0.16, low_cut_hz=180, high_db=-6),
             ("........2-3-4---", "..2-3-....3-1---", "2-3-4---..3-1-2-"),
             register=67,
             velocity=74,
@@ -104,20 +104,20 @@ JAZZ = Genre(
     ),
     beats=(
         (
-            {"ride": "x...x...x...x...", "hat": "....x.......x..."},
-            {"ride": "x...x.x.x...x...", "hat": "....x.......x...", "rim": "............o..."},
+            {"ride": "x...x...x...x...", "pedal hat": "....x.......x..."},
+            {"ride": "x...x.x.x...x...", "pedal hat": "....x.......x...", "rim": "............o..."},
         ),
         (
-            {"ride": "x...x.x.x...x.x.", "hat": "....x.......x...", "kick": "o.......o......."},
+            {"ride": "x...x.x.x...x.x.", "pedal hat": "....x.......x...", "kick": "o.......o......."},
             {
                 "ride": "x...x.x.x...x.x.",
-                "hat": "....x.......x...",
+                "pedal hat": "....x.......x...",
                 "kick": "o.......o.....?.",
                 "snare": "..............o.",
             },
             {
                 "ride": "x...x.x.x...x...",
-                "hat": "....x.......x...",
+                "pedal hat": "....x.......x...",
                 "kick": "o.........o.....",
                 "snare": "......o.........",
             },
@@ -125,26 +125,26 @@ JAZZ = Genre(
         (
             {
                 "ride": "X...x.x.X...x.x.",
-                "hat": "....x.......x...",
+                "pedal hat": "....x.......x...",
                 "kick": "o...o...o...o...",
                 "snare": "......o......o..",
             },
             {
                 "ride": "X...x.x.X...x.x.",
-                "hat": "....x.......x...",
+                "pedal hat": "....x.......x...",
                 "kick": "o.....x.o...o...",
                 "snare": "..o.......x...o.",
             },
             {
                 "ride": "X...x.x.X...x.x.",
-                "hat": "....x.......x...",
+                "pedal hat": "....x.......x...",
                 "kick": "o...o...o.x.o...",
                 "snare": "......o.....o.?.",
             },
         ),
     ),
     fills=(
-        {"ride": "x...x...", "snare": "........x.x.x.x.", "kick": "o.......o.....x."},
+        {"ride": "x...x...", "snare": "........x.x.x.x.", "kick": "o.......o.....x.", "pedal hat": "....x..."},
         {"ride": "x...x.x.x.......", "snare": "..........o.x.x.", "low tom": "............x.x."},
         {"snare": "....o.x.o.x.x.x.", "kick": "x.......x......."},
         {"ride": "x...x.x.", "snare": "........t...t...", "kick": "..............x."},
@@ -178,7 +178,7 @@ JAZZ = Genre(
     crash=False,
     spread_s=0.011,
     velocity_spread=7.0,
-    depth_db=5.0,
+    depth_db=6.5,
     room_s=1.1,
     endings=("ring", "hit"),
 )
