@@ -79,6 +79,8 @@ class Pluck(NamedTuple):
     ring_s: float = 4.0
     sparkle_s: float = 0.7
     hardness_hz: float = 3000.0
+    tilt: float = 3.0
+    """Up to this partial all are as strong, above it the nth is 1/n: a finger 1, a plectrum 5."""
     position: float = 0.18
     noise: float = 0.4
     release_s: float = 0.08
@@ -348,7 +350,8 @@ def pluck(out, start, held, hz, left, right, bright, seed, p):  # type: ignore[n
     line, pulse = np.zeros(size), np.zeros(size)
     state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
     soft = 1.0 - exp(-2.0 * pi * min(0.4 * RATE, p.hardness_hz * bright) / RATE)
-    low = lower = 0.0
+    slow = 1.0 - exp(-p.tilt * w)
+    low = lower = lowest = 0.0
     for turn in range(2):
         for n in range(size):
             hit = 0.0
@@ -358,7 +361,8 @@ def pluck(out, start, held, hz, left, right, bright, seed, p):  # type: ignore[n
                 hit += sqrt(size) * (1.0 - p.noise) if n == 0 else 0.0
             low += soft * (hit - low)
             lower += soft * (low - lower)
-            pulse[n] += lower
+            lowest += slow * (lower - lowest)
+            pulse[n] += lowest
     place = max(1, int(p.position * size))
     mean = 0.0
     for n in range(size):
