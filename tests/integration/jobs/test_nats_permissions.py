@@ -63,7 +63,7 @@ async def let_through(jobs: JobStream, subjects: Iterable[str]) -> list[str]:
     return [subject for subject in subjects if not await refused(jobs, jobs.connection.nc.publish, subject)]
 
 
-@pytest.mark.parametrize("service", (*WORKERS, "artifacts"))
+@pytest.mark.parametrize("service", [*WORKERS, "artifacts"])
 async def test_a_service_is_refused_what_others_may_say(service: str, connect: Connect, gateway: JobStream) -> None:
     jobs = await connect(service)
     own = said_by(service)
