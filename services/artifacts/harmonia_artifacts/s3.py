@@ -31,11 +31,10 @@ from urllib3 import PoolManager, Timeout
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from harmonia_artifacts.blocks import proven
+from harmonia_artifacts.blocks import BLOCK_BYTES, proven
 from harmonia_artifacts.settings import Settings
 from harmonia_artifacts.sidecar import artifact_from_sidecar, merged, sidecar
 from harmonia_artifacts.store import (
-    CHUNK_BYTES,
     Arrival,
     Artifact,
     Link,
@@ -256,7 +255,7 @@ class S3Store:
             if end is not None and position >= end:
                 return
             with self._opened(artifact, position, end) as response, suppress(HTTPError):
-                for chunk in response.stream(CHUNK_BYTES):
+                for chunk in response.stream(BLOCK_BYTES):
                     position += len(chunk)
                     yield chunk
                 return
