@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
@@ -52,7 +51,9 @@ func newAPI(door *Door, table routes, draining <-chan struct{}) (*API, error) {
 		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
 			problemOf(err).write(w, r)
 		}),
-		runtime.WithRoutingErrorHandler(api.routingError),
+		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, _ int) {
+			noSuchRoute(w, r, table.allowed(r.URL.Path))
+		}),
 		runtime.WithForwardResponseOption(accepted),
 		runtime.WithMiddlewares(table.check),
 		runtime.WithDisablePathLengthFallback(),
@@ -96,21 +97,6 @@ func (a *API) byHand() []handWritten {
 func isStream(pattern string) bool {
 	return strings.HasSuffix(pattern, ":watch") || strings.HasSuffix(pattern, "/audio") ||
 		strings.HasSuffix(pattern, ":download") || pattern == "/v1/lyrics:write"
-}
-
-func (a *API) routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, _ int) {
-	a.noSuchRoute(w, r, a.table.allowed(r.URL.Path))
-}
-
-func (a *API) noSuchRoute(w http.ResponseWriter, r *http.Request, methods []string) {
-	if methods == nil {
-		refusal(codes.NotFound, "METHOD_NOT_FOUND", "", "there is nothing at %s: /docs lists what there is", r.URL.Path).write(w, r)
-		return
-	}
-	problem := refusal(codes.Unimplemented, "METHOD_NOT_FOUND", "", "%s takes %s", r.URL.Path, strings.Join(methods, ", "))
-	problem.httpStatus = http.StatusMethodNotAllowed
-	w.Header().Set("Allow", strings.Join(methods, ", "))
-	problem.write(w, r)
 }
 
 // forwarded are the headers that go on to the gateway, where they are called the same. Authorization goes by itself.
