@@ -6,9 +6,10 @@ to prove all of it, and then to serve what was asked for.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from harmonia_chassis.errors import Internal, InvalidInput, Reason
+from harmonia_chassis.errors import Internal, InvalidInput, Reason, Unavailable
 
 if TYPE_CHECKING:
     from harmonia_artifacts.store import Artifact, Store
@@ -113,15 +114,31 @@ def _paired(digests: tuple[str, ...], chunks: Iterable[bytes]) -> Iterator[tuple
 def _proven_whole(
     artifact: "Artifact", stored: Stored, offset: int, end: int, quarantine: Callable[[], None]
 ) -> Iterator[bytes]:
-    """Read twice: nothing of it is served before all of it is proven."""
+    """Nothing of it is served before all of it is proven. Bytes that are wrong twice in the same way are rotten; those
+    that differ were spoiled on their way."""
+    found = _digest_of(stored)
+    if found != artifact.sha256:
+        again = _digest_of(stored)
+        if again == found:
+            quarantine()
+            raise _corrupt(artifact, stored_sha256=found)
+        if again != artifact.sha256:
+            raise _unsteady(artifact)
+    for chunk in stored(offset, end) if offset < end else ():
+        yield from (chunk[at : at + _CHUNK_BYTES] for at in range(0, len(chunk), _CHUNK_BYTES))
+
+
+def _digest_of(stored: Stored) -> str:
     digest = hashlib.sha256()
     for chunk in stored(0, None):
         digest.update(chunk)
-    if digest.hexdigest() != artifact.sha256:
-        quarantine()
-        raise _corrupt(artifact, stored_sha256=digest.hexdigest())
-    for chunk in stored(offset, end) if offset < end else ():
-        yield from (chunk[at : at + _CHUNK_BYTES] for at in range(0, len(chunk), _CHUNK_BYTES))
+    return digest.hexdigest()
+
+
+def _unsteady(artifact: "Artifact") -> Unavailable:
+    message = f"the bytes of {artifact.sha256} differ each time they are read; nothing was quarantined. "
+    message += "The operator must look at the disk, or at the way to S3"
+    return Unavailable(message, reason=Reason.UNREACHABLE, retry_after=timedelta(seconds=2))
 
 
 def _corrupt(artifact: "Artifact", *, stored_sha256: str) -> Internal:
