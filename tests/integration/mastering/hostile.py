@@ -65,7 +65,7 @@ def flipped_head(rng: np.random.Generator, body: bytes) -> bytes:
     """The first 100 bytes are where sizes, counts and rates stand."""
     data = bytearray(body)
     for place in rng.integers(4, min(100, len(data)), 6):
-        data[place] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(256)]))
+        data[place] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF, int(rng.integers(256))]))
     return bytes(data)
 
 
