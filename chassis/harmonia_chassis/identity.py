@@ -58,7 +58,8 @@ _WORKER = frozenset({"store:read", "store:write", "tokens:read"})
 # What each service may ask of the others.
 SCOPES: Mapping[str, frozenset[str]] = {
     "gateway": _WORKER
-    | {"songs:compose", "lyrics:write", "audio:master", "audio:analyze", "audio:mix", "capabilities:read"},
+    | {"songs:compose", "lyrics:write", "audio:master", "audio:analyze", "audio:mix", "capabilities:read"}
+    | {"models:read", "models:write"},
     "lyricist": _WORKER,
     "composer": _WORKER,
     "mastering": _WORKER,

@@ -24,6 +24,9 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_STORE_": ("gateway",),
     "HARMONIA_SLOTS": ("mastering",),
     "HARMONIA_LLM": ("lyricist",),
+    "HARMONIA_MODELS_": ("composer",),
+    "HARMONIA_MUSICGEN_": ("composer",),
+    "HARMONIA_HUB_": ("composer",),
     "HARMONIA_LINK_": ("artifacts",),
     "HARMONIA_S3_": ("artifacts",),
 }
@@ -106,4 +109,6 @@ def _own_settings(service: str, plan: Plan, *, on_s3: bool) -> dict[str, str]:
         }
     if service == "artifacts" and not on_s3:
         return {"STATE_DIR": str(plan.home.root / "artifacts")}
-    return {"SCRATCH_DIR": str(plan.home.root / "cache" / "scratch")} if service in SCRATCHES else {}
+    scratch = {"SCRATCH_DIR": str(plan.home.root / "cache" / "scratch")} if service in SCRATCHES else {}
+    models = {"MODELS_DIR": str(plan.home.root / "models")} if service == "composer" else {}
+    return scratch | models

@@ -98,11 +98,13 @@ class Composer:
         work.check()
         work.progress(MADE, "storing")
         stored = [await self._put_take(take, work) for take in takes]
+        weights = takes[0].weights
         result = pb.ComposeResult(
             takes=stored,
             engine=engine.name,
             engine_version=engine.version,
-            licence=engine.licence,
+            model_digest=weights.digest if weights else "",
+            licence=weights.licence if weights else engine.licence,
         )
         kept = await self._store.put(
             pb.ComposeCheckpoint(result=result).SerializeToString(deterministic=True),

@@ -7,6 +7,7 @@ from harmonia.audio.v1 import audio_pb2_grpc
 from harmonia.capability.v1 import capability_pb2_grpc
 from harmonia.identity.v1 import identity_pb2_grpc
 from harmonia.lyrics.v1 import lyrics_pb2_grpc
+from harmonia.model.v1 import model_pb2_grpc
 from harmonia.song.v1 import song_pb2_grpc
 from harmonia_chassis.entities import Entities
 from harmonia_chassis.identity import CertificateFiles, TokenSigner
@@ -21,6 +22,7 @@ from harmonia_gateway.chance import real_chance
 from harmonia_gateway.hub import Hub
 from harmonia_gateway.intake import Intake
 from harmonia_gateway.lyrics_servicer import LyricsServicer
+from harmonia_gateway.model_servicer import ModelServicer
 from harmonia_gateway.projection import Projection
 from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate
 from harmonia_gateway.settings import Settings
@@ -92,6 +94,8 @@ def _serve_call_doors(node: Node[Settings], signer: TokenSigner, capabilities: C
         CapabilityServicer(capabilities, quotas),
         public=True,
     )
+    models = ModelServicer(composer=node.channel("composer"), capabilities=capabilities, quotas=quotas)
+    node.serve(model_pb2_grpc.add_ModelServiceServicer_to_server, models, public=True)
     lyrics = LyricsServicer(
         lyricist=node.channel("lyricist"),
         store=node.store,

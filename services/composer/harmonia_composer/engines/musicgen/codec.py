@@ -28,6 +28,10 @@ class Codec:
         self.before_lstm = shape.kernel // 2
         self.after_lstm = reach(shape)
 
+    @property
+    def device(self) -> torch.device:
+        return self._weights["codebooks"].device
+
     def decode(self, codes: Tensor) -> Tensor:
         return Stream(self).push(codes, final=True)
 
@@ -96,6 +100,10 @@ class Stream:
         self._state: State | None = None
         self._sent = 0
 
+    @property
+    def device(self) -> torch.device:
+        return self._codec.device
+
     def push(self, codes: Tensor, *, final: bool = False) -> Tensor:
         """Samples float32 [n], n a multiple of the hop, perhaps 0; with `final` all that is left."""
         with torch.inference_mode():
@@ -118,7 +126,7 @@ class Stream:
         done, margin, hop = self._sent, self._codec.after_lstm, self._codec.shape.hop
         until = self._told.end if final else self._told.end - margin
         if until <= done:
-            return torch.zeros(0)
+            return torch.zeros(0, device=self._codec.device)
         start = max(0, done - margin)
         samples = self._codec.rest(self._told.since(start))[(done - start) * hop : (until - start) * hop]
         self._sent = until

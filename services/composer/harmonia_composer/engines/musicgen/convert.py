@@ -97,6 +97,8 @@ def convert(source: Path, target: Path) -> Shape:
 
 
 def _read(source: Path) -> Converted:
+    if all((source / name).is_file() for name in names.FILES):
+        return from_ours(source)
     if all((source / name).is_file() for name in AUDIOCRAFT):
         return from_audiocraft(source)
     if all((source / name).is_file() for name in HUGGING_FACE) and list(source.glob("model*.safetensors")):
@@ -105,6 +107,11 @@ def _read(source: Path) -> Converted:
         "no model here: neither audiocraft's state_dict.bin and compression_state_dict.bin "
         "nor Hugging Face's config.json and model.safetensors; other formats are not read"
     )
+
+
+def from_ours(source: Path) -> Converted:
+    decoder, codec, text = (dict(load_file(source / name)) for name in (names.DECODER, names.CODEC, names.TEXT))
+    return Converted(names.read_shape(source), decoder, codec, text, (source / names.TOKENIZER).read_text())
 
 
 def from_audiocraft(source: Path) -> Converted:
