@@ -20,6 +20,7 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_BOOTSTRAP_": ("gateway",),
     "HARMONIA_SWEEP_": ("gateway",),
     "HARMONIA_TENANT_": ("gateway",),
+    "HARMONIA_COMMERCIAL_": ("gateway",),
     "HARMONIA_RATE_": ("gateway",),
     "HARMONIA_STORE_": ("gateway",),
     "HARMONIA_SLOTS": ("mastering",),

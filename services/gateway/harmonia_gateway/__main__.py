@@ -55,6 +55,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         quotas=quotas,
         chance=real_chance(),
         failpoint=failpoint,
+        commercial_tenants=settings.commercial_tenants,
     )
     songs = SongServicer(
         jobs=jobs, intake=intake, projection=projection, hub=hub, capabilities=capabilities, quotas=quotas

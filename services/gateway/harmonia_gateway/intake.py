@@ -1,5 +1,6 @@
 """How a request becomes a song that is kept: checked, resolved, within the quotas, written once."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from harmonia.job.v1 import job_pb2
@@ -32,6 +33,7 @@ class Intake:
         quotas: Quotas,
         chance: Chance,
         failpoint: Failpoint,
+        commercial_tenants: Collection[str] = (),
     ) -> None:
         self._jobs = jobs
         self._words = words
@@ -40,6 +42,7 @@ class Intake:
         self._quotas = quotas
         self._chance = chance
         self._failpoint = failpoint
+        self._commercial_tenants = commercial_tenants
 
     async def accept(self, request: Request, principal: Principal, *, batch: bool = False) -> Stored:
         """The song in the stream, or the one that the same request made before."""
@@ -86,7 +89,8 @@ class Intake:
         spec.batch = sent.batch or batch
         now = datetime.now(UTC)
         capabilities = await self._capabilities.current()
-        warnings = songs.validate(spec, capabilities, now)
+        commercial = requester.tenant in self._commercial_tenants
+        warnings = songs.validate(spec, capabilities, now, commercial=commercial)
         return songs.plan(
             spec,
             songs.resolve(spec, capabilities, draw_seed=self._chance.draw_seed),

@@ -49,7 +49,7 @@ async def compose(
     kind: Annotated[str, typer.Option(metavar="song|beat|loop")] = "",
     lyrics: Annotated[str, typer.Option(metavar="auto|none|write|FILE")] = "",
     engine: Annotated[str, typer.Option(metavar="NAME")] = "",
-    model: Annotated[str, typer.Option(metavar="NAME")] = "",
+    model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A folder is imported first.")] = "",
     seed: Annotated[str, typer.Option(metavar="N", help="The same seed gives the same song.")] = "",
     variations: Annotated[str, typer.Option(metavar="N", help="Takes, 1 to 8.")] = "",
     format: Annotated[list[str] | None, typer.Option(metavar="wav|flac|mp3", help="May be given again.")] = None,
@@ -80,7 +80,7 @@ async def compose(
         "time_signature": [time_signature],
         "kind": [kind],
         "engine": [engine],
-        "model": [model],
+        "model": [] if _is_folder(model) else [model],
         "seed": [seed],
         "variations": [variations],
         "outputs.formats": format or [],
@@ -90,10 +90,14 @@ async def compose(
     }
     texts = {path: given for path, texts in flags.items() if (given := [text for text in texts if text])}
     wanted = _spec(prompt or [], spec, lyrics, texts | _assignments(set or []))
-    await _compose(common, wanted, Saving(out, out_base, force), detach=detach, ephemeral=ephemeral)
+    weights = Path(model) if _is_folder(model) else None
+    saving = Saving(out, out_base, force)
+    await _compose(common, wanted, saving, weights=weights, detach=detach, ephemeral=ephemeral)
 
 
-async def _compose(common: Common, spec: "SongSpec", saving: Saving, *, detach: bool, ephemeral: bool) -> None:
+async def _compose(
+    common: Common, spec: "SongSpec", saving: Saving, *, weights: Path | None, detach: bool, ephemeral: bool
+) -> None:
     from harmonia_sdk.cli.follow import follow, left_alone, raise_unless_succeeded
     from harmonia_sdk.cli.session import session
     from harmonia_sdk.cli.show import print_json
@@ -104,6 +108,8 @@ async def _compose(common: Common, spec: "SongSpec", saving: Saving, *, detach: 
     if not detach:
         check_writable(saving.out or saving.base)
     async with session(common, ephemeral=ephemeral, may_start=not detach) as mesh:
+        if weights is not None:
+            spec.model = await _imported(mesh, weights, common)
         song = await mesh.client.create(spec)
         if detach:
             print_json(song) if common.json else print(song.name)
@@ -116,6 +122,18 @@ async def _compose(common: Common, spec: "SongSpec", saving: Saving, *, detach: 
             print_json(ended)
         raise_unless_succeeded(ended)
         await save_and_print(mesh, ended, saving, as_json=common.json)
+
+
+def _is_folder(model: str) -> bool:
+    """A name has neither slashes nor capitals; what has is meant as a folder, even one that is not there."""
+    return bool(model) and ("/" in model or Path(model).is_dir())
+
+
+async def _imported(mesh: "Session", folder: Path, common: Common) -> str:
+    from harmonia_sdk.cli.models import brought
+
+    model = await brought(mesh.operator.models, folder, "", "", quiet=common.json)
+    return model.name.removeprefix("models/")
 
 
 async def save_and_print(mesh: "Session", song: "song_pb2.Song", saving: Saving, *, as_json: bool) -> None:
