@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx2
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import (
     HfHubHTTPError,
@@ -85,7 +86,7 @@ def main(arguments: list[str]) -> int:
         return complain(f"{url} has no repository {repository} with a revision {revision} that may be read", 1)
     except Unfit as error:
         return complain(str(error), 1)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, OSError) as error:
         return complain(f"{url} could not be read: {type(error).__name__}", UNREACHABLE)
     return 0
 
