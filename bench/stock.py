@@ -48,6 +48,8 @@ def audiocraft() -> Any:
     # transformers looks for optional packages by name, so it goes first; xformers is asked for at run time: it stays.
     for lazy in ("RobertaTokenizer", "T5EncoderModel", "T5Tokenizer", "EncodecModel"):
         assert hasattr(transformers, lazy)
+    for name in ("flashy", "flashy.distrib"):  # of training; the real one brings a package called "tests"
+        _stand_in(name)
     _stand_in("xformers")
     _stand_in(
         "xformers.ops", unbind=torch.unbind, LowerTriangularMask=type("Mask", (), {}), memory_efficient_attention=None
