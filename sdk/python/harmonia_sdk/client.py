@@ -30,6 +30,7 @@ from harmonia_sdk import transfer
 from harmonia_sdk.channel import open_channel
 from harmonia_sdk.endpoint import Endpoint, local_endpoint, read_ca, remote_endpoint
 from harmonia_sdk.errors import InvalidInput, NotFound, Reason, Unavailable
+from harmonia_sdk.models import AsyncModels
 from harmonia_sdk.patience import PATIENCE_S, Patience
 from harmonia_sdk.settings import default_home
 from harmonia_sdk.song import TERMINAL, AsyncSong, Song
@@ -337,6 +338,10 @@ class AsyncClient:
     @cached_property
     def _audio(self) -> "audio_pb2_grpc.AudioServiceAsyncStub":
         return audio_pb2_grpc.AudioServiceStub(self._channel)
+
+    @cached_property
+    def models(self) -> AsyncModels:
+        return AsyncModels(self._channel)
 
     @cached_property
     def _lyrics(self) -> "lyrics_pb2_grpc.LyricsServiceAsyncStub":

@@ -107,11 +107,13 @@ class Composer:
         for number, take in enumerate(takes, start=1):
             sessions = await asyncio.to_thread(session_files, take, order.brief, order.daw, folder / f"daw-{number}")
             stored.append(await self._put_take(take, sessions, work))
+        weights = takes[0].weights
         result = pb.ComposeResult(
             takes=stored,
             engine=engine.name,
             engine_version=engine.version,
-            licence=engine.licence,
+            model_digest=weights.digest if weights else "",
+            licence=weights.licence if weights else engine.licence,
         )
         kept = await self._store.put(
             pb.ComposeCheckpoint(result=result).SerializeToString(deterministic=True),

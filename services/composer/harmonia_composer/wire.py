@@ -123,6 +123,11 @@ def capabilities_to_proto(engine: Engine) -> capability_pb2.Engine:
         cpu_seconds_per_second=told.cpu_seconds_per_second,
         gpu_seconds_per_second=told.gpu_seconds_per_second,
         licence=engine.licence,
+        models=[
+            capability_pb2.Model(name=one.name, licence=one.licence, digest=one.digest, resident=one.resident)
+            for one in told.models
+        ],
+        how_to_get_a_model=told.how_to_get_a_model,
     )
 
 

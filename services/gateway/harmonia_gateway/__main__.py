@@ -10,6 +10,7 @@ from harmonia.audio.v1 import audio_pb2_grpc
 from harmonia.capability.v1 import capability_pb2_grpc
 from harmonia.identity.v1 import identity_pb2_grpc, key_pb2_grpc
 from harmonia.lyrics.v1 import lyrics_pb2_grpc
+from harmonia.model.v1 import model_pb2_grpc
 from harmonia.song.v1 import song_pb2_grpc
 from harmonia_chassis.entities import Entities
 from harmonia_chassis.identity import CertificateFiles, TokenSigner
@@ -31,6 +32,7 @@ from harmonia_gateway.key_servicer import KeyServicer
 from harmonia_gateway.lyrics_servicer import LyricsServicer
 from harmonia_gateway.oidc import Issuer
 from harmonia_gateway.people import People, Recognise
+from harmonia_gateway.model_servicer import ModelServicer
 from harmonia_gateway.projection import Projection
 from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate
 from harmonia_gateway.recordings import Recordings
@@ -67,6 +69,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         quotas=quotas,
         chance=real_chance(),
         failpoint=failpoint,
+        commercial_tenants=settings.commercial_tenants,
     )
     songs = SongServicer(
         jobs=jobs,
@@ -144,6 +147,8 @@ def _serve_call_doors(
         CapabilityServicer(capabilities, quotas),
         public=True,
     )
+    models = ModelServicer(composer=node.channel("composer"), capabilities=capabilities, quotas=quotas)
+    node.serve(model_pb2_grpc.add_ModelServiceServicer_to_server, models, public=True)
     lyrics = LyricsServicer(
         lyricist=node.channel("lyricist"),
         store=node.store,

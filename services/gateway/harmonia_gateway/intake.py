@@ -1,6 +1,6 @@
 """How a request becomes a song that is kept: checked, resolved, within the quotas, written once."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 
 from harmonia.job.v1 import job_pb2
@@ -36,6 +36,7 @@ class Intake:
         quotas: Quotas,
         chance: Chance,
         failpoint: Failpoint,
+        commercial_tenants: Collection[str] = (),
     ) -> None:
         self._jobs = jobs
         self._words = words
@@ -44,6 +45,7 @@ class Intake:
         self._quotas = quotas
         self._chance = chance
         self._failpoint = failpoint
+        self._commercial_tenants = commercial_tenants
 
     async def accept(self, request: Request, principal: Principal, *, batch: bool = False) -> Stored:
         """The song in the stream, or the one that the same request made before."""
@@ -126,7 +128,8 @@ class Intake:
     ) -> job_pb2.Job:
         now = datetime.now(UTC)
         capabilities = await self._capabilities.current()
-        warnings = songs.validate(spec, capabilities, now)
+        commercial = requester.tenant in self._commercial_tenants
+        warnings = songs.validate(spec, capabilities, now, commercial=commercial)
         return songs.plan(
             spec,
             songs.resolve(spec, capabilities, draw_seed=self._chance.draw_seed),

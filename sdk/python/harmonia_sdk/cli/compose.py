@@ -50,7 +50,7 @@ class Wishes:
     kind: Annotated[str, typer.Option(metavar="song|beat|loop")] = ""
     lyrics: Annotated[str, typer.Option(metavar="auto|none|write|FILE")] = ""
     engine: Annotated[str, typer.Option(metavar="NAME")] = ""
-    model: Annotated[str, typer.Option(metavar="NAME")] = ""
+    model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A folder is imported first.")] = ""
     seed: Annotated[str, typer.Option(metavar="N", help="The same seed gives the same song.")] = ""
     variations: Annotated[str, typer.Option(metavar="N", help="Takes, 1 to 8.")] = ""
     format: Annotated[list[str] | None, typer.Option(metavar="wav|flac|mp3", help="May be given again.")] = None
@@ -63,6 +63,12 @@ class Wishes:
     set: Annotated[
         list[str] | None, typer.Option(metavar="FIELD=VALUE", help="Any other field: sampling.temperature=0.8")
     ] = None
+
+    @property
+    def weights(self) -> Path | None:
+        """A name has neither slashes nor capitals; what has is meant as a folder, even one that is not there."""
+        is_folder = bool(self.model) and ("/" in self.model or Path(self.model).is_dir())
+        return Path(self.model) if is_folder else None
 
     def fill(self, spec: "SongSpec") -> "SongSpec":
         """What was set wins over what is there."""
@@ -86,7 +92,7 @@ class Wishes:
             "time_signature": [self.time_signature],
             "kind": [self.kind],
             "engine": [self.engine],
-            "model": [self.model],
+            "model": [] if self.weights else [self.model],
             "seed": [self.seed],
             "variations": [self.variations],
             "outputs.formats": self.format or [],
@@ -127,7 +133,11 @@ async def compose(
     """Makes a song and saves its folder."""
     wanted = wishes.fill(_base(prompt or [], spec))
     how = Making(Saving(out, out_base, force), detach=detach, ephemeral=ephemeral, play=play)
-    await make(common, how, lambda mesh: mesh.client.create(wanted))
+
+    async def ask(mesh: "Session") -> "song_pb2.Song":
+        return await mesh.client.create(await _with_weights(mesh, wanted, wishes.weights, common))
+
+    await make(common, how, ask)
 
 
 async def revise(
@@ -153,7 +163,12 @@ async def revise(
     chosen = [checked_text(field, "anew") for field in anew or []]
     stage = checked_text(from_stage, "from_stage")
     how = Making(Saving(out, Path(), force), detach=detach, play=play)
-    await make(common, how, lambda mesh: mesh.client.revise_spec(name, changes, anew=chosen, from_stage=stage))
+
+    async def ask(mesh: "Session") -> "song_pb2.Song":
+        changed = await _with_weights(mesh, changes, wishes.weights, common)
+        return await mesh.client.revise_spec(name, changed, anew=chosen, from_stage=stage)
+
+    await make(common, how, ask)
 
 
 async def make(common: Common, how: Making, ask: "Callable[[Session], Awaitable[song_pb2.Song]]") -> None:
@@ -201,6 +216,16 @@ async def _see_it_made(mesh: "Session", name: str, saving: Saving, *, player: st
         if playing is not None:
             playing.cancel()
             await asyncio.wait([playing])
+
+
+async def _with_weights(mesh: "Session", spec: "SongSpec", folder: Path | None, common: Common) -> "SongSpec":
+    """Names the model that the folder holds, once it is imported."""
+    from harmonia_sdk.cli.models import brought
+
+    if folder is not None:
+        model = await brought(mesh.operator.models, folder, "", "", quiet=common.json)
+        spec.model = model.name.removeprefix("models/")
+    return spec
 
 
 async def save_and_print(mesh: "Session", song: "song_pb2.Song", saving: Saving, *, as_json: bool) -> None:
