@@ -30,9 +30,9 @@ from harmonia_gateway.intake import Intake
 from harmonia_gateway.jwks import IssuerKeys
 from harmonia_gateway.key_servicer import KeyServicer
 from harmonia_gateway.lyrics_servicer import LyricsServicer
+from harmonia_gateway.model_servicer import ModelServicer
 from harmonia_gateway.oidc import Issuer
 from harmonia_gateway.people import People, Recognise
-from harmonia_gateway.model_servicer import ModelServicer
 from harmonia_gateway.projection import Projection
 from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate
 from harmonia_gateway.recordings import Recordings
