@@ -1,9 +1,9 @@
 """The mix as it is made: stretch by stretch, each stem from its recipe alone, heard before the song is done."""
 
 import hashlib
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +131,7 @@ def dry(part: Part, score: Score, size: int) -> NDArray[np.float32]:
     playing = render.performance(part, score, render.everything(part))
     edges = [*range(0, 24 * RATE, size), 24 * RATE]
     blocks = [
-        playing.block(start, end - start, Unheard().check) for start, end in itertools.pairwise(edges)
+        playing.block(start, end - start, Unheard().check) for start, end in pairwise(edges)
     ]  # fmt: skip
     return np.concatenate(blocks)
 
@@ -207,7 +207,7 @@ def test_stretches_fill_the_song_at_bar_lines_and_the_first_is_short() -> None:
 
         assert found[0][0] == 0
         assert found[-1][1] == round(seconds * RATE)
-        assert all(end == start for (_, end), (start, _) in itertools.pairwise(found))
+        assert all(end == start for (_, end), (start, _) in pairwise(found))
         assert all(start % 2 == 0 for start, _ in found)
         assert all(abs(start / bar - round(start / bar)) < 1e-3 for start, _ in found)
         assert found[0][1] <= (mixing.FIRST_S + 4 * 60 / 90) * RATE
