@@ -6,7 +6,7 @@ import importlib
 import os
 import platform
 
-NAMES = ("start", "song", "create", "progress", "watchers", "throughput", "cancel", "store")
+NAMES = ("start", "song", "create", "progress", "watchers", "throughput", "cancel", "store", "mastering")
 
 
 def main() -> None:
