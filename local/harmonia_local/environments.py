@@ -20,6 +20,7 @@ DRAIN_GRACE_S: Mapping[str, float] = dict.fromkeys(WORKERS, 7.0) | dict.fromkeys
 ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_BOOTSTRAP_": ("gateway",),
     "HARMONIA_SWEEP_": ("gateway",),
+    "HARMONIA_COLLECT_": ("gateway",),
     "HARMONIA_TENANT_": ("gateway",),
     "HARMONIA_COMMERCIAL_": ("gateway",),
     "HARMONIA_RATE_": ("gateway",),
@@ -32,6 +33,7 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_MUSICGEN_": ("composer",),
     "HARMONIA_HUB_": ("composer",),
     "HARMONIA_LINK_": ("artifacts",),
+    "HARMONIA_STORAGE_": ("artifacts",),
     "HARMONIA_S3_": ("artifacts",),
     "HARMONIA_CORS_": ("rest",),
     "HARMONIA_HOSTS": ("rest",),

@@ -23,6 +23,7 @@ from harmonia_artifacts.blocks import stored_digest
 from harmonia_artifacts.garbage import GRACE, Reach, collected
 from harmonia_artifacts.media import SNIFFED_BYTES, uploaded_type
 from harmonia_artifacts.store import Arrival, Artifact, Kept, Spool, Store, absent
+from harmonia_artifacts.usage import Usage
 from harmonia_chassis.access import current_grant
 from harmonia_chassis.errors import InvalidInput, Overloaded, Reason
 from harmonia_chassis.identity import Grant
@@ -46,11 +47,13 @@ class StoreServicer(rpc.StoreServiceServicer):
         store: Store,
         read_reach: Callable[[], Awaitable[Reach]],
         *,
+        most_bytes: int,
         grace: timedelta = GRACE,
         failpoint: Failpoint = never,
     ) -> None:
         self._store = store
         self._read_reach = read_reach
+        self._usage = Usage(store, most_bytes)
         self._grace = grace
         self._collecting = asyncio.Lock()
         self._failpoint = failpoint
@@ -65,7 +68,7 @@ class StoreServicer(rpc.StoreServiceServicer):
             promised = await self._receive(requests, spool, announced.limit_bytes)
             arrival = await self._run(_checked, announced, promised, spool, current_grant())
             await reach(self._failpoint, "before_put_commit", "")
-            artifact = await self._run(self._store.keep, spool, arrival)
+            artifact = await self._run(self._keep, spool, arrival)
         await reach(self._failpoint, "after_put_commit", "")
         return pb.PutResponse(ref=wire.artifact_to_ref(artifact))
 
@@ -121,6 +124,8 @@ class StoreServicer(rpc.StoreServiceServicer):
                     for each in batch:
                         wire.add_up(summary, each)
                         yield pb.CollectResponse(garbage=wire.garbage_to_proto(each))
+            if not request.dry_run:
+                self._usage.count_anew()
             log.info("garbage collected", dry_run=request.dry_run, **wire.summary_fields(summary))
             yield pb.CollectResponse(summary=summary)
 
@@ -143,6 +148,10 @@ class StoreServicer(rpc.StoreServiceServicer):
                     batch = []
             await writing.then(partial(self._run, spool.write, batch))
         return promised
+
+    def _keep(self, spool: Spool, arrival: Arrival) -> Artifact:
+        with self._usage.taken(arrival.tenant, spool.sha256, spool.size_bytes, arrival.kept):
+            return self._store.keep(spool, arrival)
 
     async def _own(self, sha256: str) -> Artifact:
         grant = current_grant()
