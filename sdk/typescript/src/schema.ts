@@ -107,6 +107,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/artifacts:collectGarbage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description For operators: one round of garbage collection over all tenants. Server-sent events: the data of each is a CollectGarbageResponse; then `event: end`. */
+        post: operations["CollectGarbage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/audio:analyze": {
         parameters: {
             query?: never;
@@ -118,6 +135,23 @@ export interface paths {
         put?: never;
         /** @description Measures any recording that was uploaded. */
         post: operations["Analyze"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audio:master": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Masters a recording that was uploaded. Server-sent events: the data of each is a MasterResponse; then `event: end`. */
+        post: operations["Master"];
         delete?: never;
         options?: never;
         head?: never;
@@ -218,8 +252,75 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description Words, line by line, as server-sent events: the data of each is a WriteLyricsResponse; then `event: end`. */
+        /** @description Words, line by line. Server-sent events: the data of each is a WriteLyricsResponse; then `event: end`. */
         post: operations["WriteLyrics"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["ListModels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["GetModel"];
+        put?: never;
+        post?: never;
+        /** @description From the disk; not while it is loaded. */
+        delete: operations["EvictModel"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}:verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Reads every file; FAILED_PRECONDITION names the first that is not what the inventory says. */
+        post: operations["VerifyModel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models:import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description For operators: weights from a folder of the composer or from a repository. Server-sent events: the data of each is a ModelEvent; then `event: end`. */
+        post: operations["ImportModel"];
         delete?: never;
         options?: never;
         head?: never;
@@ -267,7 +368,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description The master of a song, to play or to save. Ranges, ETag and If-None-Match are honoured. */
+        /**
+         * @description The master of a song, to play or to save. Ranges, ETag and If-None-Match are honoured. With `follow=true` the song
+         *     is heard while it is made: WAV, 48 kHz, 16 bit, stereo, as fast as it comes, to its end.
+         */
         get: operations["GetSongAudio"];
         put?: never;
         post?: never;
@@ -306,6 +410,23 @@ export interface paths {
         put?: never;
         /** @description Goes on with a failed, cancelled or expired song at the stage that did not finish. */
         post: operations["RetrySong"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/songs/{song}:revise": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A new song out of one that has ended: what the changes do not touch is taken over, not made again. */
+        post: operations["ReviseSong"];
         delete?: never;
         options?: never;
         head?: never;
@@ -555,6 +676,35 @@ export interface components {
              */
             update_time?: string;
         };
+        CapabilityModel: {
+            name?: string;
+            /** @description SPDX id of the weights. */
+            licence?: string;
+            /** @description In memory now. */
+            resident?: boolean;
+            digest?: string;
+        };
+        CollectGarbageRequest: {
+            /** @description Only says what would be done. */
+            validate_only?: boolean;
+        };
+        CollectGarbageResponse: {
+            garbage?: components["schemas"]["Garbage"];
+            summary?: components["schemas"]["CollectGarbageResponse_Summary"];
+        };
+        CollectGarbageResponse_Summary: {
+            /**
+             * Format: int64
+             * @description Records of songs that were read.
+             */
+            records?: string | number;
+            /** Format: int64 */
+            condemned?: string | number;
+            /** Format: int64 */
+            removed?: string | number;
+            /** Format: int64 */
+            removed_bytes?: string | number;
+        };
         Conditioning: {
             /** @description "songs/{id}" or "artifacts/{sha256}" to go on from. */
             continue_from?: string;
@@ -582,7 +732,7 @@ export interface components {
         Engine: {
             name?: string;
             version?: string;
-            models?: components["schemas"]["Model"][];
+            models?: components["schemas"]["CapabilityModel"][];
             genres?: string[];
             moods?: string[];
             instruments?: string[];
@@ -595,6 +745,8 @@ export interface components {
             licence?: string;
             /** @description Stems it makes. */
             roles?: string[];
+            /** @description Of an engine that plays nothing without a model: what to do when there is none. Empty: it needs none. */
+            how_to_get_a_model?: string;
         };
         Error: {
             error: {
@@ -635,6 +787,38 @@ export interface components {
             support?: "EXACT" | "HINT" | "NO" | "LATER";
             /** @description What it may be, where it is a choice; empty: anything in range. */
             values?: string[];
+        };
+        /** @description What no song refers to and what is older than its class allows. */
+        Garbage: {
+            tenant?: string;
+            /** @description Empty where a crash left what is no file of anybody's. */
+            sha256?: string;
+            /** @description Where it lies in the store. */
+            key?: string;
+            /** Format: int64 */
+            size_bytes?: string | number;
+            /** @description "output", "upload", "checkpoint", "preview", or empty */
+            storage_class?: string;
+            /**
+             * Format: date-time
+             * @description When it was last sent or made.
+             */
+            refresh_time?: string;
+            /**
+             * @description FOUND: Found, and left alone. CONDEMNED: A later round removes it, unless somebody asks for it or sends it again before.
+             * @enum {string}
+             */
+            fate?: "FOUND" | "CONDEMNED" | "REMOVED";
+        };
+        ImportModelRequest: {
+            /** @description A path, absolute, on the machine of the composer: audiocraft's layout, Hugging Face's, or that of an inventory. */
+            folder?: string;
+            /** @description "facebook/musicgen-small", or with a revision after "@". */
+            repository?: string;
+            /** @description Default: made from the source's own. */
+            name?: string;
+            /** @description SPDX id; default: what the source states. */
+            licence?: string;
         };
         Key: {
             /** @description "keys/{id}" */
@@ -695,6 +879,9 @@ export interface components {
         ListKeysResponse: {
             keys?: components["schemas"]["Key"][];
         };
+        ListModelsResponse: {
+            models?: components["schemas"]["Model"][];
+        };
         ListSongsResponse: {
             songs?: components["schemas"]["Song"][];
             next_page_token?: string;
@@ -718,6 +905,8 @@ export interface components {
             text?: string;
             /** Format: int32 */
             syllables?: number;
+            /** @description A figure for each syllable, 1 stressed and 0 not, a space between words: "01 1 010". */
+            stresses?: string;
         };
         LyricSection: {
             /** @description "verse", "chorus", "bridge", … */
@@ -739,6 +928,52 @@ export interface components {
             /** @description Set by the server in place of text over 2 KiB. */
             text_artifact?: components["schemas"]["ArtifactRef"];
         };
+        MasterRequest: {
+            /** @description "artifacts/{sha256}" */
+            artifact?: string;
+            /** @description One of Capabilities.presets, in any case; default STREAMING. */
+            preset?: string;
+            /** @description Integrated loudness, -30 to -8 LUFS; default the preset's. */
+            target_lufs?: number;
+            /** @description True peak, -9 to 0 dBTP; default the preset's. */
+            ceiling_dbtp?: number;
+            /** @description 0 to 1: how much tone and glue may be changed; default 0.5, and 0 for the preset NONE. */
+            intensity?: number;
+            /** @description Of Capabilities.formats; default "wav". */
+            formats?: string[];
+            /** @description Also two files to compare: half a minute before and after, equally loud. */
+            preview?: boolean;
+            /** @description Tags of the files; none are copied from the recording. At most 120 characters each. */
+            title?: string;
+            artist?: string;
+        };
+        MasterResponse: {
+            progress?: components["schemas"]["MasterResponse_Progress"];
+            result?: components["schemas"]["MasterResponse_Result"];
+        };
+        MasterResponse_File: {
+            /** @description "artifacts/{sha256}" */
+            artifact?: string;
+            /** @description "master", "preview" */
+            role?: string;
+            /** @description "master.wav", "preview-before.flac" */
+            file?: string;
+            /** Format: int64 */
+            bytes?: string | number;
+            seconds?: number;
+            media_type?: string;
+        };
+        MasterResponse_Progress: {
+            /** @description 0 to 1. */
+            fraction?: number;
+            /** @description "encoding" */
+            message?: string;
+        };
+        MasterResponse_Result: {
+            files?: components["schemas"]["MasterResponse_File"][];
+            analysis?: components["schemas"]["Analysis"];
+            warnings?: string[];
+        };
         Mastering: {
             /**
              * @description Default STREAMING. STREAMING: -14 LUFS, -1 dBTP. PODCAST: -16 LUFS, -1 dBTP. BROADCAST: EBU R 128: -23 LUFS, -1 dBTP. LOUD: -9 LUFS, -1 dBTP. NONE: No loudness target; only the ceiling is kept. STREAMING_SAFE: -14 LUFS, -2 dBTP: room for the codecs of streaming services.
@@ -758,17 +993,45 @@ export interface components {
             ceiling_dbtp?: number;
         };
         Model: {
+            /** @description "models/{name}", name of a-z, 0-9, ".", "_" and "-", at most 64 characters. */
             name?: string;
-            /** @description SPDX id of the weights. */
+            /** @description SPDX id of the weights; "LicenseRef-not-stated" where their source states none. */
             licence?: string;
-            /** @description In memory now. */
-            resident?: boolean;
+            /** @description "hf:facebook/musicgen-small", "folder:/path". */
+            origin?: string;
+            /** @description Of the origin, where it has revisions. */
+            revision?: string;
+            /** @description SHA-256 of the digests and paths of its files. */
             digest?: string;
+            /** Format: int64 */
+            bytes?: string | number;
+            /** @description In memory now, or being verified. */
+            resident?: boolean;
+            /** Format: date-time */
+            import_time?: string;
+            files?: components["schemas"]["Model_File"][];
+        };
+        ModelEvent: {
+            progress?: components["schemas"]["ModelEvent_Progress"];
+            /** @description The last event. */
+            model?: components["schemas"]["Model"];
+        };
+        ModelEvent_Progress: {
+            /** @description 0 to 1. */
+            fraction?: number;
+            /** @description "downloading model.safetensors" */
+            message?: string;
+        };
+        Model_File: {
+            path?: string;
+            /** Format: int64 */
+            bytes?: string | number;
+            sha256?: string;
         };
         Output: {
             /** @description "artifacts/{sha256}" */
             artifact?: string;
-            /** @description "master", "stem", "midi", "lyrics", "cover", "waveform" */
+            /** @description "master", "stem", "midi", "lyrics", "cover", "waveform", "daw" */
             role?: string;
             sha256?: string;
             /**
@@ -798,6 +1061,12 @@ export interface components {
             dawproject?: boolean;
             /** @description Default false. */
             ardour?: boolean;
+        };
+        PlacedSection: {
+            name?: string;
+            start_seconds?: number;
+            /** Format: int32 */
+            bars?: number;
         };
         /** @description What went wrong, in the words of docs/errors.md. */
         Problem: {
@@ -920,6 +1189,10 @@ export interface components {
             trace_id?: string;
             /** @description The other takes, when variations > 1. */
             takes?: components["schemas"]["Take"][];
+            /** @description "songs/{id}" that it was made out of by ReviseSong. */
+            revised_from?: string;
+            /** @description Where the sections of the first take lie, once it is composed. */
+            sections?: components["schemas"]["PlacedSection"][];
         };
         SongEvent: {
             /** @description Give it to WatchSong to go on after this event. */
@@ -1131,6 +1404,7 @@ export interface components {
         song: string;
         artifact: string;
         key: string;
+        model: string;
         project: string;
         webhook: string;
         /** @description RFC 9110: `bytes=0-65535` */
@@ -1156,6 +1430,10 @@ export type BatchCreateSongsResponseResult = components['schemas']['BatchCreateS
 export type BatchRetrySongsResponse = components['schemas']['BatchRetrySongsResponse'];
 export type Brief = components['schemas']['Brief'];
 export type Capabilities = components['schemas']['Capabilities'];
+export type CapabilityModel = components['schemas']['CapabilityModel'];
+export type CollectGarbageRequest = components['schemas']['CollectGarbageRequest'];
+export type CollectGarbageResponse = components['schemas']['CollectGarbageResponse'];
+export type CollectGarbageResponseSummary = components['schemas']['CollectGarbageResponse_Summary'];
 export type Conditioning = components['schemas']['Conditioning'];
 export type CreateKeyResponse = components['schemas']['CreateKeyResponse'];
 export type CreateSongRequest = components['schemas']['CreateSongRequest'];
@@ -1163,23 +1441,35 @@ export type Engine = components['schemas']['Engine'];
 export type Error = components['schemas']['Error'];
 export type Estimate = components['schemas']['Estimate'];
 export type FieldSupport = components['schemas']['FieldSupport'];
+export type Garbage = components['schemas']['Garbage'];
+export type ImportModelRequest = components['schemas']['ImportModelRequest'];
 export type Key = components['schemas']['Key'];
 export type KeyReading = components['schemas']['KeyReading'];
 export type Limits = components['schemas']['Limits'];
 export type ListArtifactsResponse = components['schemas']['ListArtifactsResponse'];
 export type ListAuditRecordsResponse = components['schemas']['ListAuditRecordsResponse'];
 export type ListKeysResponse = components['schemas']['ListKeysResponse'];
+export type ListModelsResponse = components['schemas']['ListModelsResponse'];
 export type ListSongsResponse = components['schemas']['ListSongsResponse'];
 export type Loudness = components['schemas']['Loudness'];
 export type LyricLine = components['schemas']['LyricLine'];
 export type LyricSection = components['schemas']['LyricSection'];
 export type Lyrics = components['schemas']['Lyrics'];
 export type LyricsSpec = components['schemas']['LyricsSpec'];
+export type MasterRequest = components['schemas']['MasterRequest'];
+export type MasterResponse = components['schemas']['MasterResponse'];
+export type MasterResponseFile = components['schemas']['MasterResponse_File'];
+export type MasterResponseProgress = components['schemas']['MasterResponse_Progress'];
+export type MasterResponseResult = components['schemas']['MasterResponse_Result'];
 export type Mastering = components['schemas']['Mastering'];
 export type MasteringPreset = components['schemas']['MasteringPreset'];
 export type Model = components['schemas']['Model'];
+export type ModelEvent = components['schemas']['ModelEvent'];
+export type ModelEventProgress = components['schemas']['ModelEvent_Progress'];
+export type ModelFile = components['schemas']['Model_File'];
 export type Output = components['schemas']['Output'];
 export type Outputs = components['schemas']['Outputs'];
+export type PlacedSection = components['schemas']['PlacedSection'];
 export type Problem = components['schemas']['Problem'];
 export type Provenance = components['schemas']['Provenance'];
 export type ReadPromptResponse = components['schemas']['ReadPromptResponse'];
@@ -1206,6 +1496,7 @@ export type ResponseError = components['responses']['Error'];
 export type ParameterSong = components['parameters']['song'];
 export type ParameterArtifact = components['parameters']['artifact'];
 export type ParameterKey = components['parameters']['key'];
+export type ParameterModel = components['parameters']['model'];
 export type ParameterProject = components['parameters']['project'];
 export type ParameterWebhook = components['parameters']['webhook'];
 export type ParameterRange = components['parameters']['range'];
@@ -1456,6 +1747,34 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    CollectGarbage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CollectGarbageRequest"];
+            };
+        };
+        responses: {
+            /** @description Events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": {
+                        event?: string;
+                        data?: string;
+                    };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
     Analyze: {
         parameters: {
             query?: never;
@@ -1481,6 +1800,34 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AnalyzeResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    Master: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MasterRequest"];
+            };
+        };
+        responses: {
+            /** @description Events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": {
+                        event?: string;
+                        data?: string;
+                    };
                 };
             };
             default: components["responses"]["Error"];
@@ -1676,6 +2023,128 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    ListModels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListModelsResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    GetModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: components["parameters"]["model"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    EvictModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: components["parameters"]["model"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    VerifyModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: components["parameters"]["model"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ImportModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportModelRequest"];
+            };
+        };
+        responses: {
+            /** @description Events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": {
+                        event?: string;
+                        data?: string;
+                    };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
     ListSongs: {
         parameters: {
             query?: {
@@ -1810,6 +2279,10 @@ export interface operations {
                 format?: "wav" | "flac" | "mp3" | "opus" | "ogg";
                 /** @description Of a song with variations; default 1. */
                 take?: number;
+                /** @description Plays what there is and goes on with what is made. */
+                follow?: boolean;
+                /** @description With follow: where to begin; default 0. */
+                from_seconds?: number;
             };
             header?: {
                 /** @description RFC 9110: `bytes=0-65535` */
@@ -1930,6 +2403,55 @@ export interface operations {
                 "application/json": {
                     /** @description Refused unless it is the song's; empty: not checked. */
                     etag?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Song"];
+                };
+            };
+            /** @description Still to be made */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Song"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ReviseSong: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                song: components["parameters"]["song"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description What is to be different. What is not set stays as it was made, seed included. */
+                    changes?: components["schemas"]["SongSpec"];
+                    /** @description Paths of what `changes` is about: "key", "mastering.preset". A field that is named and not set is chosen anew. Empty: all that is set. */
+                    fields?: string[];
+                    /** @description "write", "compose" or "master"; default: the last that brings every change about. */
+                    from_stage?: string;
+                    /** @description At most 64 characters. The same id with the same request gives the same song. */
+                    request_id?: string;
+                    /** @description Checks everything, starts nothing. */
+                    validate_only?: boolean;
+                    /** @description Answers when the song has ended or this has passed; at most 60 s. Seconds: "1.5s" */
+                    wait?: string;
                 };
             };
         };
