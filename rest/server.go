@@ -16,17 +16,20 @@ import (
 	capabilitypb "harmonia/rest/gen/harmonia/capability/v1"
 	identitypb "harmonia/rest/gen/harmonia/identity/v1"
 	lyricspb "harmonia/rest/gen/harmonia/lyrics/v1"
+	modelpb "harmonia/rest/gen/harmonia/model/v1"
 	songpb "harmonia/rest/gen/harmonia/song/v1"
 )
 
 // API answers /v1. What is one message for one is grpc-gateway's; what streams is ours: watch, words and files.
 type API struct {
-	songs     songpb.SongServiceClient
-	artifacts artifactpb.ArtifactServiceClient
-	lyrics    lyricspb.LyricsServiceClient
-	draining  <-chan struct{}
-	table     routes
-	mux       *runtime.ServeMux
+	songs      songpb.SongServiceClient
+	artifacts  artifactpb.ArtifactServiceClient
+	lyrics     lyricspb.LyricsServiceClient
+	recordings audiopb.AudioServiceClient
+	models     modelpb.ModelServiceClient
+	draining   <-chan struct{}
+	table      routes
+	mux        *runtime.ServeMux
 }
 
 type handWritten struct {
@@ -36,11 +39,13 @@ type handWritten struct {
 
 func newAPI(door *Door, table routes, draining <-chan struct{}) (*API, error) {
 	api := &API{
-		songs:     songpb.NewSongServiceClient(door),
-		artifacts: artifactpb.NewArtifactServiceClient(door),
-		lyrics:    lyricspb.NewLyricsServiceClient(door),
-		draining:  draining,
-		table:     table,
+		songs:      songpb.NewSongServiceClient(door),
+		artifacts:  artifactpb.NewArtifactServiceClient(door),
+		lyrics:     lyricspb.NewLyricsServiceClient(door),
+		recordings: audiopb.NewAudioServiceClient(door),
+		models:     modelpb.NewModelServiceClient(door),
+		draining:   draining,
+		table:      table,
 	}
 	nothing := func(string) (string, bool) { return "", false }
 	api.mux = runtime.NewServeMux(
@@ -65,8 +70,9 @@ func newAPI(door *Door, table routes, draining <-chan struct{}) (*API, error) {
 	for _, register := range []error{
 		songpb.RegisterSongServiceHandlerClient(ctx, api.mux, idempotent{api.songs}),
 		lyricspb.RegisterLyricsServiceHandlerClient(ctx, api.mux, api.lyrics),
-		audiopb.RegisterAudioServiceHandlerClient(ctx, api.mux, audiopb.NewAudioServiceClient(door)),
+		audiopb.RegisterAudioServiceHandlerClient(ctx, api.mux, api.recordings),
 		artifactpb.RegisterArtifactServiceHandlerClient(ctx, api.mux, api.artifacts),
+		modelpb.RegisterModelServiceHandlerClient(ctx, api.mux, api.models),
 		identitypb.RegisterKeyServiceHandlerClient(ctx, api.mux, identitypb.NewKeyServiceClient(door)),
 		capabilitypb.RegisterCapabilityServiceHandlerClient(ctx, api.mux, capabilitypb.NewCapabilityServiceClient(door)),
 	} {
@@ -90,13 +96,21 @@ func (a *API) byHand() []handWritten {
 		{"GET", "/v1/{name=artifacts/*}:download", a.download},
 		{"HEAD", "/v1/{name=artifacts/*}:download", a.download},
 		{"POST", "/v1/artifacts", a.upload},
-		{"POST", "/v1/lyrics:write", a.writeLyrics},
+		{"POST", "/v1/lyrics:write", told(a, a.lyrics.WriteLyrics)},
+		{"POST", "/v1/audio:master", told(a, a.recordings.Master)},
+		{"POST", "/v1/artifacts:collectGarbage", told(a, a.artifacts.CollectGarbage)},
+		{"POST", "/v1/models:import", told(a, a.models.ImportModel)},
 	}
 }
 
+// isStream says that a call may last as long as it has something to say.
 func isStream(pattern string) bool {
-	return strings.HasSuffix(pattern, ":watch") || strings.HasSuffix(pattern, "/audio") ||
-		strings.HasSuffix(pattern, ":download") || pattern == "/v1/lyrics:write"
+	for _, end := range []string{":watch", "/audio", ":download", ":write", ":master", ":collectGarbage", ":import"} {
+		if strings.HasSuffix(pattern, end) {
+			return true
+		}
+	}
+	return pattern == "/v1/artifacts"
 }
 
 // forwarded are the headers that go on to the gateway, where they are called the same. Authorization goes by itself.
