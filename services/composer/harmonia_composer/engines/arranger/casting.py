@@ -63,7 +63,7 @@ def cast(
         if is_excluded(name, barred):
             raise Unplayable(f"{name!r} is both asked for and excluded", field="excluded_instruments")
         chairs.append(seated(name, genre, {chair.label for chair in chairs}, asked=by_user))
-    own = regulars(genre, {chair.label for chair in chairs}, barred, seed=seed)
+    own = regulars(genre, chairs, barred, seed=seed)
     chairs += own if kind is not Kind.BEAT else beat_makers(own, chairs)
     chairs = chairs if sounding(chairs) else substitutes(barred, genre)
     if not chairs:
@@ -84,15 +84,17 @@ def beat_makers(own: Sequence[Chair], asked: Sequence[Chair]) -> list[Chair]:
     return rhythm + hooks[:1]
 
 
-def regulars(genre: Genre, taken: set[str], barred: Sequence[str], *, seed: int) -> list[Chair]:
-    """The genre's own players, but those excluded and those whose chair is taken."""
+def regulars(genre: Genre, seated: Sequence[Chair], barred: Sequence[str], *, seed: int) -> list[Chair]:
+    """The genre's own players, but those excluded and those whose chair is taken, on something else where they can."""
     chairs = []
+    taken, played = {chair.label for chair in seated}, {chair.instrument for chair in seated}
     for plan in genre.parts:
         label, dice = label_of(plan), Dice(seed, "cast", label_of(plan))
         comes, drawn = dice.chance(plan.chance), dice.unit()
         options = [name for name in plan.instruments if not is_excluded(name, barred)]
         if label not in taken and comes and plan.role not in barred and options:
-            chairs.append(Chair(label, plan, options[int(drawn * len(options))], asked=False))
+            others = [name for name in options if name not in played] or options
+            chairs.append(Chair(label, plan, others[int(drawn * len(others))], asked=False))
     return chairs
 
 

@@ -104,7 +104,7 @@ def drum_bars(sheet: Sheet, section: Section, *, comes_in: int) -> list[Hits]:
     bars: list[Hits] = []
     for bar in range(section.bars):
         energy = section.energy + (section.energy_end - section.energy) * bar / section.bars
-        beat = beat_of(sheet, section, bar, energy + 0.25 * (density - 0.5))
+        beat = beat_of(sheet, section, bar, energy + 0.4 * (density - 0.5))
         found = hits(sheet, beat, bar, dice, often=0.2 + 0.6 * density)
         chosen, whole, often = dice.choice(genre.fills or ({},)), dice.unit() < density - 0.35, dice.unit()
         ends = bar == section.bars - 1 and section.bars > 1 and not last

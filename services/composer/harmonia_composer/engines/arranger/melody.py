@@ -76,7 +76,7 @@ class Place:
 def motif(sheet: Sheet, kind: str, section: Section) -> Motif:
     """Denser rhythms for denser songs; drawn once for a kind of section, so that it returns with it."""
     tune, dice = sheet.genre.tune, Dice(section.seed, "motif", kind)
-    busy = sheet.density * 0.75 + (0.15 if kind == "chorus" else 0.0)
+    busy = sheet.density * 0.9 - 0.05 + (0.12 if kind == "chorus" else 0.0)
     patterns = rhythms(sheet, kind)
     drawn = [near_density(patterns, busy, dice) for _ in range(2)]
     rhythm = drawn[0] if len(drawn[0]) == 2 else (drawn[0][0], drawn[1][0])

@@ -87,7 +87,7 @@ class Sheet:
         patterns = section.of(plan.sections) or plan.patterns
         if not patterns:
             return ""
-        energy = section.energy + 0.3 * (self.density - 0.5)
+        energy = section.energy + 0.5 * (self.density - 0.5)
         bar = (tick - section.tick) // self.metre.ticks
         return self.bar_of(patterns[level_of(energy, len(patterns))], bar)
 
