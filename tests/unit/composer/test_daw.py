@@ -169,14 +169,14 @@ def test_the_check_finds_what_is_wrong(project: zipfile.ZipFile, tmp_path: Path)
 def test_tempo_metre_and_markers_are_those_of_the_song(project: zipfile.ZipFile, made: Made) -> None:
     root = Xml.fromstring(project.read("project.xml"))
     metre = root.findall("Transport/TimeSignature")[0]
-    markers = list(root.iter("Marker"))
+    markers = [(one.get("name"), float(one.attrib["time"])) for one in root.iter("Marker")]
 
     assert float(root.findall("Transport/Tempo")[0].attrib["value"]) == 97.3
     assert (metre.get("numerator"), metre.get("denominator")) == ("4", "4")
-    sections = made.take.sections
-    assert [one.get("name") for one in markers] == [placed.name.capitalize() for placed in sections]
-    beats = [placed.start_seconds * 97.3 / 60 for placed in sections]
-    assert [float(one.attrib["time"]) for one in markers] == pytest.approx(beats, abs=1e-5)
+    assert [name for name, _ in markers] == [placed.name.capitalize() for placed in made.take.sections]
+    assert [at for _, at in markers] == pytest.approx(
+        [p.start_seconds * 97.3 / 60 for p in made.take.sections], abs=1e-5
+    )
 
 
 def test_what_sounds_is_the_stems_at_unity_and_the_notes_lie_beside_them_muted(
