@@ -146,6 +146,7 @@ def test_what_another_process_has_loaded_is_not_evicted_either(tmp_path):
     settled(store, "tiny")
     command = [sys.executable, "-c", HOLD, str(tmp_path / "models")]
     with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as child:
+        assert child.stdout is not None
         assert child.stdout.readline() == "held\n"
         with pytest.raises(Conflict, match="tiny is loaded"):
             store.evict("tiny")

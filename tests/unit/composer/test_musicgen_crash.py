@@ -27,7 +27,7 @@ RSS_SONGS = int(os.environ.get("RSS_SONGS", "100"))
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory) -> Path:
+def models(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     _, ours = written(home / "source")
     store = Models(home / "models", budget_bytes=1 << 30)

@@ -13,10 +13,10 @@ from harmonia_composer.engine import Check
 from harmonia_composer.engines.musicgen.batch import Batch
 from harmonia_composer.engines.musicgen.codec import Codec
 from harmonia_composer.engines.musicgen.conditioner import Conditioner
-from harmonia_composer.engines.musicgen.decoder import Decoder
+from harmonia_composer.engines.musicgen.decoder import COLUMNS, TEXT, Decoder
 from harmonia_composer.engines.musicgen.scheduler import OnStep, Scheduler
 from harmonia_composer.engines.musicgen.shape import Shape
-from harmonia_composer.engines.musicgen.weights import read_codec, read_decoder, read_shape
+from harmonia_composer.engines.musicgen.weights import DecoderWeights, read_codec, read_decoder, read_shape
 from harmonia_composer.models import Inventory, Models
 
 # How often a thread in line asks whether it is still wanted.
@@ -42,7 +42,8 @@ def load(folder: Path, inventory: Inventory, *, slots: int, on_step: OnStep) -> 
     device = best_device()
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     shape = read_shape(folder)
-    decoder = Decoder(read_decoder(folder, shape, device=device, dtype=dtype), slots=slots)
+    weights = read_decoder(folder, shape, device=device, dtype=dtype)
+    decoder = Decoder(weights, slots=slots) if device.type == "cpu" else _on_gpu(weights, slots=slots)
     return Player(
         inventory=inventory,
         shape=shape,
@@ -51,6 +52,12 @@ def load(folder: Path, inventory: Inventory, *, slots: int, on_step: OnStep) -> 
         decoder=decoder,
         scheduler=Scheduler(Batch(decoder), on_step=on_step),
     )
+
+
+def _on_gpu(weights: DecoderWeights, *, slots: int) -> Decoder:
+    from harmonia_composer.engines.musicgen.fused import on_gpu  # Triton is there where a GPU is
+
+    return on_gpu(weights, slots=slots, columns=COLUMNS, text=TEXT)
 
 
 class Players:
