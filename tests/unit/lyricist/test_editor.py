@@ -87,12 +87,12 @@ def test_what_nothing_rhymes_with_is_said(lyrics: Lyrics, writing: Writing) -> N
         editor.new_lines(lyrics, Change(section=0, line=0, rhyme_with="orange"), writing)
 
 
-def test_rhymes_are_listed_the_shortest_first_and_none_holds_the_word(writing: Writing) -> None:
+def test_rhymes_are_listed_the_shortest_first_and_none_sounds_the_same(writing: Writing) -> None:
     found = editor.rhymes_of("rain", writing)
 
     assert {("train", 1), ("lane", 1), ("explain", 2)} <= set(found)
     assert [count for _, count in found] == sorted(count for _, count in found)
-    assert not {"rain", "refrain"} & {word for word, _ in found}
+    assert not {"rain", "reign", "rein"} & {word for word, _ in found}
 
 
 def test_a_word_in_no_dictionary_has_no_rhymes(writing: Writing) -> None:
