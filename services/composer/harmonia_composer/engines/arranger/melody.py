@@ -20,6 +20,10 @@ from harmonia_composer.engines.arranger.score import Chord, Note, Section
 from harmonia_composer.engines.arranger.sheet import Chair, Sheet
 
 WIDEST = 18
+# Steps of the scale a motif may leave its own place by.
+LOWEST, HIGHEST = -3, 5
+FURTHEST = 3
+"""Semitones from the middle of a section's register to where a motif is set."""
 Form = Literal["said", "moved", "inverted", "varied", "fragment", "answered"]
 # What becomes of the motif in each pair of bars of a phrase of eight, from literal to developed.
 PHRASES: tuple[tuple[Form, Form, Form, Form], ...] = (
@@ -48,11 +52,13 @@ class Onset:
 
 @dataclass(frozen=True, slots=True)
 class Motif:
-    """Two bars. `forms` is what becomes of it; `shift`: how far it moves; `pickup`: notes before a phrase begins."""
+    """Two bars. `forms` is what becomes of it; `lean`: semitones from the middle of the register to where it is set;
+    `shift`: how far it moves; `pickup`: notes before a phrase begins."""
 
     bars: tuple[tuple[Onset, ...], tuple[Onset, ...]]
     forms: tuple[Form, Form, Form, Form]
     arc: tuple[int, int, int, int]
+    lean: float
     shift: int
     pickup: int
 
@@ -90,7 +96,7 @@ def motif(sheet: Sheet, kind: str, section: Section) -> Motif:
     literal = round((1.0 - tune.repeats) * (len(PHRASES) - 1) + dice.between(-2.5, 2.5))
     forms = PHRASES[max(0, min(len(PHRASES) - 1, literal))]
     pickup = dice.choice((1, 2, 2, 3)) if dice.chance(tune.pickups) else 0
-    return Motif((first, second), forms, ARCS[arc], dice.choice((-2, -1, 1, 2)), pickup)
+    return Motif((first, second), forms, ARCS[arc], dice.between(-2.0, 2.0), dice.choice((-2, -1, 1, 2)), pickup)
 
 
 def rhythms(sheet: Sheet, kind: str) -> list[tuple[str, ...]]:
@@ -111,18 +117,18 @@ def near_density(patterns: Sequence[tuple[str, ...]], busy: float, dice: Dice) -
 
 def walk(length: int, arc: str, tune: Tune, dice: Dice) -> list[int]:
     """Mostly steps, some leaps, towards where the arc wants to be; a note said twice now and then."""
-    top = dice.choice((2, 3, 3, 4, 5))
-    place, found = dice.choice((0, 0, 1, 2)), []
+    top, still = dice.choice((2, 3, 3, 4, 5)), dice.between(0.05, 0.35)
+    place, found = dice.choice((0, 0, 1, 2, 4)), []
     for number in range(length):
         along = number / max(1, length - 1)
         wanted = {"arch": top * 4 * along * (1 - along), "fall": top * (1 - along), "rise": top * along,
                   "wave": top * (0.5 + 0.5 * (-1) ** (number // 3))}[arc]  # fmt: skip
         found.append(place)
-        if dice.chance(0.2):
+        if dice.chance(still):
             continue
-        away = wanted - place + dice.between(-1.6, 1.6)
+        away = wanted - place + dice.between(-2.0, 2.0)
         size = dice.choice((2, 2, 3, 4)) if dice.chance(tune.leaps) else 1
-        place += size if away > 0 else -size
+        place = max(LOWEST, min(HIGHEST, place + (size if away > 0 else -size)))
     return found
 
 
@@ -195,13 +201,15 @@ class Singer:
     def line(self, places: Sequence[Place], before: int | None = None) -> list[int]:
         """Of all ways the one with the least of: distance from the motif, leaps, dissonance held."""
         rows: list[list[tuple[float, int, int]]] = []
-        for place in places:
+        for number, place in enumerate(places):
             options = self.options(place)
             if not rows:
                 rows.append([(cost, pitch, -1) for cost, pitch in self.reachable(options, place, before)])
                 continue
+            wanted = place.target - places[number - 1].target
             rows.append([min(
-                (came + cost + stride(pitch - last), pitch, at) for at, (came, last, _) in enumerate(rows[-1])
+                (came + cost + stride(pitch - last, wanted), pitch, at)
+                for at, (came, last, _) in enumerate(rows[-1])
             ) for cost, pitch in options])  # fmt: skip
         found, at = [], min(range(len(rows[-1])), key=lambda place: rows[-1][place][:2]) if rows else 0
         for row in reversed(rows):
@@ -210,12 +218,13 @@ class Singer:
         return found[::-1]
 
 
-def stride(away: int) -> float:
-    """What an interval costs: steps nothing, more the wider; tritones and sevenths do not sing."""
+def stride(away: int, wanted: int) -> float:
+    """What an interval costs: the wider the more; tritones do not sing; it goes where the motif does."""
     size = abs(away)
     if size > 9:
         return 40.0 + size
-    return {0: 0.35, 6: 4.0}.get(size, max(0.0, 0.55 * (size - 2)))
+    turned = 0.0 if (away > 0) == (wanted > 0) and (away < 0) == (wanted < 0) else 1.3
+    return turned + (4.0 if size == 6 else max(0.0, 0.55 * (size - 2)))
 
 
 def nearest_tone(pitch: float, chord: Chord, low: int, high: int) -> int:
@@ -291,17 +300,21 @@ class Voice:
         return self.motif.forms[unit % 4]
 
     def base(self, form: Form, unit: int, start: int) -> int:
-        anchor = self.singer.anchor(self.middle, self.sheet.chord_at(start))
+        anchor = self.singer.anchor(self.middle + self.motif.lean, self.sheet.chord_at(start))
         if form in {"said", "answered", "fragment"}:
             return anchor
         away = (self.motif.shift if form == "moved" else 0) + self.motif.arc[unit % 4]
-        return anchor + max(-2, min(2, away))
+        base = anchor + max(-2, min(2, away))
+        while abs(self.singer.key.pitch(base) - self.middle) > FURTHEST:
+            base -= 1 if self.singer.key.pitch(base) > self.middle else -1
+        return base
 
     def turned(self, form: Form) -> tuple[tuple[Onset, ...], tuple[Onset, ...]]:
         first, second = self.motif.bars
         match form:
             case "inverted":
-                return mirrored(first), mirrored(second)
+                centre = sum(self.motif.contour) / max(1, len(self.motif.contour))
+                return mirrored(first, centre), mirrored(second, centre)
             case "varied":
                 return first, tuple(
                     replace(one, offset=other.offset - 1) for one, other in zip(second, reversed(second), strict=True)
@@ -405,8 +418,9 @@ class Voice:
         return self.hand.note(sheet.ending, sheet.last_length, pitch, self.chair.plan.velocity)
 
 
-def mirrored(bar: Sequence[Onset]) -> tuple[Onset, ...]:
-    return tuple(replace(onset, offset=-onset.offset) for onset in bar)
+def mirrored(bar: Sequence[Onset], centre: float) -> tuple[Onset, ...]:
+    """Upside down about its own middle, so that the line stays where it lies."""
+    return tuple(replace(onset, offset=round(2 * centre) - onset.offset) for onset in bar)
 
 
 def one_at_a_time(notes: Sequence[Note]) -> list[Note]:
