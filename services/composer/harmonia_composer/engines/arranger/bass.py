@@ -90,11 +90,13 @@ def bass(sheet: Sheet, chair: Chair) -> list[Note]:
 def played(
     sheet: Sheet, chair: Chair, span: Span, line: Line, bassist: Player, *, root: int, following: int
 ) -> list[Note]:
-    """One chord; a chord in the middle of a bar begins the pattern anew, on its root."""
+    """One chord; a chord in the middle of a bar begins the pattern anew, and what is new begins on its root."""
     notes: list[Note] = []
+    new = span.tick == 0 or sheet.chord_at(span.tick - 1) != span.chord
     steps_in = (span.tick - sheet.section_at(span.tick).tick) // STEP % sheet.metre.steps
-    for step, character, steps in events(sheet.pattern_at(span.tick, chair.plan)[: span.length // STEP]):
+    for step, written, steps in events(sheet.pattern_at(span.tick, chair.plan)[: span.length // STEP]):
         before = line.last
+        character = "R" if step == 0 and new and written not in "R/P" else written
         pitch = line.pitch(character, root, following, span)
         tick = span.tick - steps_in * STEP + swung(steps_in + step, sheet)
         accent = 6 if step == 0 else -4

@@ -20,6 +20,10 @@ from harmonia_composer.engines.arranger.score import Chord, Note, Section
 from harmonia_composer.engines.arranger.sheet import Chair, Sheet
 
 WIDEST = 18
+# Steps of the scale a motif may leave its own place by.
+LOWEST, HIGHEST = -3, 5
+FURTHEST = 3
+"""Semitones from the middle of a section's register to where a motif is set."""
 Form = Literal["said", "moved", "inverted", "varied", "fragment", "answered"]
 # What becomes of the motif in each pair of bars of a phrase of eight, from literal to developed.
 PHRASES: tuple[tuple[Form, Form, Form, Form], ...] = (
@@ -111,18 +115,18 @@ def near_density(patterns: Sequence[tuple[str, ...]], busy: float, dice: Dice) -
 
 def walk(length: int, arc: str, tune: Tune, dice: Dice) -> list[int]:
     """Mostly steps, some leaps, towards where the arc wants to be; a note said twice now and then."""
-    top = dice.choice((2, 3, 3, 4, 5))
-    place, found = dice.choice((0, 0, 1, 2)), []
+    top, still = dice.choice((2, 3, 3, 4, 5)), dice.between(0.05, 0.35)
+    place, found = dice.choice((0, 0, 1, 2, 4)), []
     for number in range(length):
         along = number / max(1, length - 1)
         wanted = {"arch": top * 4 * along * (1 - along), "fall": top * (1 - along), "rise": top * along,
                   "wave": top * (0.5 + 0.5 * (-1) ** (number // 3))}[arc]  # fmt: skip
         found.append(place)
-        if dice.chance(0.2):
+        if dice.chance(still):
             continue
-        away = wanted - place + dice.between(-1.6, 1.6)
+        away = wanted - place + dice.between(-2.0, 2.0)
         size = dice.choice((2, 2, 3, 4)) if dice.chance(tune.leaps) else 1
-        place += size if away > 0 else -size
+        place = max(LOWEST, min(HIGHEST, place + (size if away > 0 else -size)))
     return found
 
 
@@ -295,7 +299,10 @@ class Voice:
         if form in {"said", "answered", "fragment"}:
             return anchor
         away = (self.motif.shift if form == "moved" else 0) + self.motif.arc[unit % 4]
-        return anchor + max(-2, min(2, away))
+        base = anchor + max(-2, min(2, away))
+        while abs(self.singer.key.pitch(base) - self.middle) > FURTHEST:
+            base -= 1 if self.singer.key.pitch(base) > self.middle else -1
+        return base
 
     def turned(self, form: Form) -> tuple[tuple[Onset, ...], tuple[Onset, ...]]:
         first, second = self.motif.bars
