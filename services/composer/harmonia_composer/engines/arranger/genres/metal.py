@@ -82,7 +82,7 @@ METAL = Genre(
             ("distorted guitar",),
             Mix(-19.5, pan=-0.85, width=0.1, reverb=0.03, low_cut_hz=90, high_db=-2),
             ("C-------C-------", CHUG, "S.ssC-s.S.ssC-ss"),
-            register=47,
+            register=50,
             velocity=110,
             voicing="power",
             sections={
@@ -97,7 +97,7 @@ METAL = Genre(
             ("distorted guitar",),
             Mix(-19.5, pan=0.85, width=0.1, reverb=0.03, low_cut_hz=90, high_db=-2),
             ("C-------C-------", CHUG, "S.ssC-s.S.ssC-ss"),
-            register=47,
+            register=50,
             velocity=108,
             voicing="power",
             label="chords-2",
