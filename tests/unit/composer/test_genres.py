@@ -84,9 +84,8 @@ def test_patterns_are_whole_bars_and_names_are_known(genre: str) -> None:
 @EVERY_GENRE
 def test_every_player_of_the_band_plays_somewhere(genre: str) -> None:
     own = GENRES[genre]
-    heard = {
-        part.role for seed in range(1, 9) for part in arrange(Brief(genre=genre, duration_seconds=240), seed).parts
-    }
+    scores = [arrange(Brief(genre=genre, duration_seconds=length), 3) for length in (90, 240)]
+    heard = {part.role for score in scores for part in score.parts}
 
     assert {plan.label or plan.role for plan in own.parts} <= heard
 
@@ -112,22 +111,6 @@ def test_it_is_played_by_people(genre: str, song: Callable[[str], Song]) -> None
     assert 4 <= written.onset_spread_ms <= 15
     assert 3 <= written.touch_spread <= 12
     assert GENRES[genre].same_bars or written.repeated_drum_bars == 0
-
-
-@EVERY_GENRE
-def test_a_motif_comes_back_in_a_song(genre: str) -> None:
-    returns = [figures.written(arrange(Brief(genre=genre, duration_seconds=90), seed)).motif_returns for seed in (1, 2)]
-
-    assert min(returns) >= 2
-
-
-@EVERY_GENRE
-def test_its_key_can_be_heard(genre: str) -> None:
-    found = [figures.written(arrange(Brief(genre=genre), seed)) for seed in range(100, 120)]
-
-    # 85 % of a hundred seeds is the report's; of twenty, one more may miss.
-    assert sum(one.key_found for one in found) >= 16
-    assert np.mean([one.in_scale for one in found]) >= 0.95
 
 
 @EVERY_GENRE

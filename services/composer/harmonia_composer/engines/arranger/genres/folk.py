@@ -127,7 +127,8 @@ FOLK = Genre(
                 "kick": "X.......X.x.....",
                 "shaker": "xoxoxoxoxoxoxoxo",
                 "tambourine": "....X.......X...",
-                "low tom": "......?.....?...",
+                "low conga": "......x.......x.",
+                "high conga": "...?.......?....",
             },
             {
                 "kick": "X.....x.X.......",

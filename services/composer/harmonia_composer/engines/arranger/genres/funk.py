@@ -150,6 +150,7 @@ FUNK = Genre(
                 "snare": "....X..o.o.oX..o",
                 "hat": "XoxoXoxoXoxoXoxo",
                 "tambourine": "....x.......x...",
+                "cowbell": "x...x...x...x...",
             },
             {
                 "kick": "X.xx..x...xx.x..",
@@ -161,7 +162,8 @@ FUNK = Genre(
                 "kick": "X.x....x..x..xx.",
                 "snare": "....X.oo.o..X..o",
                 "hat": "XoxoXoxoXoxoXoxo",
-                "rim": "...x......x.....",
+                "mute conga": "...x......x.....",
+                "high conga": "......xx......xx",
             },
         ),
     ),

@@ -127,6 +127,7 @@ HOUSE = Genre(
                 "snare": "....x.......x...",
                 "open hat": OFFBEAT,
                 "hat": "x.oxx..xx.oxx..x",
+                "high conga": "......x...x.....",
                 "rim": "...x..x....x..?.",
             },
         ),

@@ -152,7 +152,12 @@ METAL = Genre(
                 "ride": "x...x...x...x...",
             },
             {"kick": "XxxxXxxxXxxxXxxx", "snare": "....X.......X.?.", "open hat": "X...X...X...X..."},
-            {"kick": "X.x.X.x.X.x.X.x.", "snare": "..X...X...X...X.", "ride": "X.x.X.x.X.x.X.x."},
+            {
+                "kick": "X.x.X.x.X.x.X.x.",
+                "snare": "..X...X...X...X.",
+                "china": "X...X...X...X...",
+                "ride bell": "X...X...X...X...",
+            },
         ),
     ),
     section_beats={

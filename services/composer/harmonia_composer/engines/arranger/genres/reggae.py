@@ -146,9 +146,9 @@ REGGAE = Genre(
             "mid tom": "...........xx...",
             "low tom": ".............xxX",
         },
-        {"kick": "........X.......", "snare": "........f...tt.X"},
+        {"kick": "........X.......", "high timbale": "........f.xxt...", "low timbale": "............xx.X"},
     ),
-    pickups=({"snare": "............t..X"}, {"high tom": "............f.x.", "low tom": "...............X"}),
+    pickups=({"high timbale": "............t..X"}, {"high tom": "............f.x.", "low tom": "...............X"}),
     ghosts=(("rim", 3), ("hat", 7), ("rim", 14), ("hat", 15), ("rim", 11), ("hat", 3)),
     motifs=(
         "x-x-x---x---....",

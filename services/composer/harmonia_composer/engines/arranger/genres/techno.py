@@ -117,6 +117,7 @@ TECHNO = Genre(
                 "kick": FOUR,
                 "open hat": "..X...X...X...X.",
                 "hat": "ox.oox.oox.oox.o",
+                "mute conga": "......x..x....x.",
                 "clap": "....X.......X...",
                 "rim": "...o..?....o..?.",
             },

@@ -108,7 +108,7 @@ WALTZ = Genre(
             {"kick": "x...........", "tambourine": "....x...x.o."},
         ),
         (
-            {"kick": "X...........", "tambourine": "....x...x...", "snare": "....o...o..."},
+            {"kick": "X...........", "tambourine": "....x...x...", "snare": "....o...o...", "triangle": "x..........."},
             {"kick": "X.........o.", "tambourine": "....x.o.x...", "snare": "....o...o.o."},
         ),
     ),
