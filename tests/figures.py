@@ -19,7 +19,7 @@ from harmonia_composer.engines.arranger.engine import Arranger
 from harmonia_composer.engines.arranger.metre import STEP
 from harmonia_composer.engines.arranger.score import Note, Part, Score
 from harmonia_mastering import loudness
-from harmonia_mastering.master import PRESETS, Preset, master
+from harmonia_mastering.master import PRESETS, Mastered, Preset, master
 
 Samples = NDArray[np.float32]
 RATE = 48_000
@@ -67,11 +67,12 @@ class Written:
 
 
 def written(score: Score) -> Written:
-    pitched = [part for part in score.parts if part.style not in {"drums", "texture"}]
+    pitched = [part for part in score.parts if part.style not in {"drums", "texture", "riser"}]
     notes = [note for part in pitched for note in part.notes]
     tune = [note for part in pitched if part.role == "lead" for note in part.notes]
     strong = [note for note in tune if is_strong(note, score)]
     bass = [note for part in pitched if part.role == "bass" for note in part.notes if note.tick % bar_ticks(score) == 0]
+    found, inside = says_its_key(score)
     return Written(
         in_harmony=share(notes, lambda note: in_scale(note, score) or on_chord(note, score)),
         strong_on_chord=share(strong, lambda note: on_chord(note, score)),
@@ -84,8 +85,8 @@ def written(score: Score) -> Written:
         onset_spread_ms=1000 * score.seconds(pstdev([note.late for part in score.parts for note in part.notes])),
         touch_spread=touch_spread(score),
         repeated_drum_bars=repeated_drum_bars(score),
-        key_found=key_found(notes) == (score.key.tonic, score.key.is_minor),
-        in_scale=share(notes, lambda note: in_scale(note, score)),
+        key_found=found,
+        in_scale=inside,
     )
 
 
@@ -181,6 +182,12 @@ def repeated_drum_bars(score: Score) -> int:
     return sum(bars[bar] == bars.get(bar - 1) for bar in bars)
 
 
+def says_its_key(score: Score) -> tuple[bool, float]:
+    """C9: whether its key is found, and the share of pitches in it."""
+    notes = [note for part in score.parts if part.style not in {"drums", "texture", "riser"} for note in part.notes]
+    return key_found(notes) == (score.key.tonic, score.key.is_minor), share(notes, lambda one: in_scale(one, score))
+
+
 def key_found(notes: Sequence[Note]) -> tuple[int, bool]:
     """Tonic and whether minor: the profile that correlates best with how long each pitch class sounds."""
     weights = np.zeros(12)
@@ -214,16 +221,19 @@ class Heard:
     correlation: float
 
 
-def heard(take: Take, score: Score) -> Heard:
+def mastered(take: Take) -> Mastered:
+    return master(read(take.premaster), RATE, PRESETS[Preset.STREAMING])
+
+
+def heard(take: Take, finished: Mastered, score: Score) -> Heard:
     premaster = read(take.premaster)
-    mastered = master(premaster, RATE, PRESETS[Preset.STREAMING])
     stems = {role: read(stem.path) for role, stem in take.stems.items()}
     levels = {role: loudness.integrated(stem, RATE) or -99.0 for role, stem in stems.items()}
     quietest, loudest = min(levels, key=lambda role: levels[role]), max(levels, key=lambda role: levels[role])
     total = np.sum([stem.astype(np.float64) for stem in stems.values()], axis=0)
     return Heard(
-        lift_lu=lift_lu(mastered.samples, score),
-        range_lu=mastered.loudness.range_lu or 0.0,
+        lift_lu=lift_lu(finished.samples, score),
+        range_lu=finished.loudness.range_lu or 0.0,
         stems_residue_db=decibels(float(np.abs(total - premaster).max())),
         quietest_stem=(quietest, levels[quietest]),
         loudest_stem=(loudest, levels[loudest]),

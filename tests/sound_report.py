@@ -24,7 +24,6 @@ from harmonia_composer.engines.arranger.arrange import arrange
 from harmonia_composer.engines.arranger.engine import Arranger
 from harmonia_composer.engines.arranger.genres import GENRES
 from harmonia_composer.engines.arranger.score import Score
-from harmonia_mastering.master import PRESETS, Preset, master
 from tests import figures
 from tests.figures import RATE, Heard, Samples, Written
 
@@ -63,36 +62,38 @@ class Paper:
     most_alike: float
 
 
+def warm_up() -> None:
+    Arranger().warm_up()
+
+
 def song(genre: str, seed: int) -> tuple[Song, Image.Image]:
     brief = Brief(genre=genre, duration_seconds=LENGTH_S)
     score = arrange(brief, seed)
     with TemporaryDirectory() as folder:
         before = time.process_time()
         take = figures.made(brief, seed, Path(folder))
-        premaster = figures.read(take.premaster)
-        mastered = master(premaster, RATE, PRESETS[Preset.STREAMING]).samples
+        finished = figures.mastered(take)
         cpu_s = time.process_time() - before
         memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         made = Song(
-            genre, seed, score.bpm, score.key.name, figures.written(score), figures.heard(take, score),
-            figures.section_lufs(mastered, score), cpu_s, memory_mb,
+            genre, seed, score.bpm, score.key.name, figures.written(score), figures.heard(take, finished, score),
+            figures.section_lufs(finished.samples, score), cpu_s, memory_mb,
         )  # fmt: skip
-    return made, picture(mastered, score)
+    return made, picture(finished.samples, score)
 
 
 def songs(genre: str) -> list[tuple[Song, Image.Image]]:
-    Arranger().warm_up()
     return [song(genre, seed) for seed in SEEDS]
 
 
 def paper(genre: str) -> Paper:
     brief = Brief(genre=genre, duration_seconds=LENGTH_S)
-    found = [figures.written(arrange(brief, seed)) for seed in KEY_SEEDS]
+    found = [figures.says_its_key(arrange(brief, seed)) for seed in KEY_SEEDS]
     hooks = [figures.hook(arrange(brief, seed)) for seed in ALIKE_SEEDS]
     return Paper(
         genre,
-        float(np.mean([one.key_found for one in found])),
-        float(np.mean([one.in_scale for one in found])),
+        float(np.mean([right for right, _ in found])),
+        float(np.mean([inside for _, inside in found])),
         len({tuple(hook) for hook in hooks}),
         max(figures.likeness(one, other) for one, other in combinations(hooks, 2)),
     )
@@ -150,11 +151,10 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--jobs", type=int, default=2)
     jobs = options.parse_args().jobs
-    context = multiprocessing.get_context("spawn")
     PICTURES.mkdir(exist_ok=True)
-    with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=warm_up) as pool:
         made = [pair for pairs in pool.map(songs, GENRES) for pair in pairs]
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         papers = list(pool.map(paper, GENRES))
         places = [(genre, seed) for genre in GENRES for seed in BLIND_SEEDS]
         features = dict(zip(places, pool.map(blind, places, chunksize=4), strict=True))

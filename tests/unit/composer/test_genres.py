@@ -42,7 +42,7 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Song]:
             score = arrange(brief, SEED)
             take = figures.made(brief, SEED, tmp_path_factory.mktemp(slug(genre)))
             features = figures.features(figures.read(take.premaster), score.bpm)
-            songs[genre] = figures.written(score), figures.heard(take, score), features
+            songs[genre] = figures.written(score), figures.heard(take, figures.mastered(take), score), features
         return songs[genre]
 
     return of
@@ -161,7 +161,8 @@ def test_the_report_says_what_is_measured(genre: str, report: dict, tmp_path: Pa
     said = next(one for one in report["songs"] if one["genre"] == genre and one["seed"] == SEEDS[0])
     brief = Brief(genre=genre, duration_seconds=LENGTH_S)
     score = arrange(brief, SEEDS[0])
-    written, heard = figures.written(score), figures.heard(figures.made(brief, SEEDS[0], tmp_path), score)
+    take = figures.made(brief, SEEDS[0], tmp_path)
+    written, heard = figures.written(score), figures.heard(take, figures.mastered(take), score)
 
     assert {name: getattr(written, name) for name in said["written"]} == pytest.approx(said["written"], abs=0.001)
     for name, tolerance in TOLERANCE.items():

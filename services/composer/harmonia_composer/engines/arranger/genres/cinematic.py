@@ -127,7 +127,7 @@ CINEMATIC = Genre(
             velocity=80,
             label="counter",
         ),
-        PartPlan("texture", "riser", ("noise riser",), Mix(-31, width=0.7, reverb=0.4, high_db=-6), label="riser"),
+        PartPlan("texture", "riser", ("noise riser",), Mix(-28, width=0.7, reverb=0.4, high_db=-6), label="riser"),
     ),
     beats=(
         ({"kick": "X..............."},),

@@ -99,7 +99,7 @@ DRUM_AND_BASS = Genre(
             velocity=66,
             voicing="open",
         ),
-        PartPlan("texture", "riser", ("noise riser",), Mix(-28, width=0.6, reverb=0.2), label="riser"),
+        PartPlan("texture", "riser", ("noise riser",), Mix(-27, width=0.6, reverb=0.2), label="riser"),
     ),
     beats=(
         (

@@ -87,7 +87,7 @@ JAZZ = Genre(
             "arp",
             "comp",
             ("vibraphone", "jazz guitar"),
-            Mix(-26, pan=0.35, width=0.25, reverb=0.16, low_cut_hz=180, high_db=-6),
+            Mix(-24, pan=0.35, width=0.25, reverb=0.16, low_cut_hz=180, high_db=-6),
             ("........2-3-4---", "..2-3-....3-1---", "2-3-4---..3-1-2-"),
             register=67,
             velocity=74,
@@ -178,7 +178,7 @@ JAZZ = Genre(
     crash=False,
     spread_s=0.011,
     velocity_spread=7.0,
-    depth_db=5.0,
+    depth_db=6.5,
     room_s=1.1,
     endings=("ring", "hit"),
 )

@@ -134,7 +134,7 @@ POP = Genre(
             "pad",
             "counter",
             ("strings", "choir"),
-            Mix(-26, pan=-0.3, width=0.5, reverb=0.3, low_cut_hz=220),
+            Mix(-24, pan=-0.3, width=0.5, reverb=0.3, low_cut_hz=220),
             register=74,
             velocity=66,
             label="counter",

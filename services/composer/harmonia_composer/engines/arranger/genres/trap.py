@@ -93,7 +93,7 @@ TRAP = Genre(
             "pad",
             "pad",
             ("synth pad", "choir"),
-            Mix(-27, width=0.6, reverb=0.4, low_cut_hz=200, high_db=-6),
+            Mix(-25, width=0.6, reverb=0.4, low_cut_hz=200, high_db=-6),
             register=60,
             velocity=62,
         ),
