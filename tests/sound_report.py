@@ -108,33 +108,45 @@ def blind(place: tuple[str, int]) -> NDArray[np.float64]:
 
 
 WIDE, HIGH, ROLL = 320, 96, 64
-# From silence to loud, and a colour a role.
-SHADES = [(8, 8, 24), (60, 20, 90), (170, 40, 80), (250, 140, 40), (255, 250, 200)]
-COLOURS = {
-    "bass": (70, 110, 200), "chords": (90, 160, 90), "arp": (150, 190, 80), "lead": (210, 70, 60),
-    "pad": (170, 150, 210), "drums": (120, 120, 120),
+# From silence to loud; then paper, section lines, and a colour a role.
+SHADES = ((8, 8, 24), (60, 20, 90), (170, 40, 80), (250, 140, 40), (255, 250, 200))
+TONES = 40
+PAPER, LINE, OTHERS = TONES, TONES + 1, TONES + 2
+INKS = {
+    "drums": (130, 130, 130), "bass": (50, 90, 200), "chords": (70, 150, 80), "arp": (160, 180, 40),
+    "lead": (210, 40, 40), "pad": (170, 150, 220),
 }  # fmt: skip
 
 
+def palette() -> list[int]:
+    steps = np.linspace(0, len(SHADES) - 1, TONES)
+    tones = [[round(float(np.interp(step, range(len(SHADES)), [one[at] for one in SHADES]))) for at in range(3)]
+             for step in steps]  # fmt: skip
+    inks = [(255, 255, 255), (190, 190, 190), (40, 160, 170), *INKS.values()]
+    return [level for colour in (*tones, *inks) for level in colour]
+
+
 def picture(samples: Samples, score: Score) -> Image.Image:
-    """Spectrogram of the master, 40 Hz to 16 kHz and 70 dB, over the piano roll; sections are white lines."""
-    image = Image.new("RGB", (WIDE, HIGH + ROLL), (255, 255, 255))
-    image.paste(Image.fromarray(spectrogram(samples)), (0, 0))
+    """Spectrogram of the master, 40 Hz to 16 kHz and 70 dB, over the piano roll, two octaves under middle C and up."""
+    image = Image.new("P", (WIDE, HIGH + ROLL), PAPER)
+    image.putpalette(palette())
+    image.paste(Image.fromarray(spectrogram(samples), "P"), (0, 0))
     draw = ImageDraw.Draw(image)
     second = WIDE / (samples.shape[1] / RATE)
+    for section in score.sections[1:]:
+        x = score.seconds(section.tick) * second
+        draw.line([(x, 0), (x, HIGH + ROLL)], fill=LINE)
     for part in score.parts:
+        ink = OTHERS + 1 + list(INKS).index(part.role) if part.role in INKS else OTHERS
         for note in part.notes if part.style not in {"texture", "riser"} else ():
             x, end = score.seconds(note.start) * second, score.seconds(note.start + note.length) * second
             y = HIGH + ROLL - 1 - (note.pitch - 24) * (ROLL - 1) / 80
-            draw.line([(x, y), (max(x, end - 1), y)], fill=COLOURS.get(part.role, (60, 150, 150)))
-    for section in score.sections[1:]:
-        x = score.seconds(section.tick) * second
-        draw.line([(x, 0), (x, HIGH)], fill=(255, 255, 255))
-        draw.line([(x, HIGH), (x, HIGH + ROLL)], fill=(190, 190, 190))
-    return image.quantize(24)
+            draw.line([(x, y), (max(x, end - 1), y)], fill=ink)
+    return image
 
 
 def spectrogram(samples: Samples) -> NDArray[np.uint8]:
+    """Tones of the palette, [HIGH, WIDE]."""
     hop = (samples.shape[1] - figures.FRAME) // WIDE
     power = figures.frames(samples.mean(axis=0), hop)[:WIDE] ** 2
     edges = np.geomspace(40, 16_000, HIGH + 1) / RATE * figures.FRAME
@@ -142,9 +154,7 @@ def spectrogram(samples: Samples) -> NDArray[np.uint8]:
     bands = np.stack([power[:, low:high].mean(axis=1) for low, high in bins])
     # Pink, not white, is even to the ear.
     level = 10 * np.log10(bands * np.geomspace(1, 400, HIGH)[:, None] + 1e-12)
-    shade = np.clip((level - level.max() + 70) / 70, 0, 1)[::-1]
-    steps = np.linspace(0, 1, len(SHADES))
-    return np.stack([np.interp(shade, steps, [one[at] for one in SHADES]) for at in range(3)], axis=-1).astype(np.uint8)
+    return np.asarray(np.clip((level - level.max() + 70) / 70, 0, 1)[::-1] * (TONES - 1), dtype=np.uint8)
 
 
 def main() -> None:

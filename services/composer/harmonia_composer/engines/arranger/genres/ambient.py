@@ -92,7 +92,7 @@ AMBIENT = Genre(
             velocity=70,
             voicing="open",
         ),
-        PartPlan("texture", "texture", ("wind", "ocean waves", "rain"), Mix(-33, width=0.8, reverb=0.3, high_db=-6)),
+        PartPlan("texture", "texture", ("wind", "ocean waves", "rain"), Mix(-31, width=0.8, reverb=0.3, high_db=-6)),
     ),
     beats=(({"kick": "o...............", "shaker": "........o......."},),),
     fills=({"kick": "o...............", "shaker": "....o...o...o..."},),
