@@ -14,8 +14,8 @@ BOSSA_NOVA = Genre(
     chord_size=4,
     progressions={
         "major": {
-            "verse": ("I I V>V V>V II V+ I I", "I VI II V+", "I II III/VI+ II/V+", "I IVm III V>II II V+ I V+"),
-            "chorus": ("II V+ I V>II", "IV II I VI", "I V>II II V+"),
+            "verse": ("I I V>V V>V II V+ I I", "I VI II V+", "I II III/VI II/V+", "I IVm III V>II II V+ I V+"),
+            "chorus": ("II V+ I I", "IV II I VI", "I V>II II V+"),
             "bridge": ("IV IV III V>II", "VI V>V II V+"),
         },
         "minor": {

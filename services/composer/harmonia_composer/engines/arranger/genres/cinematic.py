@@ -160,11 +160,11 @@ CINEMATIC = Genre(
     pickups=({"low tom": "............xxXX"},),
     ghosts=(("low tom", 3), ("low tom", 11), ("mid tom", 14), ("low tom", 6), ("kick", 12), ("mid tom", 7)),
     motifs=(
-        "x-------x---x---",
+        "x---x---x-x-x---",
         "x-----------x---",
         "x---x---x-------",
         "x-----x-x-------",
-        "x---------------",
+        "x-------x-x-x---",
         "x---x-x-x---x---",
     ),
     tune=Tune(
@@ -172,7 +172,7 @@ CINEMATIC = Genre(
         leaps=0.35,
         syncopation=0.05,
         pickups=0.3,
-        rests=0.2,
+        rests=0.1,
         repeats=0.5,
         arcs=("rise", "arch"),
         lift=6,

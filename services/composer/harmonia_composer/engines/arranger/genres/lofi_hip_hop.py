@@ -14,8 +14,8 @@ LOFI_HIP_HOP = Genre(
             "bridge": ("VI VII I I", "IV IV I V+"),
         },
         "major": {
-            "verse": ("I VI II V+", "I III IV V+", "II V+ I VI"),
-            "chorus": ("IV V+ III VI", "IV III II V+", "II V+ I IV"),
+            "verse": ("I VI II V+", "I III IV V+", "I IV II V+"),
+            "chorus": ("IV V+ I VI", "IV III I V+", "I VI II V+"),
             "bridge": ("VI II V+ I", "IV IV I I"),
         },
     },
