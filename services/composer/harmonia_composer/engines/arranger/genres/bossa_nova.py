@@ -15,7 +15,7 @@ BOSSA_NOVA = Genre(
     progressions={
         "major": {
             "verse": ("I I V>V V>V II V+ I I", "I VI II V+", "I II III/VI II/V+", "I IVm III V>II II V+ I V+"),
-            "chorus": ("II V+ I I", "IV II I VI", "I V>II II V+"),
+            "chorus": ("I6 VI II V+", "IV II I VI", "I IV I6 V>II II V+ I I"),
             "bridge": ("IV IV III V>II", "VI V>V II V+"),
         },
         "minor": {
