@@ -27,17 +27,20 @@ help:
 # The lyricist's own llama.cpp is installed when a GGUF file is to be read.
 LLM = $(if $(filter gguf,$(HARMONIA_LLM)),$(call stamp,llm))
 
-song: $(call stamp,embedded) $(LLM)
+# torch and what comes with it (6 GB) only for those who name the engine that needs it: ARGS="--engine musicgen".
+MUSICGEN = $(if $(findstring musicgen,$(ARGS)),$(call stamp,musicgen))
+
+song: $(call stamp,embedded) $(LLM) $(MUSICGEN)
 	@$(BIN)/harmonia compose $(if $(OUT),--out "$(OUT)",--out-base out) $(ARGS) -- "$$PROMPT"
 export PROMPT
 
-up: $(call stamp,embedded) $(LLM)
+up: $(call stamp,embedded) $(LLM) $(MUSICGEN)
 	@exec $(BIN)/harmonia up
 
 rest: $(call stamp,embedded)
 	@PATH="$$PATH:/usr/local/go/bin" ./rest/build.sh $(BIN)/harmonia-rest
 
-test: $(call stamp,test)
+test: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft)
 	@$(MAKE) -s -C k8s kustomize
 	@$(MAKE) -s minio
 	@$(BIN)/python -m pytest $(ARGS)
@@ -56,7 +59,7 @@ proto: $(call stamp,dev)
 locks: $(call stamp,dev)
 	@PATH="$$PWD/$(BIN):$$PATH" ./requirements/lock.sh
 
-bench: $(call stamp,test)
+bench: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft)
 	@$(BIN)/python -m bench $(ARGS)
 
 chaos: $(call stamp,test)
@@ -73,6 +76,11 @@ $(BIN)/minio: | .venv/bin/uv
 	else echo "minio: building it, once, in 4 minutes" >&2; \
 	GOBIN="$$PWD/$(BIN)" CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' github.com/minio/minio@$(MINIO) \
 	|| { echo "minio: it does not build here" >&2; test "$$CI" != true; }; fi
+
+# audiocraft asks for torch 2.1 and runs unmodified on ours: what it needs is in oracle.lock.
+.venv/.audiocraft-%: .venv/bin/uv
+	@$(BIN)/uv pip install --quiet --python .venv --compile-bytecode --require-hashes --no-deps -r requirements/audiocraft.lock
+	@touch $@
 
 clean:
 	rm -rf .venv out dist build .pytest_cache .mypy_cache .ruff_cache

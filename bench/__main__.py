@@ -6,7 +6,7 @@ import importlib
 import os
 import platform
 
-NAMES = ("start", "song", "create", "progress", "watchers", "throughput", "cancel")
+NAMES = ("start", "song", "create", "progress", "watchers", "throughput", "cancel", "arranger", "mastering", "store")
 
 
 def main() -> None:

@@ -11,3 +11,7 @@ lock dev.in -o dev.lock
 for set in gateway lyricist composer mastering artifacts embedded llm test; do
     lock "$set.in" -c dev.lock -o "$set.lock"
 done
+# On top of embedded or test, never in dev: torch has no business in `make check`.
+lock musicgen.in -c dev.lock -o musicgen.lock
+lock oracle.in -c dev.lock -c musicgen.lock -o oracle.lock
+lock audiocraft.in --no-deps -o audiocraft.lock

@@ -8,11 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	lyricspb "harmonia/rest/gen/harmonia/lyrics/v1"
 	songpb "harmonia/rest/gen/harmonia/song/v1"
 )
 
@@ -135,26 +136,35 @@ func (a *API) follow(ctx context.Context, name string, token *string, out *event
 	}
 }
 
-func (a *API) writeLyrics(w http.ResponseWriter, r *http.Request, _ map[string]string) {
-	request, out := &lyricspb.WriteLyricsRequest{}, &events{w: w}
-	if err := newCodec().NewDecoder(http.MaxBytesReader(w, r.Body, largestBody)).Decode(request); err != nil {
-		out.fail(r, status.Error(codes.InvalidArgument, err.Error()))
-		return
-	}
-	ctx, cancel := a.untilDrained(toGateway(r))
-	defer cancel()
-	stream, err := a.lyrics.WriteLyrics(ctx, request)
-	for err == nil {
-		var line *lyricspb.WriteLyricsResponse
-		if line, err = stream.Recv(); err == nil {
-			err = out.message("", line)
+// told answers a call whose answer is a stream by an event for each message.
+func told[Request any, Response any, In interface {
+	*Request
+	proto.Message
+}, Out interface {
+	*Response
+	proto.Message
+}](a *API, call func(context.Context, In, ...grpc.CallOption) (grpc.ServerStreamingClient[Response], error)) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+		request, out := In(new(Request)), &events{w: w}
+		if err := newCodec().NewDecoder(http.MaxBytesReader(w, r.Body, largestBody)).Decode(request); err != nil {
+			out.fail(r, status.Error(codes.InvalidArgument, err.Error()))
+			return
 		}
+		ctx, cancel := a.untilDrained(toGateway(r))
+		defer cancel()
+		stream, err := call(ctx, request)
+		for err == nil {
+			var message *Response
+			if message, err = stream.Recv(); err == nil {
+				err = out.message("", Out(message))
+			}
+		}
+		if !errors.Is(err, io.EOF) {
+			out.fail(r, err)
+			return
+		}
+		out.end()
 	}
-	if !errors.Is(err, io.EOF) {
-		out.fail(r, err)
-		return
-	}
-	out.end()
 }
 
 // untilDrained ends streams that would otherwise keep a draining process from ending.

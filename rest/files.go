@@ -34,6 +34,10 @@ func (a *API) download(w http.ResponseWriter, r *http.Request, params map[string
 
 // audio is the master of a song, in the format asked for, or in the first there is of those that browsers play.
 func (a *API) audio(w http.ResponseWriter, r *http.Request, params map[string]string) {
+	if r.URL.Query().Get("follow") == "true" {
+		a.listen(w, r, params["name"])
+		return
+	}
 	song, err := a.songs.GetSong(toGateway(r), &songpb.GetSongRequest{Name: params["name"]})
 	if err != nil {
 		problemOf(err).write(w, r)

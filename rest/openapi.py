@@ -26,7 +26,17 @@ Json = dict[str, Any]
 REST = Path(__file__).parent
 METHODS = ("get", "post", "delete")
 ID = "^[0-9a-f]{32}$"
-COLLECTIONS = {"songs": "song", "artifacts": "artifact", "keys": "key", "projects": "project", "webhooks": "webhook"}
+COLLECTIONS = {
+    "songs": "song",
+    "artifacts": "artifact",
+    "keys": "key",
+    "models": "model",
+    "projects": "project",
+    "webhooks": "webhook",
+}
+SHAPES = {"artifact": "^[0-9a-f]{64}$", "key": "^[0-9a-f]{16}$", "model": "^[a-z0-9._-]{1,64}$"}
+# What only services say to each other, in words that the public contracts use too.
+INTERNAL = ("composer", "job", "lyricist", "mastering", "store")
 
 _FIELD = FieldDescriptorProto
 _ERROR = {"$ref": "#/components/schemas/Error"}
@@ -135,7 +145,8 @@ class Contracts:
     def need_all(self, part: object) -> None:
         """Every schema that a hand-written operation refers to."""
         for name in re.findall(r"#/components/schemas/(\w+)", json.dumps(part)):
-            full = next((one for one in self._messages if _short(one) == name), None)
+            public = (one for one in self._messages if one.split(".")[2] not in INTERNAL)
+            full = next((one for one in public if _short(one) == name), None)
             if full is not None:
                 self._reference(full)
 
@@ -181,10 +192,16 @@ class Contracts:
     def _reference(self, message: str) -> Json:
         if message in _WELL_KNOWN:
             return dict(_WELL_KNOWN[message])
+        return {"$ref": f"#/components/schemas/{self._name(message)}"}
+
+    def _name(self, message: str) -> str:
+        """Model, and ModelModel for another message that is called so too."""
         short = _short(message)
-        if self._needed.setdefault(short, message) != message:
-            raise ValueError(f"two messages are called {short}: {message} and {self._needed[short]}")
-        return {"$ref": f"#/components/schemas/{short}"}
+        if self._needed.setdefault(short, message) == message:
+            return short
+        area = message.split(".")[2].capitalize()
+        self._needed[area + short] = message
+        return area + short
 
     def _schema(self, message: str, *, without: frozenset[str] = frozenset()) -> Json:
         fields = [field for field in self._messages[message].field if field.name not in without]
@@ -259,8 +276,8 @@ def _parameters() -> Json:
 
 
 def _path_parameter(name: str) -> Json:
-    shape = "^[0-9a-f]{64}$" if name == "artifact" else ID
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": shape}}
+    schema = {"type": "string", "pattern": SHAPES.get(name, ID)}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _error() -> Json:

@@ -97,6 +97,11 @@ func (t routes) allowed(path string) []string {
 // check refuses what the operation does not know and sets its limits; nothing that is set is ever ignored.
 func (t routes) check(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
+		if strings.Contains(params["name"], ":") {
+			// a verb of another method: no name of ours has a colon
+			noSuchRoute(w, r, t.allowed(r.URL.Path))
+			return
+		}
 		pattern, _ := runtime.HTTPPattern(r.Context())
 		method := r.Method
 		if method == http.MethodHead {
@@ -123,4 +128,15 @@ func (t routes) check(next runtime.HandlerFunc) runtime.HandlerFunc {
 		r.Body = http.MaxBytesReader(w, r.Body, largestBody)
 		next(w, r, params)
 	}
+}
+
+func noSuchRoute(w http.ResponseWriter, r *http.Request, methods []string) {
+	if methods == nil {
+		refusal(codes.NotFound, "METHOD_NOT_FOUND", "", "there is nothing at %s: /docs lists what there is", r.URL.Path).write(w, r)
+		return
+	}
+	problem := refusal(codes.Unimplemented, "METHOD_NOT_FOUND", "", "%s takes %s", r.URL.Path, strings.Join(methods, ", "))
+	problem.httpStatus = http.StatusMethodNotAllowed
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	problem.write(w, r)
 }

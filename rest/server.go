@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
@@ -17,17 +16,20 @@ import (
 	capabilitypb "harmonia/rest/gen/harmonia/capability/v1"
 	identitypb "harmonia/rest/gen/harmonia/identity/v1"
 	lyricspb "harmonia/rest/gen/harmonia/lyrics/v1"
+	modelpb "harmonia/rest/gen/harmonia/model/v1"
 	songpb "harmonia/rest/gen/harmonia/song/v1"
 )
 
 // API answers /v1. What is one message for one is grpc-gateway's; what streams is ours: watch, words and files.
 type API struct {
-	songs     songpb.SongServiceClient
-	artifacts artifactpb.ArtifactServiceClient
-	lyrics    lyricspb.LyricsServiceClient
-	draining  <-chan struct{}
-	table     routes
-	mux       *runtime.ServeMux
+	songs      songpb.SongServiceClient
+	artifacts  artifactpb.ArtifactServiceClient
+	lyrics     lyricspb.LyricsServiceClient
+	recordings audiopb.AudioServiceClient
+	models     modelpb.ModelServiceClient
+	draining   <-chan struct{}
+	table      routes
+	mux        *runtime.ServeMux
 }
 
 type handWritten struct {
@@ -37,11 +39,13 @@ type handWritten struct {
 
 func newAPI(door *Door, table routes, draining <-chan struct{}) (*API, error) {
 	api := &API{
-		songs:     songpb.NewSongServiceClient(door),
-		artifacts: artifactpb.NewArtifactServiceClient(door),
-		lyrics:    lyricspb.NewLyricsServiceClient(door),
-		draining:  draining,
-		table:     table,
+		songs:      songpb.NewSongServiceClient(door),
+		artifacts:  artifactpb.NewArtifactServiceClient(door),
+		lyrics:     lyricspb.NewLyricsServiceClient(door),
+		recordings: audiopb.NewAudioServiceClient(door),
+		models:     modelpb.NewModelServiceClient(door),
+		draining:   draining,
+		table:      table,
 	}
 	nothing := func(string) (string, bool) { return "", false }
 	api.mux = runtime.NewServeMux(
@@ -52,7 +56,9 @@ func newAPI(door *Door, table routes, draining <-chan struct{}) (*API, error) {
 		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
 			problemOf(err).write(w, r)
 		}),
-		runtime.WithRoutingErrorHandler(api.routingError),
+		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, _ int) {
+			noSuchRoute(w, r, table.allowed(r.URL.Path))
+		}),
 		runtime.WithForwardResponseOption(accepted),
 		runtime.WithMiddlewares(table.check),
 		runtime.WithDisablePathLengthFallback(),
@@ -64,8 +70,9 @@ func newAPI(door *Door, table routes, draining <-chan struct{}) (*API, error) {
 	for _, register := range []error{
 		songpb.RegisterSongServiceHandlerClient(ctx, api.mux, idempotent{api.songs}),
 		lyricspb.RegisterLyricsServiceHandlerClient(ctx, api.mux, api.lyrics),
-		audiopb.RegisterAudioServiceHandlerClient(ctx, api.mux, audiopb.NewAudioServiceClient(door)),
+		audiopb.RegisterAudioServiceHandlerClient(ctx, api.mux, api.recordings),
 		artifactpb.RegisterArtifactServiceHandlerClient(ctx, api.mux, api.artifacts),
+		modelpb.RegisterModelServiceHandlerClient(ctx, api.mux, api.models),
 		identitypb.RegisterKeyServiceHandlerClient(ctx, api.mux, identitypb.NewKeyServiceClient(door)),
 		capabilitypb.RegisterCapabilityServiceHandlerClient(ctx, api.mux, capabilitypb.NewCapabilityServiceClient(door)),
 	} {
@@ -89,28 +96,21 @@ func (a *API) byHand() []handWritten {
 		{"GET", "/v1/{name=artifacts/*}:download", a.download},
 		{"HEAD", "/v1/{name=artifacts/*}:download", a.download},
 		{"POST", "/v1/artifacts", a.upload},
-		{"POST", "/v1/lyrics:write", a.writeLyrics},
+		{"POST", "/v1/lyrics:write", told(a, a.lyrics.WriteLyrics)},
+		{"POST", "/v1/audio:master", told(a, a.recordings.Master)},
+		{"POST", "/v1/artifacts:collectGarbage", told(a, a.artifacts.CollectGarbage)},
+		{"POST", "/v1/models:import", told(a, a.models.ImportModel)},
 	}
 }
 
+// isStream says that a call may last as long as it has something to say.
 func isStream(pattern string) bool {
-	return strings.HasSuffix(pattern, ":watch") || strings.HasSuffix(pattern, "/audio") ||
-		strings.HasSuffix(pattern, ":download") || pattern == "/v1/lyrics:write"
-}
-
-func (a *API) routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, _ int) {
-	a.noSuchRoute(w, r, a.table.allowed(r.URL.Path))
-}
-
-func (a *API) noSuchRoute(w http.ResponseWriter, r *http.Request, methods []string) {
-	if methods == nil {
-		refusal(codes.NotFound, "METHOD_NOT_FOUND", "", "there is nothing at %s: /docs lists what there is", r.URL.Path).write(w, r)
-		return
+	for _, end := range []string{":watch", "/audio", ":download", ":write", ":master", ":collectGarbage", ":import"} {
+		if strings.HasSuffix(pattern, end) {
+			return true
+		}
 	}
-	problem := refusal(codes.Unimplemented, "METHOD_NOT_FOUND", "", "%s takes %s", r.URL.Path, strings.Join(methods, ", "))
-	problem.httpStatus = http.StatusMethodNotAllowed
-	w.Header().Set("Allow", strings.Join(methods, ", "))
-	problem.write(w, r)
+	return pattern == "/v1/artifacts"
 }
 
 // forwarded are the headers that go on to the gateway, where they are called the same. Authorization goes by itself.

@@ -55,7 +55,7 @@ func site(api *API, sessions *Sessions) http.Handler {
 			methods = []string{http.MethodGet, http.MethodHead} // a page
 		}
 		if !slices.Contains(methods, r.Method) {
-			api.noSuchRoute(w, r, methods)
+			noSuchRoute(w, r, methods)
 			return
 		}
 		handle(w, r)

@@ -71,11 +71,18 @@ func (t *Telemetry) observe(next http.Handler) http.Handler {
 		r = r.WithContext(context.WithValue(r.Context(), routeKey{}, &route))
 		defer func() {
 			t.open.Dec()
-			if failure := recover(); failure != nil && failure != http.ErrAbortHandler {
+			failure := recover()
+			if failure != nil && failure != http.ErrAbortHandler {
 				slog.Error("unexpected error", "error", failure, "request_id", r.Header.Get(requestIDHeader))
+			}
+			if failure != nil && failure != http.ErrAbortHandler && recorded.status == 0 {
 				refusal(codes.Internal, "INTERNAL", "", "internal error; the request id leads to the log line").write(recorded, r)
+				failure = nil
 			}
 			t.report(r, route, recorded.status, time.Since(started))
+			if failure != nil {
+				panic(http.ErrAbortHandler) // the client must see that this is not all
+			}
 		}()
 		next.ServeHTTP(recorded, r)
 	})

@@ -42,10 +42,15 @@ class Reason(StrEnum):
     SONG_NOT_FOUND = "SONG_NOT_FOUND"
     ARTIFACT_NOT_FOUND = "ARTIFACT_NOT_FOUND"
     KEY_NOT_FOUND = "KEY_NOT_FOUND"
+    MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
     METHOD_NOT_FOUND = "METHOD_NOT_FOUND"
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
+    NAME_TAKEN = "NAME_TAKEN"
     ETAG_MISMATCH = "ETAG_MISMATCH"
     WRONG_STATE = "WRONG_STATE"
+    MODEL_DAMAGED = "MODEL_DAMAGED"
+    MODEL_UNREADABLE = "MODEL_UNREADABLE"
+    LICENCE_REFUSED = "LICENCE_REFUSED"
     SCOPE_MISSING = "SCOPE_MISSING"
     CALLER_REFUSED = "CALLER_REFUSED"
     GRANT_REFUSED = "GRANT_REFUSED"
@@ -92,10 +97,15 @@ MEANINGS: dict[Reason, str] = {
     Reason.SONG_NOT_FOUND: "No such song, or not one of yours.",
     Reason.ARTIFACT_NOT_FOUND: "No such file, or not one of yours.",
     Reason.KEY_NOT_FOUND: "No such API key, or not one of yours.",
+    Reason.MODEL_NOT_FOUND: "No model of that name; the message lists those there are.",
     Reason.METHOD_NOT_FOUND: "This door of the service does not offer the method.",
     Reason.REQUEST_ID_REUSED: "The request_id was used before, for another request.",
+    Reason.NAME_TAKEN: "Something else has that name.",
     Reason.ETAG_MISMATCH: "The resource has changed since you read it.",
     Reason.WRONG_STATE: "The resource is not in a state that allows this.",
+    Reason.MODEL_DAMAGED: "A file of the model is not what its inventory says; the message names it.",
+    Reason.MODEL_UNREADABLE: "The folder or repository holds no model that can be played here.",
+    Reason.LICENCE_REFUSED: "The licence of the weights does not allow it to this tenant; the message names what does.",
     Reason.SCOPE_MISSING: "The token does not carry the scope that the method needs.",
     Reason.CALLER_REFUSED: "The method is not for callers of this kind.",
     Reason.GRANT_REFUSED: "The job grant is missing, expired, or not for this.",

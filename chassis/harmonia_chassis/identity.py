@@ -61,7 +61,7 @@ _WORKER = frozenset({"store:read", "store:write", "tokens:read"})
 SCOPES: Mapping[str, frozenset[str]] = {
     "gateway": _WORKER
     | {"songs:compose", "lyrics:write", "audio:master", "audio:analyze", "audio:mix", "capabilities:read"}
-    | {"store:collect"},
+    | {"store:collect", "models:read", "models:write"},
     "lyricist": _WORKER,
     "composer": _WORKER,
     "mastering": _WORKER,

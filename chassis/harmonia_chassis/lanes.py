@@ -20,7 +20,7 @@ ENTITY_SUBJECTS = "hm.v1.entity"
 PROGRESS_SUBJECTS = "hm.v1.progress"
 
 # A song goes through these services in this order.
-SERVES = {"lyricist": ("write",), "composer": ("compose-arranger",), "mastering": ("master",)}
+SERVES = {"lyricist": ("write",), "composer": ("compose-arranger", "compose-musicgen"), "mastering": ("master",)}
 # The consumer that brings garbage collection the newest records of all jobs.
 COLLECTOR = "gc"
 # Under this name an account other than HM finds its part of the JetStream API: $JS.API itself is

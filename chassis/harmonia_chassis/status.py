@@ -50,7 +50,7 @@ _PLAIN_REASONS = {
     "DEADLINE_EXCEEDED": Reason.DEADLINE,
     "CANCELLED": Reason.CANCELLED,
 }
-_QUOTAS = {Reason.TENANT_UNFINISHED, Reason.RATE_LIMITED}
+_QUOTAS = {Reason.TENANT_UNFINISHED, Reason.RATE_LIMITED, Reason.STORAGE_QUOTA}
 
 
 def to_problem(error: HarmoniaError) -> type_pb2.Problem:

@@ -20,14 +20,20 @@ DRAIN_GRACE_S: Mapping[str, float] = dict.fromkeys(WORKERS, 7.0) | dict.fromkeys
 ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_BOOTSTRAP_": ("gateway",),
     "HARMONIA_SWEEP_": ("gateway",),
+    "HARMONIA_COLLECT_": ("gateway",),
     "HARMONIA_TENANT_": ("gateway",),
+    "HARMONIA_COMMERCIAL_": ("gateway",),
     "HARMONIA_RATE_": ("gateway",),
     "HARMONIA_OIDC_": ("gateway",),
     "HARMONIA_TRUSTED_": ("gateway",),
     "HARMONIA_STORE_": ("gateway",),
     "HARMONIA_SLOTS": ("mastering",),
     "HARMONIA_LLM": ("lyricist",),
+    "HARMONIA_MODELS_": ("composer",),
+    "HARMONIA_MUSICGEN_": ("composer",),
+    "HARMONIA_HUB_": ("composer",),
     "HARMONIA_LINK_": ("artifacts",),
+    "HARMONIA_STORAGE_": ("artifacts",),
     "HARMONIA_S3_": ("artifacts",),
     "HARMONIA_CORS_": ("rest",),
     "HARMONIA_HOSTS": ("rest",),
@@ -147,4 +153,6 @@ def _own_settings(service: str, plan: Plan, *, on_s3: bool) -> dict[str, str]:
         }
     if service == "artifacts" and not on_s3:
         return {"STATE_DIR": str(plan.home.root / "artifacts")}
-    return {"SCRATCH_DIR": str(plan.home.root / "cache" / "scratch")} if service in SCRATCHES else {}
+    scratch = {"SCRATCH_DIR": str(plan.home.root / "cache" / "scratch")} if service in SCRATCHES else {}
+    models = {"MODELS_DIR": str(plan.home.root / "models")} if service == "composer" else {}
+    return scratch | models

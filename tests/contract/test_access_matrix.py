@@ -39,9 +39,10 @@ OFFERED_BY = {
         "harmonia.capability.v1.CapabilityService",
         "harmonia.identity.v1.TokenService",
         "harmonia.identity.v1.KeyService",
+        "harmonia.model.v1.ModelService",
     ),
     "lyricist": ("harmonia.lyricist.v1.LyricistService",),
-    "composer": ("harmonia.composer.v1.ComposerService",),
+    "composer": ("harmonia.composer.v1.ComposerService", "harmonia.model.v1.ModelStoreService"),
     "mastering": ("harmonia.mastering.v1.MasteringService",),
     "artifacts": ("harmonia.store.v1.StoreService",),
 }

@@ -30,10 +30,11 @@ from harmonia_sdk import transfer
 from harmonia_sdk.channel import open_channel
 from harmonia_sdk.endpoint import Endpoint, local_endpoint, read_ca, remote_endpoint
 from harmonia_sdk.errors import InvalidInput, NotFound, Reason, Unavailable
+from harmonia_sdk.models import AsyncModels
 from harmonia_sdk.patience import PATIENCE_S, Patience
 from harmonia_sdk.settings import default_home
 from harmonia_sdk.song import TERMINAL, AsyncSong, Song
-from harmonia_sdk.spec import song_spec
+from harmonia_sdk.spec import fill, paths_of, song_spec
 
 T = TypeVar("T")
 
@@ -41,6 +42,8 @@ CALL_S = 20.0
 ANALYZE_S = 120.0
 MASTER_S = 300.0
 SILENCE_S = 40.0  # a heartbeat comes every 15 s
+RATE_HZ = 48_000  # of what is listened to: stereo, 16 bits
+FRAME_BYTES = 4
 PAGE_SIZE = 200
 
 
@@ -81,6 +84,37 @@ class AsyncClient:
         )
         with rpc_errors():
             return await self._songs.CreateSong(request, timeout=CALL_S + wait.total_seconds())
+
+    async def revise(self, name: str, *, from_stage: str = "", anew: Sequence[str] = (), **fields: object) -> AsyncSong:
+        """A new song out of one that has ended. fields: of SongSpec, what is to be different; anew: fields that are to
+        be chosen again. What neither touches is taken over. from_stage: "write", "compose" or "master"."""
+        changes = SongSpec()
+        fill(changes, fields)
+        return AsyncSong(self, await self.revise_spec(name, changes, anew=anew, from_stage=from_stage))
+
+    async def revise_spec(
+        self,
+        name: str,
+        changes: SongSpec,
+        *,
+        anew: Sequence[str] = (),
+        from_stage: str = "",
+        request_id: str = "",
+        validate_only: bool = False,
+        wait: timedelta = timedelta(0),
+    ) -> pb.Song:
+        """The same request_id gives the same song; without one, each call is a new song. wait: at most 60 s."""
+        request = pb.ReviseSongRequest(
+            name=song_name(name),
+            changes=changes,
+            fields=[*paths_of(changes), *anew] if anew else (),
+            from_stage=from_stage,
+            request_id=request_id or uuid4().hex,
+            validate_only=validate_only,
+            wait=_duration(wait),
+        )
+        with rpc_errors():
+            return await self._songs.ReviseSong(request, timeout=CALL_S + wait.total_seconds())
 
     async def batch_create(self, specs: Sequence[SongSpec]) -> pb.BatchCreateSongsResponse:
         """At most 100, in the background lane; a result per spec."""
@@ -129,7 +163,7 @@ class AsyncClient:
         while True:
             call = self._songs.WatchSong(pb.WatchSongRequest(name=song_name(name), resume_token=token))
             try:
-                async for event in _events(call):
+                async for event in _read_all(call, pb.SongEvent):
                     patience.heard()
                     token = event.resume_token or token
                     last = event.song.state if event.HasField("song") else last
@@ -140,6 +174,30 @@ class AsyncClient:
                 await patience.wait_or_raise(from_rpc_error(failure))
             except TimeoutError:
                 await patience.wait_or_raise(Unavailable(f"nothing heard of {name}", reason=Reason.UNREACHABLE))
+            finally:
+                call.cancel()
+
+    async def listen(
+        self, name: str, *, from_seconds: float = 0.0, take: int = 1, patience_s: float = PATIENCE_S
+    ) -> AsyncGenerator[pb.AudioChunk, None]:
+        """48 kHz stereo s16le, from previews while it is made, then from the master; each chunk begins where the last
+        one ended, also over a broken stream. FailedPrecondition when the song comes to nothing."""
+        patience = Patience(patience_s)
+        while True:
+            request = pb.ListenSongRequest(name=song_name(name), from_seconds=from_seconds, take=take)
+            call = self._songs.ListenSong(request)
+            try:
+                async for chunk in _read_all(call, pb.AudioChunk):
+                    patience.heard()
+                    if chunk.pcm:
+                        from_seconds = (chunk.position + len(chunk.pcm) // FRAME_BYTES) / RATE_HZ
+                        yield chunk
+            except grpc.aio.AioRpcError as failure:
+                await patience.wait_or_raise(from_rpc_error(failure))
+            except TimeoutError:
+                await patience.wait_or_raise(Unavailable(f"nothing heard of {name}", reason=Reason.UNREACHABLE))
+            else:
+                return
             finally:
                 call.cancel()
 
@@ -282,6 +340,10 @@ class AsyncClient:
         return audio_pb2_grpc.AudioServiceStub(self._channel)
 
     @cached_property
+    def models(self) -> AsyncModels:
+        return AsyncModels(self._channel)
+
+    @cached_property
     def _lyrics(self) -> "lyrics_pb2_grpc.LyricsServiceAsyncStub":
         return lyrics_pb2_grpc.LyricsServiceStub(self._channel)
 
@@ -327,6 +389,11 @@ class Client:
         """The same request_id gives the same song; without one, each call is a new song. wait: at most 60 s."""
         return self.run(self._client.create(spec, request_id=request_id, validate_only=validate_only, wait=wait))
 
+    def revise(self, name: str, *, from_stage: str = "", anew: Sequence[str] = (), **fields: object) -> Song:
+        """A new song out of one that has ended. fields: of SongSpec, what is to be different; anew: fields that are to
+        be chosen again. What neither touches is taken over. from_stage: "write", "compose" or "master"."""
+        return Song(self, self.run(self._client.revise(name, from_stage=from_stage, anew=anew, **fields)))
+
     def batch_create(self, specs: Sequence[SongSpec]) -> pb.BatchCreateSongsResponse:
         """At most 100, in the background lane; a result per spec."""
         return self.run(self._client.batch_create(specs))
@@ -353,6 +420,10 @@ class Client:
     def watch(self, name: str, *, resume_token: str = "") -> Iterator[pb.SongEvent]:
         """Every state, then progress, until the song has ended. A broken stream goes on after the last event."""
         return self.iterate(self._client.watch(name, resume_token=resume_token))
+
+    def listen(self, name: str, *, from_seconds: float = 0.0, take: int = 1) -> Iterator[pb.AudioChunk]:
+        """48 kHz stereo s16le, from previews while it is made, then from the master."""
+        return self.iterate(self._client.listen(name, from_seconds=from_seconds, take=take))
 
     def cancel(self, name: str, *, etag: str = "") -> pb.Song:
         return self.run(self._client.cancel(name, etag=etag))
@@ -447,13 +518,14 @@ def _duration(span: timedelta) -> Duration | None:
     return duration if span else None
 
 
-async def _events(call: "grpc.aio.UnaryStreamCall[pb.WatchSongRequest, pb.SongEvent]") -> AsyncIterator[pb.SongEvent]:
+async def _read_all(call: "grpc.aio.UnaryStreamCall[Any, T]", kind: type[T]) -> AsyncIterator[T]:
+    """Any: of whatever request. Raises TimeoutError when nothing comes for longer than heartbeats are apart."""
     while True:
         async with asyncio.timeout(SILENCE_S):
-            event = await call.read()
-        if not isinstance(event, pb.SongEvent):
+            message = await call.read()
+        if not isinstance(message, kind):
             return
-        yield event
+        yield message
 
 
 async def _next_of(items: AsyncIterator[T], end: object) -> T | object:

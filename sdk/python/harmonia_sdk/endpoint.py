@@ -16,12 +16,13 @@ class Endpoint:
     ca: bytes | None = field(default=None, repr=False)  # None: the certificates this system trusts
 
 
-def local_endpoint(home: Path) -> Endpoint | None:
+def local_endpoint(home: Path, *, as_operator: bool = False) -> Endpoint | None:
     """The mesh that runs in this home. Its pid must live and its lock be held: a pid alone may be somebody else's."""
     mesh_json = home / "run" / "mesh.json"
+    token_file = "operator_token_file" if as_operator else "token_file"
     try:
         info = json.loads(mesh_json.read_bytes())
-        address, pid, ca, token = info["grpc"], int(info["pid"]), Path(info["ca"]), Path(info["token_file"])
+        address, pid, ca, token = info["grpc"], int(info["pid"]), Path(info["ca"]), Path(info[token_file])
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError) as exc:

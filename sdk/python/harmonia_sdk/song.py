@@ -76,6 +76,10 @@ class AsyncSong:
         await save(self._client, self.message, place, force=force)
         return place
 
+    def listen(self, *, from_seconds: float = 0.0, take: int = 1) -> AsyncGenerator[pb.AudioChunk, None]:
+        """48 kHz stereo s16le while it is made; `position` is in frames, each chunk begins where the last one ended."""
+        return self._client.listen(self.name, from_seconds=from_seconds, take=take)
+
     async def cancel(self) -> None:
         self.message = await self._client.cancel(self.name)
 
@@ -120,6 +124,10 @@ class Song:
     def save(self, folder: Path | str | None = None, *, force: bool = False) -> Path:
         """Waits for it, then writes its folder: `folder`, or ./<slug of the title>, then -2. Returns where."""
         return self._client.run(self._song.save(folder, force=force))
+
+    def listen(self, *, from_seconds: float = 0.0, take: int = 1) -> Iterator[pb.AudioChunk]:
+        """48 kHz stereo s16le while it is made; `position` is in frames, each chunk begins where the last one ended."""
+        return self._client.listen(self.name, from_seconds=from_seconds, take=take)
 
     def cancel(self) -> None:
         self._client.run(self._song.cancel())

@@ -83,6 +83,17 @@ def set_text(spec: pb.SongSpec, path: str, texts: Sequence[str]) -> None:
     return None
 
 
+def paths_of(spec: pb.SongSpec) -> list[str]:
+    """Of all that is set: "key", "mastering.preset"; lists, labels and the words as wholes."""
+    paths = []
+    for field, value in spec.ListFields():
+        if field.message_type is None or field.is_repeated or field.name in ("lyrics", "deadline"):
+            paths.append(field.name)
+        else:
+            paths += [f"{field.name}.{inner.name}" for inner, _ in value.ListFields()] or [field.name]
+    return paths
+
+
 def checked_size(spec: pb.SongSpec) -> pb.SongSpec:
     size = spec.ByteSize()
     if size <= LARGEST_BYTES:

@@ -21,7 +21,13 @@ _NATS_S = 10.0
 
 async def start(node: Node[Settings], *, failpoint: Failpoint = never, grace: timedelta = GRACE) -> None:
     store = await asyncio.to_thread(open_store, node.settings)
-    servicer = StoreServicer(store, partial(_read_reach, node), grace=grace, failpoint=failpoint)
+    servicer = StoreServicer(
+        store,
+        partial(_read_reach, node),
+        most_bytes=node.settings.storage_bytes,
+        grace=grace,
+        failpoint=failpoint,
+    )
     node.serve(rpc.add_StoreServiceServicer_to_server, servicer)
 
 

@@ -1,14 +1,15 @@
 """Proof of stored bytes, a MiB at a time: a range is proven by the blocks it touches, and nothing is served unproven.
 
-An object of at most one block is proven by its own digest. One that was put before blocks were kept is hashed from its
-start on, whatever range was asked for, and its last chunk is held back until all of it is proven.
+An object of at most one block is proven by its own digest. One that was put before blocks were kept is read twice: once
+to prove all of it, and then to serve what was asked for.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from harmonia_chassis.errors import Internal, InvalidInput, Reason
+from harmonia_chassis.errors import Internal, InvalidInput, Reason, Unavailable
 
 if TYPE_CHECKING:
     from harmonia_artifacts.store import Artifact, Store
@@ -98,35 +99,46 @@ def _end(artifact: "Artifact", offset: int, length: int | None) -> int:
 
 def _paired(digests: tuple[str, ...], chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
     """Each digest with its block, however short; the last one with all that is left."""
-    gathered, numbers = bytearray(), iter(digests)
-    number, left = next(numbers), len(digests) - 1
+    gathered, left = b"", list(reversed(digests))
     for chunk in chunks:
-        gathered += chunk
-        while left and len(gathered) >= BLOCK_BYTES:
-            yield number, bytes(gathered[:BLOCK_BYTES])
-            del gathered[:BLOCK_BYTES]
-            number, left = next(numbers), left - 1
+        gathered = gathered + chunk if gathered else chunk  # chunks are blocks, where nothing broke: not copied
+        while len(left) > 1 and len(gathered) >= BLOCK_BYTES:
+            yield left.pop(), gathered[:BLOCK_BYTES]
+            gathered = gathered[BLOCK_BYTES:]
         if len(gathered) > BLOCK_BYTES:
             break  # longer than was put: no need to see how much
-    yield number, bytes(gathered)
-    yield from ((digest, b"") for digest in numbers)
+    yield left.pop(), gathered
+    yield from ((digest, b"") for digest in reversed(left))
 
 
 def _proven_whole(
     artifact: "Artifact", stored: Stored, offset: int, end: int, quarantine: Callable[[], None]
 ) -> Iterator[bytes]:
-    digest, position, held_back = hashlib.sha256(), 0, b""
+    """Nothing of it is served before all of it is proven. Bytes that are wrong twice in the same way are rotten; those
+    that differ were spoiled on their way."""
+    found = _digest_of(stored)
+    if found != artifact.sha256:
+        again = _digest_of(stored)
+        if again == found:
+            quarantine()
+            raise _corrupt(artifact, stored_sha256=found)
+        if again != artifact.sha256:
+            raise _unsteady(artifact)
+    for chunk in stored(offset, end) if offset < end else ():
+        yield from (chunk[at : at + _CHUNK_BYTES] for at in range(0, len(chunk), _CHUNK_BYTES))
+
+
+def _digest_of(stored: Stored) -> str:
+    digest = hashlib.sha256()
     for chunk in stored(0, None):
-        if held_back:
-            yield held_back
         digest.update(chunk)
-        held_back = chunk[max(0, offset - position) : max(0, end - position)]
-        position += len(chunk)
-    if digest.hexdigest() != artifact.sha256:
-        quarantine()
-        raise _corrupt(artifact, stored_sha256=digest.hexdigest())
-    if held_back:
-        yield held_back
+    return digest.hexdigest()
+
+
+def _unsteady(artifact: "Artifact") -> Unavailable:
+    message = f"the bytes of {artifact.sha256} differ each time they are read; nothing was quarantined. "
+    message += "The operator must look at the disk, or at the way to S3"
+    return Unavailable(message, reason=Reason.UNREACHABLE, retry_after=timedelta(seconds=2))
 
 
 def _corrupt(artifact: "Artifact", *, stored_sha256: str) -> Internal:

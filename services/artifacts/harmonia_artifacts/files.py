@@ -23,11 +23,10 @@ from typing import BinaryIO
 
 import structlog
 
-from harmonia_artifacts.blocks import proven
+from harmonia_artifacts.blocks import BLOCK_BYTES, proven
 from harmonia_artifacts.links import sign
 from harmonia_artifacts.sidecar import artifact_from_sidecar, merged, sidecar
 from harmonia_artifacts.store import (
-    CHUNK_BYTES,
     Arrival,
     Artifact,
     Link,
@@ -103,7 +102,7 @@ class FileStore:
                 inode = os.fstat(file.fileno()).st_ino
                 file.seek(start)
                 left = sys.maxsize if end is None else end - start
-                while chunk := _read(file, min(CHUNK_BYTES, left)):
+                while chunk := _read(file, min(BLOCK_BYTES, left)):
                     left -= len(chunk)
                     yield chunk
 

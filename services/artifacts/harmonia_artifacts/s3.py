@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import groupby, islice
 from pathlib import Path, PurePosixPath
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from minio import Minio
@@ -31,11 +31,11 @@ from urllib3 import PoolManager, Timeout
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from harmonia_artifacts.blocks import proven
+from harmonia_artifacts.blocks import BLOCK_BYTES, proven
+from harmonia_artifacts.parts import proof, upload
 from harmonia_artifacts.settings import Settings
 from harmonia_artifacts.sidecar import artifact_from_sidecar, merged, sidecar
 from harmonia_artifacts.store import (
-    CHUNK_BYTES,
     Arrival,
     Artifact,
     Link,
@@ -53,18 +53,26 @@ from harmonia_chassis.errors import HarmoniaError, Reason, Unavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Larger objects go in parts of this size, three at a time: what one Put holds in memory.
-_PART_BYTES = 16 << 20
 RETRY_FOR = timedelta(seconds=10)
 _PAGE = 200
-# As many as the servicer has threads.
-_CONNECTIONS = 16
+# The servicer has 16 threads, and each upload three of its own.
+_CONNECTIONS = 48
 _RESUMES = 3
 # Writers of one sidecar are the jobs that make the same bytes at the same moment.
 _RACES = 20
 _FULL = frozenset({"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "InsufficientCapacity"})
 _UPLOAD = "?uploadId="
 _WRONG_ETAG = '"00000000000000000000000000000000"'
+# A request that was spoiled or cut on its way is no answer.
+_SPOILED = frozenset({"BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "RequestTimeout"})
+_WAYS_OUT = {
+    "NoSuchBucket": "the bucket is gone: make it again, or name another by HARMONIA_S3_BUCKET",
+    **dict.fromkeys(
+        ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"),
+        "see HARMONIA_S3_ACCESS_KEY_FILE and HARMONIA_S3_SECRET_KEY_FILE, and what they may do there",
+    ),
+    "RequestTimeTooSkewed": "set the clock",
+}
 _ANSWERS = frozenset({"NoSuchKey", "PreconditionFailed"})
 
 
@@ -102,7 +110,7 @@ class S3Store:
             found = self._sidecar(arrival.tenant, spool.sha256)
             version = found.version(fresh)
             if version != uploaded:
-                self._ask(self._upload, _bytes_key(key, version), spool, arrival.media_type)
+                self._upload(_bytes_key(key, version), spool, arrival.media_type)
                 uploaded = version
             artifact = merged(arrival, spool, before=found.artifact, now=self._now(), version=version)
             if self._swap(f"{key}.json", sidecar(artifact), found.etag):
@@ -236,19 +244,25 @@ class S3Store:
     def _abandoned_uploads(self, tenant: str) -> Iterator[Stray]:
         """Parts of objects whose upload a crash cut short: S3 keeps them, and shows them in no listing."""
         found = self._ask(self._client._list_multipart_uploads, self._bucket, prefix=tenant_key(tenant))
-        for upload in found.uploads:
-            if upload.initiated_time:
-                yield Stray(tenant, f"{upload.object_name}{_UPLOAD}{upload.upload_id}", 0, upload.initiated_time)
+        for cut_short in found.uploads:
+            key = f"{cut_short.object_name}{_UPLOAD}{cut_short.upload_id}"
+            if cut_short.initiated_time:
+                yield Stray(tenant, key, 0, cut_short.initiated_time)
 
     def _folders(self) -> list[str]:
         found = self._client.list_objects(self._bucket)
         return [(item.object_name or "").removesuffix("/") for item in found if item.is_dir]
 
     def _upload(self, key: str, spool: Spool, media_type: str) -> None:
-        with spool.path.open("rb") as file:
-            self._client.put_object(
-                self._bucket, key, file, spool.size_bytes, content_type=media_type, part_size=_PART_BYTES
-            )
+        upload(
+            self._ask,
+            self._client,
+            self._bucket,
+            key,
+            file=spool.path,
+            size_bytes=spool.size_bytes,
+            media_type=media_type,
+        )
 
     def _chunks(self, artifact: Artifact, start: int, end: int | None) -> Iterator[bytes]:
         position = start
@@ -256,7 +270,7 @@ class S3Store:
             if end is not None and position >= end:
                 return
             with self._opened(artifact, position, end) as response, suppress(HTTPError):
-                for chunk in response.stream(CHUNK_BYTES):
+                for chunk in response.stream(BLOCK_BYTES):
                     position += len(chunk)
                     yield chunk
                 return
@@ -282,10 +296,10 @@ class S3Store:
         return _Sidecar(artifact_from_sidecar(tenant, sha256, text), etag)
 
     def _swap(self, key: str, body: bytes, etag: str | None) -> bool:
-        condition = {"If-Match": etag} if etag else {"If-None-Match": "*"}
+        condition: dict[str, Any] = {"If-Match": etag} if etag else {"If-None-Match": "*"}
         try:
             # minio-py has no conditional PUT of its own.
-            self._ask(self._client._execute, "PUT", self._bucket, key, body=body, headers=dict(condition))
+            self._ask(self._client._execute, "PUT", self._bucket, key, body=body, headers=condition | proof(body))
         except S3Error:
             return False
         return True
@@ -367,14 +381,16 @@ def _bytes_key(key: str, version: str) -> str:
 
 def _is_passing(error: BaseException) -> bool:
     if isinstance(error, S3Error):
-        return (error.response.status >= 500 or error.response.status == 429) and error.code not in _FULL
+        busy = error.response.status >= 500 or error.response.status == 429 or error.code in _SPOILED
+        return busy and error.code not in _FULL
     return isinstance(error, HTTPError | ServerError | InvalidResponseError)
 
 
 def _translated(error: S3Error) -> HarmoniaError:
     if error.code in _FULL:
         return full(f"S3 says {error.code}")
-    return _unavailable(f"S3 refuses: {error.code}")
+    way_out = _WAYS_OUT.get(error.code or "")
+    return _unavailable(f"S3 refuses: {error.code}" + (f"; {way_out}" if way_out else ""))
 
 
 def _unavailable(message: str) -> Unavailable:
@@ -402,11 +418,11 @@ def connected(endpoint: str, settings: Settings) -> Minio:
     )
 
 
-def connections(ca: Path | None = None) -> PoolManager:
+def connections(ca: Path | None = None, *, read_s: float = 10) -> PoolManager:
     """No retries and no redirects of its own: `_ask` owns them."""
     return PoolManager(
         maxsize=_CONNECTIONS,
-        timeout=Timeout(connect=2, read=10),
+        timeout=Timeout(connect=2, read=read_s),
         retries=False,
         cert_reqs="CERT_REQUIRED",
         ca_certs=str(ca) if ca else None,

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import Any, ParamSpec, TypeVar
 
@@ -22,9 +23,11 @@ from harmonia_artifacts.blocks import stored_digest
 from harmonia_artifacts.garbage import GRACE, Reach, collected
 from harmonia_artifacts.media import SNIFFED_BYTES, uploaded_type
 from harmonia_artifacts.store import Arrival, Artifact, Kept, Spool, Store, absent
+from harmonia_artifacts.usage import Usage
 from harmonia_chassis.access import current_grant
 from harmonia_chassis.errors import InvalidInput, Overloaded, Reason
 from harmonia_chassis.identity import Grant
+from harmonia_chassis.overlap import Overlap
 from harmonia_chassis.testing import Failpoint, never, reach
 
 log = structlog.get_logger()
@@ -44,11 +47,13 @@ class StoreServicer(rpc.StoreServiceServicer):
         store: Store,
         read_reach: Callable[[], Awaitable[Reach]],
         *,
+        most_bytes: int,
         grace: timedelta = GRACE,
         failpoint: Failpoint = never,
     ) -> None:
         self._store = store
         self._read_reach = read_reach
+        self._usage = Usage(store, most_bytes)
         self._grace = grace
         self._collecting = asyncio.Lock()
         self._failpoint = failpoint
@@ -60,18 +65,19 @@ class StoreServicer(rpc.StoreServiceServicer):
         requests = aiter(request_iterator)
         announced = wire.announced_from_proto(await anext(requests, pb.PutRequest()))
         with self._store.spool() as spool:
-            await self._receive(requests, spool, announced.limit_bytes)
-            arrival = await self._run(_checked, announced, spool, current_grant())
+            promised = await self._receive(requests, spool, announced.limit_bytes)
+            arrival = await self._run(_checked, announced, promised, spool, current_grant())
             await reach(self._failpoint, "before_put_commit", "")
-            artifact = await self._run(self._store.keep, spool, arrival)
+            artifact = await self._run(self._keep, spool, arrival)
         await reach(self._failpoint, "after_put_commit", "")
         return pb.PutResponse(ref=wire.artifact_to_ref(artifact))
 
     async def Get(
         self, request: pb.GetRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.GetResponse]:
+        length = wire.length_from_proto(request)
         artifact = await self._own(request.sha256)
-        async with aclosing(self._batches(self._store.read(artifact, request.offset))) as batches:
+        async with aclosing(self._batches(self._store.read(artifact, request.offset, length))) as batches:
             # Before anything is said: an offset outside the object is refused here.
             first: list[bytes] = await anext(batches, [])
             yield pb.GetResponse(object=wire.artifact_to_proto(artifact))
@@ -118,22 +124,34 @@ class StoreServicer(rpc.StoreServiceServicer):
                     for each in batch:
                         wire.add_up(summary, each)
                         yield pb.CollectResponse(garbage=wire.garbage_to_proto(each))
+            if not request.dry_run:
+                self._usage.count_anew()
             log.info("garbage collected", dry_run=request.dry_run, **wire.summary_fields(summary))
             yield pb.CollectResponse(summary=summary)
 
-    async def _receive(self, requests: AsyncIterator[pb.PutRequest], spool: Spool, limit_bytes: int) -> None:
+    async def _receive(self, requests: AsyncIterator[pb.PutRequest], spool: Spool, limit_bytes: int) -> str:
+        """Hashed and written as it comes. The digest that its trailer promises, or nothing."""
         batch: list[bytes] = []
-        received_bytes = 0
-        async for request in requests:
-            batch.append(wire.chunk_from_proto(request))
-            received_bytes += len(batch[-1])
-            if received_bytes > limit_bytes:
-                message = f"more than {limit_bytes} bytes came"
-                raise InvalidInput(message, reason=Reason.TOO_LARGE, field="header.size_bytes")
-            if len(batch) == _BATCH_CHUNKS:
-                await self._run(spool.write, batch)
-                batch = []
-        await self._run(spool.write, batch)
+        received_bytes, promised = 0, ""
+        async with Overlap() as writing:
+            async for request in requests:
+                if request.WhichOneof("part") == "trailer":
+                    promised = request.trailer.sha256
+                    break
+                batch.append(wire.chunk_from_proto(request))
+                received_bytes += len(batch[-1])
+                if received_bytes > limit_bytes:
+                    message = f"more than {limit_bytes} bytes came"
+                    raise InvalidInput(message, reason=Reason.TOO_LARGE, field="header.size_bytes")
+                if len(batch) == _BATCH_CHUNKS:
+                    await writing.then(partial(self._run, spool.write, batch))
+                    batch = []
+            await writing.then(partial(self._run, spool.write, batch))
+        return promised
+
+    def _keep(self, spool: Spool, arrival: Arrival) -> Artifact:
+        with self._usage.taken(arrival.tenant, spool.sha256, spool.size_bytes, arrival.kept):
+            return self._store.keep(spool, arrival)
 
     async def _own(self, sha256: str) -> Artifact:
         grant = current_grant()
@@ -143,8 +161,16 @@ class StoreServicer(rpc.StoreServiceServicer):
         return artifact
 
     async def _batches(self, found: Iterator[T]) -> AsyncGenerator[list[T], None]:
-        while batch := await self._run(_taken, found, _BATCH_CHUNKS):
-            yield batch
+        """The next is fetched while the caller sends the one before."""
+        fetch = partial(self._run, _taken, found, _BATCH_CHUNKS)
+        ahead = asyncio.ensure_future(fetch())
+        try:
+            while batch := await asyncio.shield(ahead):
+                ahead = asyncio.ensure_future(fetch())
+                yield batch
+        finally:
+            await asyncio.wait([ahead])
+            ahead.exception()
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """In a thread. A cancelled call waits for it: nothing may close a file that is being read or written."""
@@ -164,13 +190,16 @@ def _owned(artifacts: Iterator[Artifact], owner: str, count: int) -> list[Artifa
     return list(islice((artifact for artifact in artifacts if owner in artifact.owners), count))
 
 
-def _checked(announced: wire.Announced, spool: Spool, grant: Grant) -> Arrival:
+def _checked(announced: wire.Announced, promised: str, spool: Spool, grant: Grant) -> Arrival:
     if announced.size_bytes and announced.size_bytes != spool.size_bytes:
         message = f"{spool.size_bytes} bytes came, {announced.size_bytes} were announced"
         raise InvalidInput(message, reason=Reason.DIGEST_MISMATCH, field="header.size_bytes")
     if announced.sha256 and announced.sha256 != spool.sha256:
         message = f"the bytes that came are {spool.sha256}, not {announced.sha256}"
         raise InvalidInput(message, reason=Reason.DIGEST_MISMATCH, field="header.sha256")
+    if promised and promised != spool.sha256:
+        message = f"the bytes that came are {spool.sha256}, not {promised}"
+        raise InvalidInput(message, reason=Reason.DIGEST_MISMATCH, field="trailer.sha256")
     media_type = announced.media_type
     if announced.kept is Kept.UPLOAD:
         media_type = uploaded_type(media_type, spool.start(SNIFFED_BYTES))

@@ -24,6 +24,7 @@ class Settings(ServiceSettings):
         default=None, description="authority of the S3 server's certificate, PEM; default the system's"
     )
     scratch_dir: Path | None = Field(default=None, description="where arriving objects wait for S3")
+    storage_bytes: int = Field(default=50 << 30, gt=0, description="most that the files of a tenant may take")
     link_base: str = Field(
         default="",
         pattern=r"^$|^https?://.*/$",

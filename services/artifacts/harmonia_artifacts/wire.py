@@ -61,12 +61,20 @@ def announced_from_proto(request: pb.PutRequest) -> Announced:
 
 def chunk_from_proto(request: pb.PutRequest) -> bytes:
     if request.WhichOneof("part") != "chunk":
-        raise InvalidInput("a Put has one header, at its start", reason=Reason.MALFORMED, field="header")
+        message = "a Put has one header, at its start, and nothing behind its trailer"
+        raise InvalidInput(message, reason=Reason.MALFORMED, field="header")
     chunk = request.chunk  # each time it is asked for it is copied
     if len(chunk) > CHUNK_BYTES:
         message = f"a chunk of {len(chunk)} bytes is over {CHUNK_BYTES}"
         raise InvalidInput(message, reason=Reason.TOO_LARGE, field="chunk")
     return chunk
+
+
+def length_from_proto(request: pb.GetRequest) -> int | None:
+    if request.length < 0:
+        message = f"length is {request.length}: it must be the number of bytes to send, or 0 for all"
+        raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="length")
+    return request.length or None
 
 
 def page_size_from_proto(request: pb.ListRequest) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from harmonia.composer.v1 import composer_pb2 as pb
 from harmonia.composer.v1 import composer_pb2_grpc as rpc
+from harmonia.model.v1 import model_pb2_grpc
 from harmonia_chassis.node import Background, Node, run_service
 from harmonia_chassis.slots import Slots
 from harmonia_chassis.testing import Failpoint, never
@@ -12,6 +13,12 @@ from harmonia_chassis.worker import Worker
 from harmonia_composer.compose import Composer
 from harmonia_composer.engine import Engine
 from harmonia_composer.engines.arranger.engine import Arranger
+from harmonia_composer.engines.arranger.fonts import with_fonts
+from harmonia_composer.engines.musicgen.engine import MusicGen, installed
+from harmonia_composer.engines.musicgen.meters import Meters
+from harmonia_composer.importing import Importer
+from harmonia_composer.model_servicer import ModelServicer
+from harmonia_composer.models import Models
 from harmonia_composer.servicer import ComposerServicer
 from harmonia_composer.settings import Settings
 from harmonia_composer.wire import request_from
@@ -20,10 +27,14 @@ from harmonia_composer.wire import request_from
 async def start(
     node: Node[Settings], *, engines: Mapping[str, Engine] | None = None, failpoint: Failpoint = never
 ) -> None:
-    playing = engines if engines is not None else {"arranger": Arranger()}
+    models = models_of(node.settings)
+    playing = engines if engines is not None else engines_of(node, models)
     slots = {name: Slots(engine.slots) for name, engine in playing.items()}
     composer = Composer(playing, node.store, node.settings.scratch_dir)
     node.serve(rpc.add_ComposerServiceServicer_to_server, ComposerServicer(composer, slots))
+    if models is not None:
+        importer = Importer(models, hub_url=node.settings.hub_url, downloads=node.settings.scratch_dir / "downloads")
+        node.serve(model_pb2_grpc.add_ModelStoreServiceServicer_to_server, ModelServicer(models, importer))
     for name, engine in playing.items():
         worker: Worker[pb.ComposeRequest] = Worker(
             node,
@@ -35,6 +46,20 @@ async def start(
         )
         node.background(f"worker of {name}", worker.run, drains=True)
         node.background(f"warm-up of {name}", warm_up(engine))
+
+
+def models_of(settings: Settings) -> Models | None:
+    if settings.models_dir is None:
+        return None
+    return Models(settings.models_dir, budget_bytes=settings.models_bytes)
+
+
+def engines_of(node: Node[Settings], models: Models | None) -> dict[str, Engine]:
+    """Of what is installed here: an engine that cannot play is not offered."""
+    found: dict[str, Engine] = {"arranger": Arranger(with_fonts(node.settings.soundfonts))}
+    if models is not None and installed():
+        found["musicgen"] = MusicGen(models, Meters(node.metrics.registry), slots=node.settings.musicgen_slots)
+    return found
 
 
 def warm_up(engine: Engine) -> Background:

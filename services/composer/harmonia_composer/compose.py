@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -17,10 +17,14 @@ from harmonia_chassis import telemetry
 from harmonia_chassis.errors import InvalidInput, NotFound, Reason
 from harmonia_chassis.worker import Work
 from harmonia_composer import wire
+from harmonia_composer.daw.make import MEDIA_TYPES, session_files
 from harmonia_composer.engine import Engine, Listener, Order, Take, Unplayable
 from harmonia_composer.listening import CHECKPOINT, MADE, Store, WorkListener
 
 log = structlog.get_logger()
+
+# Where it lies, and its media type.
+File = tuple[Path, str]
 
 
 class Composer:
@@ -41,7 +45,7 @@ class Composer:
         folder = await asyncio.to_thread(self._new_folder)
         try:
             takes = await self._composed(engine, order, folder, request, work)
-            result = await self._stored(engine, takes, work)
+            result = await self._stored(engine, takes, order, folder, work)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         work.progress(1.0, "composed")
@@ -94,15 +98,22 @@ class Composer:
         except Unplayable as refusal:
             raise InvalidInput(str(refusal), reason=Reason.NOT_SUPPORTED, field=f"brief.{refusal.field}") from refusal
 
-    async def _stored(self, engine: Engine, takes: Sequence[Take], work: Work) -> pb.ComposeResult:
+    async def _stored(
+        self, engine: Engine, takes: Sequence[Take], order: Order, folder: Path, work: Work
+    ) -> pb.ComposeResult:
         work.check()
         work.progress(MADE, "storing")
-        stored = [await self._put_take(take, work) for take in takes]
+        stored = []
+        for number, take in enumerate(takes, start=1):
+            sessions = await asyncio.to_thread(session_files, take, order.brief, order.daw, folder / f"daw-{number}")
+            stored.append(await self._put_take(take, sessions, work))
+        weights = takes[0].weights
         result = pb.ComposeResult(
             takes=stored,
             engine=engine.name,
             engine_version=engine.version,
-            licence=engine.licence,
+            model_digest=weights.digest if weights else "",
+            licence=weights.licence if weights else engine.licence,
         )
         kept = await self._store.put(
             pb.ComposeCheckpoint(result=result).SerializeToString(deterministic=True),
@@ -113,7 +124,7 @@ class Composer:
         await work.checkpoint(kept)
         return result
 
-    async def _put_take(self, take: Take, work: Work) -> pb.ComposeResult.Take:
+    async def _put_take(self, take: Take, sessions: Mapping[str, Path], work: Work) -> pb.ComposeResult.Take:
         files = {
             "premaster": (take.premaster, "audio/flac"),
             "midi": (take.midi, "audio/midi"),
@@ -122,26 +133,30 @@ class Composer:
         }
         plain = {name: (path, media_type) for name, (path, media_type) in files.items() if path is not None}
         stems = {role: (stem.path, "audio/flac") for role, stem in take.stems.items()}
-        refs = await self._put_all([*plain.values(), *stems.values()], work)
-        return pb.ComposeResult.Take(
+        shown = {file: (path, MEDIA_TYPES[path.suffix]) for file, path in sessions.items()}
+        refs = await self._put_all({*plain.values(), *stems.values(), *shown.values()}, work)
+        stored = pb.ComposeResult.Take(
             seed=take.seed,
             duration_seconds=take.duration_seconds,
             stems=[
-                pb.ComposeResult.Stem(role=role, ref=ref, recipe=stem.recipe)
-                for (role, stem), ref in zip(take.stems.items(), refs[len(plain) :], strict=True)
+                pb.ComposeResult.Stem(role=role, ref=refs[stems[role]], recipe=stem.recipe)
+                for role, stem in take.stems.items()
             ],
             sections=[
                 pb.ComposeResult.PlacedSection(name=one.name, start_seconds=one.start_seconds, bars=one.bars)
                 for one in take.sections
             ],
-            **dict(zip(plain, refs, strict=False)),
+            daw=[pb.ComposeResult.File(file=file, ref=refs[content]) for file, content in shown.items()],
         )
+        for name, content in plain.items():
+            getattr(stored, name).CopyFrom(refs[content])
+        return stored
 
-    async def _put_all(self, files: Sequence[tuple[Path, str]], work: Work) -> list[type_pb2.ArtifactRef]:
+    async def _put_all(self, files: Collection[File], work: Work) -> dict[File, type_pb2.ArtifactRef]:
         """All at once; the first that fails ends the others, and is what is raised."""
         try:
             async with asyncio.TaskGroup() as group:
-                puts = [group.create_task(self._store.put(path, media, work.grant)) for path, media in files]
+                puts = {file: group.create_task(self._store.put(*file, work.grant)) for file in files}
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures
-        return [put.result() for put in puts]
+        return {file: put.result() for file, put in puts.items()}

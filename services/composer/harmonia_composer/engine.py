@@ -117,6 +117,15 @@ class Stem:
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """What a take was drawn from, for an engine that has models. `licence`: SPDX id of the weights."""
+
+    model: str
+    digest: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Take:
     """One rendering. Audio is stereo FLAC, 48 kHz, 24 bits; the stems sum to the pre-master and are as long as it."""
 
@@ -128,6 +137,7 @@ class Take:
     lyrics_lrc: Path | None
     duration_seconds: float
     sections: tuple[Placed, ...]
+    weights: Weights | None = None
 
 
 class Support(StrEnum):
@@ -147,7 +157,19 @@ class FieldSupport:
 
 
 @dataclass(frozen=True, slots=True)
+class Offered:
+    """A model that may be asked for by name. `resident`: in memory now."""
+
+    name: str
+    licence: str
+    digest: str
+    resident: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
+    """`how_to_get_a_model`: of an engine that plays nothing without one, and never chooses one itself."""
+
     genres: tuple[str, ...]
     moods: tuple[str, ...]
     instruments: tuple[str, ...]
@@ -155,6 +177,8 @@ class Capabilities:
     fields: tuple[FieldSupport, ...]
     cpu_seconds_per_second: float
     gpu_seconds_per_second: float = 0.0
+    models: tuple[Offered, ...] = ()
+    how_to_get_a_model: str = ""
 
 
 # What most rooms need of a Listener.

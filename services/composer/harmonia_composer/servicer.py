@@ -73,6 +73,14 @@ def _work(events: asyncio.Queue[pb.ComposeEvent | None], metadata: dict[str, Any
             event = pb.ComposeEvent(progress=pb.ComposeEvent.Progress(fraction=fraction, message=message))
             loop.call_soon_threadsafe(events.put_nowait, event)
 
+    def hear(preview: pb.ComposeEvent.Preview) -> None:
+        loop.call_soon_threadsafe(events.put_nowait, pb.ComposeEvent(preview=preview))
+
     return Work(
-        job=grant.subject, tenant=grant.tenant, owner=grant.owner, grant=str(metadata.get(GRANT, "")), on_progress=tell
+        job=grant.subject,
+        tenant=grant.tenant,
+        owner=grant.owner,
+        grant=str(metadata.get(GRANT, "")),
+        on_progress=tell,
+        on_preview=hear,
     )

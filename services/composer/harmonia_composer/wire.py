@@ -27,6 +27,7 @@ def request_from(job: job_pb2.Job) -> pb.ComposeRequest:
         midi=spec.outputs.midi,
         vocals=spec.vocals == spec_pb2.SongSpec.GUIDE,
         daw=[name for name in ("dawproject", "ardour") if getattr(spec.outputs, name)],
+        reusable=job.reusable,
     )
     if spec.HasField("sampling"):
         request.sampling.CopyFrom(spec.sampling)
@@ -50,8 +51,9 @@ def order_from_proto(request: pb.ComposeRequest, lyrics: brief_pb2.Lyrics, check
         brief=brief_from_proto(brief, lyrics),
         seed=request.seed,
         variations=request.variations,
-        stems=request.stems,
-        midi=request.midi,
+        # A session shows stems and notes, whether or not they are wanted by themselves.
+        stems=request.stems or bool(request.daw),
+        midi=request.midi or bool(request.daw),
         model=request.model,
         sampling=sampling_from_proto(request.sampling),
         vocals=request.vocals,
@@ -121,6 +123,11 @@ def capabilities_to_proto(engine: Engine) -> capability_pb2.Engine:
         cpu_seconds_per_second=told.cpu_seconds_per_second,
         gpu_seconds_per_second=told.gpu_seconds_per_second,
         licence=engine.licence,
+        models=[
+            capability_pb2.Model(name=one.name, licence=one.licence, digest=one.digest, resident=one.resident)
+            for one in told.models
+        ],
+        how_to_get_a_model=told.how_to_get_a_model,
     )
 
 

@@ -10,6 +10,7 @@ from harmonia.audio.v1 import audio_pb2_grpc
 from harmonia.capability.v1 import capability_pb2_grpc
 from harmonia.identity.v1 import identity_pb2_grpc, key_pb2_grpc
 from harmonia.lyrics.v1 import lyrics_pb2_grpc
+from harmonia.model.v1 import model_pb2_grpc
 from harmonia.song.v1 import song_pb2_grpc
 from harmonia_chassis.entities import Entities
 from harmonia_chassis.identity import CertificateFiles, TokenSigner
@@ -29,10 +30,12 @@ from harmonia_gateway.intake import Intake
 from harmonia_gateway.jwks import IssuerKeys
 from harmonia_gateway.key_servicer import KeyServicer
 from harmonia_gateway.lyrics_servicer import LyricsServicer
+from harmonia_gateway.model_servicer import ModelServicer
 from harmonia_gateway.oidc import Issuer
 from harmonia_gateway.people import People, Recognise
 from harmonia_gateway.projection import Projection
 from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate
+from harmonia_gateway.recordings import Recordings
 from harmonia_gateway.settings import Settings
 from harmonia_gateway.song_servicer import SongServicer
 from harmonia_gateway.strangers import Strangers
@@ -66,9 +69,17 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         quotas=quotas,
         chance=real_chance(),
         failpoint=failpoint,
+        commercial_tenants=settings.commercial_tenants,
     )
     songs = SongServicer(
-        jobs=jobs, intake=intake, projection=projection, hub=hub, capabilities=capabilities, quotas=quotas
+        jobs=jobs,
+        intake=intake,
+        projection=projection,
+        hub=hub,
+        capabilities=capabilities,
+        quotas=quotas,
+        recordings=await asyncio.to_thread(Recordings, node.store, settings.state_dir / "listening"),
+        signer=signer,
     )
     node.serve(song_pb2_grpc.add_SongServiceServicer_to_server, songs, public=True)
     node.serve(key_pb2_grpc.add_KeyServiceServicer_to_server, KeyServicer(keys, audit, quotas), public=True)
@@ -136,6 +147,8 @@ def _serve_call_doors(
         CapabilityServicer(capabilities, quotas),
         public=True,
     )
+    models = ModelServicer(composer=node.channel("composer"), capabilities=capabilities, quotas=quotas)
+    node.serve(model_pb2_grpc.add_ModelServiceServicer_to_server, models, public=True)
     lyrics = LyricsServicer(
         lyricist=node.channel("lyricist"),
         store=node.store,

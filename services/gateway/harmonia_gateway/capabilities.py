@@ -60,10 +60,10 @@ class Capabilities:
             self._take(pb.Capabilities.FromString(stored[1]))
         ready()
         while True:
-            answered = await self._ask()
+            answered = await self.ask()
             await asyncio.sleep(_AGAIN_S if answered else _UNTIL_KNOWN_S)
 
-    async def _ask(self) -> bool:
+    async def ask(self) -> bool:
         """True when all have answered; what one does not say stays as it was known."""
         composer = composer_pb2_grpc.ComposerServiceStub(self._channel("composer"))
         lyricist = lyricist_pb2_grpc.LyricistServiceStub(self._channel("lyricist"))

@@ -1,5 +1,6 @@
 """How a request becomes a song that is kept: checked, resolved, within the quotas, written once."""
 
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 
 from harmonia.job.v1 import job_pb2
@@ -9,7 +10,7 @@ from harmonia_chassis.errors import Conflict, HarmoniaError, InvalidInput, Reaso
 from harmonia_chassis.identity import Principal, TokenSigner
 from harmonia_chassis.job_stream import JobStream, Refused, Stored
 from harmonia_chassis.testing import Failpoint, reach
-from harmonia_gateway import limits, rules, songs
+from harmonia_gateway import limits, revising, rules, songs
 from harmonia_gateway.capabilities import Capabilities
 from harmonia_gateway.chance import Chance
 from harmonia_gateway.quotas import Quotas
@@ -17,6 +18,9 @@ from harmonia_gateway.songs import Requester
 from harmonia_gateway.words import Words
 
 Request = song_pb2.CreateSongRequest
+Revise = song_pb2.ReviseSongRequest
+ReadSource = Callable[[], Awaitable[Stored]]
+Plan = Callable[[str], Awaitable[job_pb2.Job]]
 
 
 class Intake:
@@ -32,6 +36,7 @@ class Intake:
         quotas: Quotas,
         chance: Chance,
         failpoint: Failpoint,
+        commercial_tenants: Collection[str] = (),
     ) -> None:
         self._jobs = jobs
         self._words = words
@@ -40,27 +45,47 @@ class Intake:
         self._quotas = quotas
         self._chance = chance
         self._failpoint = failpoint
+        self._commercial_tenants = commercial_tenants
 
     async def accept(self, request: Request, principal: Principal, *, batch: bool = False) -> Stored:
         """The song in the stream, or the one that the same request made before."""
         check_request(request)
-        self._quotas.creates.take(principal.tenant)
         requester = _requester(request, principal)
+
+        async def planned(identity: str) -> job_pb2.Job:
+            return await self._planned(request.spec, requester, identity, batch=batch)
+
+        return await self._made_once(requester, songs.digest(request.spec), planned)
+
+    async def revise(self, request: Revise, principal: Principal, source: ReadSource) -> Stored:
+        """As `accept`: the song in the stream, or the one that the same request made before."""
+        check_revise_request(request)
+        requester = _requester(request, principal)
+
+        async def planned(identity: str) -> job_pb2.Job:
+            return await self._revised(request, requester, identity, await source())
+
+        return await self._made_once(requester, revising.digest(request), planned)
+
+    async def _made_once(self, requester: Requester, digest: str, planned: Plan) -> Stored:
+        self._quotas.creates.take(requester.tenant)
         identity = songs.song_id(requester, new_id=self._chance.new_id)
         try:
-            return await self._made(request, requester, identity, batch=batch)
+            return await self._made(await self._admitted(planned, identity))
         except (Refused, HarmoniaError):
             # The same request again has its song, whatever is in the way of a new one by now.
-            earlier = await self._jobs.read(principal.tenant, identity) if request.request_id else None
+            earlier = await self._jobs.read(requester.tenant, identity) if requester.request_id else None
             if earlier is None:
                 raise
-            return same_or_conflict(earlier, songs.digest(request.spec))
+            return same_or_conflict(earlier, digest)
 
-    async def _made(self, request: Request, requester: Requester, identity: str, *, batch: bool) -> Stored:
-        """Raises Refused when there is a song of that identity."""
+    async def _admitted(self, planned: Plan, identity: str) -> job_pb2.Job:
         await self._quotas.fullness.check()
-        job = await self._planned(request.spec, requester, identity, batch=batch)
-        with self._quotas.places.place(requester.tenant, batch=job.batch) as place:
+        return await planned(identity)
+
+    async def _made(self, job: job_pb2.Job) -> Stored:
+        """Raises Refused when there is a song of that identity."""
+        with self._quotas.places.place(job.tenant, batch=job.batch) as place:
             await self._words.settle(job.spec.lyrics, job.resolved.lyrics, grant=job.grant)
             await reach(self._failpoint, "before_create", "")
             stored = await self._jobs.create(job)
@@ -74,6 +99,12 @@ class Intake:
         self._quotas.creates.take(principal.tenant)
         return await self._planned(request.spec, _requester(request, principal), "", batch=batch)
 
+    async def rehearse_revision(self, request: Revise, principal: Principal, source: ReadSource) -> job_pb2.Job:
+        """The job that `revise` would write; nothing is kept."""
+        check_revise_request(request)
+        self._quotas.creates.take(principal.tenant)
+        return await self._revised(request, _requester(request, principal), "", await source())
+
     def grant(self, tenant: str, owner: str, identity: str, expires: datetime) -> str:
         """For the workers of one song."""
         return self._signer.grant(tenant=tenant, owner=owner, subject=f"songs/{identity}", expires=expires)
@@ -84,15 +115,27 @@ class Intake:
         spec = spec_pb2.SongSpec()
         spec.CopyFrom(sent)
         spec.batch = sent.batch or batch
+        return await self._plan(spec, requester, identity, spec_digest=songs.digest(sent))
+
+    async def _revised(self, request: Revise, requester: Requester, identity: str, source: Stored) -> job_pb2.Job:
+        revised = revising.revision(request, source.job)
+        job = await self._plan(revised.spec, requester, identity, spec_digest=revising.digest(request))
+        revising.carry_over(job, revised, source.job)
+        return job
+
+    async def _plan(
+        self, spec: spec_pb2.SongSpec, requester: Requester, identity: str, *, spec_digest: str
+    ) -> job_pb2.Job:
         now = datetime.now(UTC)
         capabilities = await self._capabilities.current()
-        warnings = songs.validate(spec, capabilities, now)
+        commercial = requester.tenant in self._commercial_tenants
+        warnings = songs.validate(spec, capabilities, now, commercial=commercial)
         return songs.plan(
             spec,
             songs.resolve(spec, capabilities, draw_seed=self._chance.draw_seed),
             requester,
             id=identity,
-            spec_digest=songs.digest(sent),
+            spec_digest=spec_digest,
             grant=self.grant(requester.tenant, requester.owner, identity, songs.deadline_of(spec, now)),
             capabilities=capabilities,
             warnings=warnings,
@@ -114,6 +157,16 @@ def same_or_conflict(earlier: Stored, digest: str) -> Stored:
 def check_request(request: Request) -> None:
     """What is wrong with a request whatever its song. Raises InvalidInput."""
     rules.refuse_unknown_fields(request)
+    _check_how(request)
+
+
+def check_revise_request(request: Revise) -> None:
+    """What is wrong with a request whatever its song. Raises InvalidInput."""
+    revising.check_request(request)
+    _check_how(request)
+
+
+def _check_how(request: Request | Revise) -> None:
     songs.check_request_id(request.request_id)
     wait_s = request.wait.seconds + request.wait.nanos / 1e9
     if not 0 <= wait_s <= limits.LONGEST_WAIT_S:
@@ -121,7 +174,7 @@ def check_request(request: Request) -> None:
         raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="wait")
 
 
-def _requester(request: Request, principal: Principal) -> Requester:
+def _requester(request: Request | Revise, principal: Principal) -> Requester:
     return Requester(
         tenant=principal.tenant,
         owner=principal.owner,

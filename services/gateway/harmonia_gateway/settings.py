@@ -38,6 +38,9 @@ class Settings(ServiceSettings):
     tenant_unfinished: int = Field(
         default=20, ge=1, description="unfinished songs of a tenant; ten times as many in the background lanes"
     )
+    commercial_tenants: tuple[str, ...] = Field(
+        default=(), description="tenants that sell what they make: JSON list; refused weights that forbid it"
+    )
     rate_creates: int = Field(default=60, ge=1, description="songs a tenant may create or retry a minute")
     rate_reads: int = Field(default=600, ge=1, description="other calls of a tenant a minute")
     rate_strangers: int = Field(

@@ -19,17 +19,21 @@ from harmonia_chassis.errors import (
     Reason,
     Unavailable,
 )
+from harmonia_chassis.identity import TokenSigner
 from harmonia_chassis.interceptors import time_remaining_s
 from harmonia_chassis.job_stream import JobStream, Stored
 from harmonia_chassis.status import to_problem
-from harmonia_gateway import filters, limits, rules, songs, wire
+from harmonia_gateway import filters, limits, listening, rules, songs, wire
 from harmonia_gateway.capabilities import Capabilities
+from harmonia_gateway.grants import call_grant
 from harmonia_gateway.hub import Hub, Token, WatchEvent
 from harmonia_gateway.intake import Intake
+from harmonia_gateway.listening import Listening
 from harmonia_gateway.names import no_song, song_id
 from harmonia_gateway.patience import patience
 from harmonia_gateway.projection import Projection
 from harmonia_gateway.quotas import Quotas
+from harmonia_gateway.recordings import Recordings
 from harmonia_gateway.states import has_ended
 
 Decide = Callable[[job_pb2.Job], story.Outcome | None]
@@ -52,6 +56,8 @@ class SongServicer(rpc.SongServiceServicer):
         hub: Hub,
         capabilities: Capabilities,
         quotas: Quotas,
+        recordings: Recordings,
+        signer: TokenSigner,
     ) -> None:
         self._jobs = jobs
         self._intake = intake
@@ -59,6 +65,8 @@ class SongServicer(rpc.SongServiceServicer):
         self._hub = hub
         self._capabilities = capabilities
         self._quotas = quotas
+        self._recordings = recordings
+        self._signer = signer
 
     async def CreateSong(self, request: pb.CreateSongRequest, _context: object) -> pb.Song:
         return await self._create(request, batch=False)
@@ -84,15 +92,27 @@ class SongServicer(rpc.SongServiceServicer):
     async def _create(self, request: pb.CreateSongRequest, *, batch: bool) -> pb.Song:
         principal = current_principal()
         if request.validate_only:
-            song = wire.song(await self._intake.rehearse(request, principal, batch=batch), 0, now=_now())
-            for unmade in ("name", "etag"):
-                song.ClearField(unmade)
-            return song
+            return _unmade(await self._intake.rehearse(request, principal, batch=batch))
         async with patience():
             stored = await self._intake.accept(request, principal, batch=batch)
+        return await self._answer(stored, request)
+
+    async def _answer(self, stored: Stored, request: pb.CreateSongRequest | pb.ReviseSongRequest) -> pb.Song:
         if request.wait.seconds or request.wait.nanos:
             stored = await self._ended(stored, request.wait.seconds + request.wait.nanos / 1e9)
         return self._song(stored)
+
+    async def ReviseSong(self, request: pb.ReviseSongRequest, _context: object) -> pb.Song:
+        principal = current_principal()
+
+        async def source() -> Stored:
+            return await self._own(request.name)
+
+        if request.validate_only:
+            return _unmade(await self._intake.rehearse_revision(request, principal, source))
+        async with patience():
+            stored = await self._intake.revise(request, principal, source)
+        return await self._answer(stored, request)
 
     async def _ended(self, stored: Stored, wait_s: float) -> Stored:
         """As it stands when it has ended, or when the time is over."""
@@ -179,6 +199,15 @@ class SongServicer(rpc.SongServiceServicer):
         else:
             shown.heartbeat.SetInParent()
         return shown
+
+    async def ListenSong(self, request: pb.ListenSongRequest, _context: object) -> AsyncIterator[pb.AudioChunk]:
+        self._quotas.reads.take(current_principal().tenant)
+        newest = await self._own(request.name)
+        listening.check_request(request, newest.job)
+        heard = Listening(self._hub, self._recordings, grant=lambda: call_grant(self._signer))
+        async with aclosing(heard.listen(newest, request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def CancelSong(self, request: pb.CancelSongRequest, _context: object) -> pb.Song:
         return self._song(await self._change(request.name, request.etag, _cancel))
@@ -278,6 +307,13 @@ class SongServicer(rpc.SongServiceServicer):
             progress=None if ended else self._hub.progress(stored.job.id),
             queue_position=0 if ended else self._projection.queue_position(stored.job),
         )
+
+
+def _unmade(job: job_pb2.Job) -> pb.Song:
+    song = wire.song(job, 0, now=_now())
+    for unmade in ("name", "etag"):
+        song.ClearField(unmade)
+    return song
 
 
 def _cancel(job: job_pb2.Job) -> story.Outcome | None:

@@ -18,7 +18,7 @@ from harmonia.job.v1 import job_pb2
 from harmonia.song.v1 import song_pb2, spec_pb2
 from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_chassis.lanes import batch_twin
-from harmonia_gateway import limits, rules
+from harmonia_gateway import limits, rules, weights
 from harmonia_gateway.offer import SUPPORTED, Offer, offer_for, offers
 from harmonia_gateway.rules import Planned, Setting
 
@@ -38,6 +38,8 @@ _NOTHING_ASKED: dict[str, Any] = {
     "variations": 1,
     "outputs.stems": False,
     "outputs.midi": False,
+    "outputs.dawproject": False,
+    "outputs.ardour": False,
 }
 
 
@@ -52,11 +54,19 @@ class Requester:
 
 
 def validate(
-    spec: Spec, capabilities: capability_pb2.Capabilities, now: datetime, *, shown: str = "spec"
+    spec: Spec,
+    capabilities: capability_pb2.Capabilities,
+    now: datetime,
+    *,
+    shown: str = "spec",
+    commercial: bool = False,
 ) -> tuple[str, ...]:
-    """Warnings about what will only be leaned towards. Raises InvalidInput at the first field that cannot be."""
+    """Warnings about what will only be leaned towards. Raises InvalidInput at the first field that cannot be, and
+    PermissionDenied when a `commercial` tenant asks for weights whose licence does not allow that."""
     rules.refuse_unknown_fields(spec, shown)
     offer = offer_for(spec.engine, capabilities)
+    weights.refuse_without(spec, offer, shown)
+    weights.refuse_unlicensed(spec, offer, shown, commercial=commercial)
     warnings = []
     for setting in rules.settings_of(spec, shown=shown):
         warnings += _check(setting, offer, now)

@@ -55,6 +55,8 @@ def song(
         labels=job.spec.labels,
         request_id=job.request_id,
         trace_id=trace_id(job.traceparent),
+        revised_from=job.revised_from,
+        sections=_sections(job),
     )
     _tell_results(shown, job)
     return shown
@@ -119,6 +121,14 @@ def _fill_in_kind(spec: spec_pb2.SongSpec, brief: brief_pb2.Brief, palette: job_
         spec.ClearField("duration_seconds")
 
 
+def _sections(job: job_pb2.Job) -> list[song_pb2.PlacedSection]:
+    return [
+        song_pb2.PlacedSection(name=section.name, start_seconds=section.start_seconds, bars=section.bars)
+        for take in _compose(job).takes[:1]
+        for section in take.sections
+    ]
+
+
 def _stage(stage: job_pb2.Stage, job: job_pb2.Job, progress: job_pb2.Progress | None) -> song_pb2.StageStatus:
     return song_pb2.StageStatus(
         name=stage.name,
@@ -147,8 +157,12 @@ def share_done(job: job_pb2.Job, progress: job_pb2.Progress | None) -> float:
 
 def eta(job: job_pb2.Job, progress: job_pb2.Progress | None, now: datetime) -> Duration | None:
     """At the pace so far; None where that says nothing."""
-    done = share_done(job, progress)
-    started = job.stages[0].start_time.ToDatetime(UTC)
+    begun = next((n for n, stage in enumerate(job.stages) if stage.HasField("start_time")), None)
+    if begun is None:
+        return None
+    taken_over = sum(_WEIGHTS[stage.name] for stage in job.stages[:begun])
+    done = (share_done(job, progress) - taken_over) / (1 - taken_over)
+    started = job.stages[begun].start_time.ToDatetime(UTC)
     if job.state != job_pb2.Job.RUNNING or done < _ETA_FROM or now <= started:
         return None
     left = Duration()
@@ -175,19 +189,24 @@ def outputs(job: job_pb2.Job) -> list[song_pb2.Output]:
             if take.take == number:
                 found += [_output(number, file.role, file.file, file.ref, file.duration_seconds) for file in take.files]
         if number <= len(composed.takes):
-            found += _composed_files(number, composed.takes[number - 1])
+            found += _composed_files(number, composed.takes[number - 1], job.resolved.outputs)
     return found
 
 
-def _composed_files(number: int, take: composer_pb2.ComposeResult.Take) -> Iterator[song_pb2.Output]:
-    for stem in take.stems:
+def _composed_files(
+    number: int, take: composer_pb2.ComposeResult.Take, wanted: spec_pb2.Outputs
+) -> Iterator[song_pb2.Output]:
+    """A session needs stems and notes; by themselves they are shown where they were wanted."""
+    for stem in take.stems if wanted.stems else ():
         yield _output(number, "stem", f"stems/{stem.role}.flac", stem.ref, take.duration_seconds)
-    if take.HasField("midi"):
+    if take.HasField("midi") and wanted.midi:
         yield _output(number, "midi", "song.mid", take.midi)
     if take.HasField("lyrics_text"):
         yield _output(number, "lyrics", "lyrics.txt", take.lyrics_text)
     if take.HasField("lyrics_lrc"):
         yield _output(number, "lyrics", "lyrics.lrc", take.lyrics_lrc)
+    for session in take.daw:
+        yield _output(number, "daw", session.file, session.ref)
 
 
 def _output(take: int, role: str, file: str, ref: type_pb2.ArtifactRef, seconds: float = 0.0) -> song_pb2.Output:

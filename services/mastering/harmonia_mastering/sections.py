@@ -16,9 +16,9 @@ _PER_SECOND = 4
 _WINDOW = 8192
 _BANDS = 16
 _LOWEST_HZ, _HIGHEST_HZ = 40.0, 10_000.0
-# Changes are looked for between the 8 s before and after; no part is shorter than 5 s.
+# Changes are looked for between the 8 s before and after; no part is shorter than that.
 _HALF_S = 8
-_SHORTEST_S = 5
+_SHORTEST_S = 8
 _LEAST_NOVELTY = 0.12
 _ALIKE = 0.75
 _SHORTEST_SONG_S = 12.0
@@ -91,7 +91,7 @@ def _novelty(features: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _borders(novelty: NDArray[np.float64]) -> list[int]:
-    """The highest first, each at least 5 s from the others."""
+    """The highest first, each at least 8 s from the others."""
     found: list[int] = []
     for at in np.argsort(-novelty, kind="stable"):
         if novelty[at] < _LEAST_NOVELTY:

@@ -47,7 +47,7 @@ T = TypeVar("T")
 # A decoded MP3 is another wave with the same sound: its peaks may stand this far above the ceiling, and never reach 0.
 _LOSSY_HEADROOM_DB = 0.6
 _LOSSY_HIGHEST_DBTP = -0.3
-_LOSSY_TRIES = 4
+LOSSY_TRIES = 4
 # Of the 0.2 LU that are promised. MP3 takes the top octave off cymbals, which is some of the loudness: 0.13 LU of a
 # techno track, and making up for that would cost a second encoding, a third of the whole stage.
 _LOSSY_TOLERANCE_LU = 0.15
@@ -80,6 +80,15 @@ class _Heard:
     tempo: Tempo
     key: Key
     stereo: Stereo | None
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What is encoded in place of the master: it after the gain, its peaks under the ceiling."""
+
+    samples: Samples
+    gain_db: float
+    ceiling_dbtp: float
 
 
 class Take:
@@ -177,22 +186,19 @@ class Take:
     async def _correct(self, order: Order, recording: Recording) -> None:
         """Encodes again, peaks lowered and loudness lifted, until the decoded file is as the master is."""
         again = replace(order, samples=order.samples.with_name(f"lower-{order.format}.npy"))
-        ceiling_dbtp = self._plan.target.ceiling_dbtp
-        allowed_dbtp = min(ceiling_dbtp + _LOSSY_HEADROOM_DB, _LOSSY_HIGHEST_DBTP)
-        gain_db = 0.0
-        for _ in range(_LOSSY_TRIES):
-            over_db, missing_lu = await self._thread(_lost, order.to, recording, allowed_dbtp)
-            if over_db <= 0 and abs(missing_lu) <= _LOSSY_TOLERANCE_LU:
+        asked_dbtp = self._plan.target.ceiling_dbtp
+        tried = Correction(recording.samples, 0.0, asked_dbtp)
+        for _ in range(LOSSY_TRIES):
+            better = await self._thread(correction, order.to, recording, tried, asked_dbtp=asked_dbtp)
+            if better is None:
                 return
-            ceiling_dbtp = min(ceiling_dbtp, allowed_dbtp) - max(over_db, 0.0)
-            gain_db += missing_lu
-            samples, rate_hz = recording.samples, recording.rate_hz
-            lowered = await self._thread(lower_peaks, samples, rate_hz, ceiling_dbtp=ceiling_dbtp, gain_db=gain_db)
-            await self._thread(np.save, again.samples, lowered)
+            tried = better
+            await self._thread(np.save, again.samples, tried.samples)
             self._cpu_s += await self._encoders.encode(again)
-        over_db, missing_lu = await self._thread(_lost, order.to, recording, allowed_dbtp)
+        over_db, _ = await self._thread(_lost, order.to, recording, highest_dbtp(asked_dbtp))
         if over_db > 0:
-            self._warnings.append(f"take {self._source.take}: {order.to.name} peaks above {allowed_dbtp:g} dBTP")
+            most = f"{highest_dbtp(asked_dbtp):g} dBTP"
+            self._warnings.append(f"take {self._source.take}: {order.to.name} peaks above {most}")
 
     async def _before_and_after(
         self, premaster: Recording, mastered: Samples, folder: Path
@@ -258,6 +264,22 @@ class Take:
         result, cpu_s = await asyncio.to_thread(_timed, lambda: function(*args, **kwargs))
         self._cpu_s += cpu_s
         return result
+
+
+def highest_dbtp(ceiling_dbtp: float) -> float:
+    """Where the peaks of a decoded file may stand."""
+    return min(ceiling_dbtp + _LOSSY_HEADROOM_DB, _LOSSY_HIGHEST_DBTP)
+
+
+def correction(file: Path, recording: Recording, tried: Correction, *, asked_dbtp: float) -> Correction | None:
+    """What to encode instead of what was tried; None when the file is as the master is."""
+    over_db, missing_lu = _lost(file, recording, highest_dbtp(asked_dbtp))
+    if over_db <= 0 and abs(missing_lu) <= _LOSSY_TOLERANCE_LU:
+        return None
+    ceiling_dbtp = min(tried.ceiling_dbtp, highest_dbtp(asked_dbtp)) - max(over_db, 0.0)
+    gain_db = tried.gain_db + missing_lu
+    samples = lower_peaks(recording.samples, recording.rate_hz, ceiling_dbtp=ceiling_dbtp, gain_db=gain_db)
+    return Correction(samples, gain_db, ceiling_dbtp)
 
 
 def _timed(function: Callable[[], T]) -> tuple[T, float]:

@@ -21,12 +21,14 @@ _WINDOW_S = 0.04
 _BANDS = 24
 _LOWEST_HZ = 40.0
 _HIGHEST_HZ = 10_000.0
-# Under a request the octaves next to it weigh a fifth; without one, walking pace is likely and 40 or 240 is not.
+# Under a request the octaves next to it weigh a fifth; without one, 130 is likely and 40 or 240 less so.
 _ASKED_OCTAVES = 0.55
-_FREE_OCTAVES = 1.0
-_FREE_CENTRE_BPM = 115.0
+_FREE_OCTAVES = 1.2
+_FREE_CENTRE_BPM = 130.0
 _CANDIDATES = np.exp2(np.arange(np.log2(MIN_BPM), np.log2(MAX_BPM), 1 / 120))
 _FARTHEST_S = 24.0
+# Of the mean over all bands: what a band in which next to nothing happens is measured by.
+_HARDLY = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,17 @@ def tempo(samples: NDArray[np.float32], rate_hz: int, *, expected_bpm: float | N
 
 
 def onset_strength(samples: NDArray[np.float32], rate_hz: int) -> Envelope:
-    """How much begins at each moment, 100 a second: rises of the logarithmic spectrum, summed over bands."""
+    """How much begins at each moment, 100 a second: rises of the logarithmic spectrum, over bands."""
     skip = max(1, rate_hz // 22_000)
     mono = _thinned(samples.mean(axis=0, dtype=np.float32), skip)
     rate = rate_hz / skip
     levels = np.log1p(1000 * _band_levels(mono, rate))
-    rises = np.maximum(np.diff(levels, axis=0), 0).mean(axis=1)
+    in_bands = np.maximum(np.diff(levels, axis=0), 0)
+    if not in_bands.size:
+        return np.zeros(0, dtype=np.float32)
+    # Each band by what is usual in it: wind and hiss rise all the time and say nothing, a bell rises when it is struck.
+    usual = in_bands.mean(axis=0) + _HARDLY * in_bands.mean()
+    rises = (in_bands / np.maximum(usual, 1e-9)).mean(axis=1)
     return np.asarray(rises - _running_mean(rises, _FRAMES_PER_SECOND), dtype=np.float32)
 
 

@@ -90,13 +90,15 @@ class StoreMesh:
         return self.folder / "objects"
 
     async def start_artifacts(self, command: Sequence[str] = USUAL, **settings: str) -> None:
+        files = {"HARMONIA_STATE_DIR": str(self.objects)}
         self.usual = tuple(command) == USUAL and not settings
         ready = self.folder / "ready"
         ready.unlink(missing_ok=True)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HARMONIA_")}
         environment |= {f"HARMONIA_{name.upper()}": str(value) for name, value in self._common("artifacts").items()}
         environment |= {"HARMONIA_READY_FILE": str(ready), "HARMONIA_DRAIN_GRACE_S": "2"}
-        environment |= settings or {"HARMONIA_STATE_DIR": str(self.objects)}
+        environment |= {} if "HARMONIA_S3_ENDPOINT" in settings or "HARMONIA_LINK_BASE" in settings else files
+        environment |= settings
         log = (self.folder / "artifacts.log").open("ab")
         with log:
             self.process = await asyncio.create_subprocess_exec(

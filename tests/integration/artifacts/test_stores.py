@@ -2,10 +2,11 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
-from harmonia_artifacts.blocks import stored_digest
+from harmonia_artifacts.blocks import BLOCK_BYTES, stored_digest
 from harmonia_artifacts.store import CHUNK_BYTES, Kept
 from harmonia_chassis.errors import Internal, InvalidInput, NotFound, Reason
 from tests.integration.artifacts.stores import ABC_SHA256, Bench, key_of
@@ -137,7 +138,8 @@ def test_a_flipped_byte_is_found_quarantined_and_never_served_again(bench: Bench
 
     assert caught.value.reason is Reason.DIGEST_MISMATCH
     assert caught.value.metadata["stored_sha256"] == hashlib.sha256(rotten).hexdigest()
-    assert len(b"".join(served)) < artifact.size_bytes
+    whole_blocks = at // BLOCK_BYTES * BLOCK_BYTES
+    assert b"".join(served) == song(3_000_000)[:whole_blocks]
     with pytest.raises(NotFound):
         bench.store.find("acme", artifact.sha256)
     assert list(bench.store.artifacts("acme")) == []
@@ -156,7 +158,7 @@ def test_an_object_of_another_length_is_found_and_quarantined(bench: Bench, body
         bench.store.find("acme", artifact.sha256)
 
 
-def test_a_read_from_an_offset_notices_a_byte_flipped_before_it(bench: Bench) -> None:
+def test_a_read_from_an_offset_notices_a_byte_flipped_before_it_in_its_block(bench: Bench) -> None:
     artifact = bench.put(song(1_000_000))
     bench.behind.write(key_of(artifact), flipped(song(1_000_000), 10))
 
@@ -185,17 +187,81 @@ def test_a_new_put_heals_what_was_quarantined(bench: Bench) -> None:
     assert healed.owners == {"bob"}
 
 
-def test_a_put_in_the_middle_of_a_read_of_rotten_bytes_is_not_quarantined(bench: Bench) -> None:
-    artifact = bench.put(song(1_000_000))
-    bench.behind.write(key_of(artifact), flipped(song(1_000_000), 10))
+def test_a_put_in_the_middle_of_a_read_of_rotten_bytes_heals_it(bench: Bench) -> None:
+    body = song(3 * BLOCK_BYTES)
+    artifact = bench.put(body)
+    bench.behind.write(key_of(artifact), flipped(body, len(body) - 1))
     reading = bench.store.read(artifact)
-    next(reading)
+    first = next(reading)
 
-    bench.put(song(1_000_000))
-    with pytest.raises(Internal, match="not what was put"):
-        list(reading)
+    bench.put(body)
 
-    assert bench.get(bench.store.find("acme", artifact.sha256)) == song(1_000_000)
+    assert first + b"".join(reading) == body
+    assert bench.get(bench.store.find("acme", artifact.sha256)) == body
+
+
+def test_no_byte_of_a_rotten_block_is_served(bench: Bench) -> None:
+    body = song(5 * BLOCK_BYTES)
+    artifact = bench.put(body)
+    bench.behind.write(key_of(artifact), flipped(body, 3 * BLOCK_BYTES + 17))
+
+    served: list[bytes] = []
+    with pytest.raises(Internal, match="quarantined"):
+        served.extend(bench.store.read(artifact))
+
+    assert b"".join(served) == body[: 3 * BLOCK_BYTES]
+
+
+RANGES = [
+    (0, 1),
+    (BLOCK_BYTES - 1, 2),
+    (BLOCK_BYTES, BLOCK_BYTES),
+    (2_500_000, 10**9),
+    (5 * BLOCK_BYTES + 3, 1),
+    (5 * BLOCK_BYTES + 4, 1),
+    (3, 0),
+]
+
+
+@pytest.mark.parametrize(("offset", "length"), RANGES)
+def test_a_range_is_what_was_asked_for(bench: Bench, offset: int, length: int) -> None:
+    body = song(5 * BLOCK_BYTES + 4)
+    artifact = bench.put(body)
+
+    assert b"".join(bench.store.read(artifact, offset, length)) == body[offset : offset + length]
+
+
+def test_a_range_is_served_and_proven_by_the_blocks_it_touches_alone(bench: Bench) -> None:
+    body = song(5 * BLOCK_BYTES)
+    artifact = bench.put(body)
+    bench.behind.write(key_of(artifact), flipped(body, 4 * BLOCK_BYTES))
+
+    assert b"".join(bench.store.read(artifact, BLOCK_BYTES + 5, 1000)) == body[BLOCK_BYTES + 5 :][:1000]
+    with pytest.raises(Internal, match="quarantined"):
+        list(bench.store.read(artifact, 4 * BLOCK_BYTES + 500, 10))
+
+
+@pytest.mark.parametrize("at", [None, 0, 2 * BLOCK_BYTES + 1])
+def test_an_object_from_before_there_were_blocks_is_served_whole_or_not_at_all(bench: Bench, at: int | None) -> None:
+    body = song(2 * BLOCK_BYTES + 5)
+    artifact = replace(bench.put(body), blocks=())
+    if at is None:
+        assert bench.get(artifact) == body
+        assert b"".join(bench.store.read(artifact, BLOCK_BYTES, 9)) == body[BLOCK_BYTES:][:9]
+        return
+    bench.behind.write(key_of(artifact), flipped(body, at))
+
+    with pytest.raises(Internal, match="quarantined"):
+        next(bench.store.read(artifact, 5))
+
+
+def test_a_rotten_sidecar_does_not_condemn_sound_bytes(bench: Bench) -> None:
+    body = song(2 * BLOCK_BYTES)
+    artifact = bench.put(body)
+    rotten = replace(artifact, blocks=(artifact.blocks[0], "0" * 64))
+
+    assert bench.get(rotten) == body
+    assert bench.store.find("acme", artifact.sha256) == artifact
 
 
 def test_an_object_without_a_sidecar_does_not_exist(bench: Bench) -> None:

@@ -4,7 +4,9 @@ A song with the title "fail" fails in compose; one with the title "slow" goes on
 """
 
 import asyncio
+import io
 import sys
+import wave
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -94,6 +96,15 @@ async def write(node: Node[Settings], job: job_pb2.Job, work: Work) -> job_pb2.S
     return job_pb2.StageResult(write=result, cpu_seconds=0.1)
 
 
+def sound(text: str) -> bytes:
+    """A WAV file whose samples spell the text."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 1, 48000, 0, "NONE", "not compressed"))
+        writer.writeframes(text.encode())
+    return file.getvalue()
+
+
 async def compose(node: Node[Settings], job: job_pb2.Job, work: Work) -> job_pb2.StageResult:
     work.progress(0.5, "half of it")
     if job.resolved.title == "fail":
@@ -101,7 +112,7 @@ async def compose(node: Node[Settings], job: job_pb2.Job, work: Work) -> job_pb2
     while job.resolved.title == "slow":
         work.check()
         await asyncio.sleep(0.02)
-    ref = await node.store.put(f"{job.id} {job.resolved.seed}".encode(), "text/plain", work.grant)
+    ref = await node.store.put(sound(f"{job.id} {job.resolved.seed}"), "audio/wav", work.grant)
     take = composer_pb2.ComposeResult.Take(seed=job.resolved.seed, premaster=ref, duration_seconds=60)
     result = composer_pb2.ComposeResult(takes=[take], engine="arranger", engine_version="0.0.1")
     return job_pb2.StageResult(compose=result, cpu_seconds=1)

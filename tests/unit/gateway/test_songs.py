@@ -29,7 +29,6 @@ def choice() -> list[tuple[Any, str]]:
     return [(77, "UNKNOWN_VALUE"), (-1, "UNKNOWN_VALUE")]
 
 
-LATER: list[tuple[Any, str]] = [(True, "NOT_YET_SUPPORTED")]
 # What the contract refuses whichever engine plays. A field of SongSpec without a line here fails the test below.
 BAD: Mapping[str, list[tuple[Any, str]]] = {
     "prompt": text(2000),
@@ -53,6 +52,7 @@ BAD: Mapping[str, list[tuple[Any, str]]] = {
     "sections.name": text(64),
     "sections.bars": [(65, "OUT_OF_RANGE"), (-1, "OUT_OF_RANGE")],
     "sections.intensity": number(0, 1),
+    "sections.seed": [],
     "engine": [("nothing", "UNKNOWN_VALUE"), ("../x", "UNKNOWN_VALUE")],
     "model": [("large", "UNKNOWN_VALUE"), ("../../weights", "MALFORMED"), ("A B", "MALFORMED")],
     "seed": [],  # every uint64 is a seed
@@ -73,8 +73,8 @@ BAD: Mapping[str, list[tuple[Any, str]]] = {
     "outputs.formats": [(["aiff"], "UNKNOWN_VALUE"), (["opus"], "NOT_YET_SUPPORTED")],
     "outputs.stems": [],
     "outputs.midi": [],
-    "outputs.dawproject": LATER,
-    "outputs.ardour": LATER,
+    "outputs.dawproject": [],
+    "outputs.ardour": [],
     "labels": [
         ({str(n): "" for n in range(21)}, "OUT_OF_RANGE"),
         ({"a" * 65: ""}, "TOO_LONG"),

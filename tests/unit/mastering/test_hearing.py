@@ -1,9 +1,15 @@
 """Tempo and key of patterns that were made with a known one."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
+from PIL import Image
 
+from harmonia_mastering.decode import Recording
 from harmonia_mastering.key import NAMES, key
+from harmonia_mastering.reading import drawn, read
+from harmonia_mastering.sections import sections
 from harmonia_mastering.tempo import tempo
 from harmonia_mastering.true_peak import Samples
 
@@ -117,3 +123,33 @@ def test_a_key_names_its_relative_first() -> None:
 
 def test_silence_has_no_key() -> None:
     assert key(np.zeros((2, RATE_HZ), dtype=np.float32), RATE_HZ).name == ""
+
+
+def test_parts_are_found_where_the_sound_changes_and_known_again() -> None:
+    quiet, loud = tune(9, "minor", 0, seconds=16), 0.3 * drums(120, 1, seconds=16.0)[:, ::3]
+    song = np.concatenate([quiet, quiet + loud, quiet, quiet + loud], axis=1)
+    found = sections(song, TUNE_RATE_HZ)
+
+    assert [part.label for part in found] == ["A", "B", "A", "B"]
+    assert [part.start_s for part in found] == pytest.approx([0, 16, 32, 48], abs=1)
+    assert found[-1].end_s == 64
+    assert found[0].confidence == 1
+
+
+def test_what_does_not_change_is_one_part() -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 40 * TUNE_RATE_HZ)).astype(np.float32)
+
+    assert [part.label for part in sections(noise, TUNE_RATE_HZ)] == ["A"]
+    for scrap in (np.zeros((1, 0), dtype=np.float32), np.zeros((2, 20 * RATE_HZ), dtype=np.float32)):
+        assert [part.loudness_lufs for part in sections(scrap, RATE_HZ)] == [None]
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 20])
+def test_every_recording_can_be_drawn_and_the_same_again(seconds: int) -> None:
+    rng = np.random.default_rng(1)
+    samples = rng.uniform(-0.5, 0.5, (2, seconds * TUNE_RATE_HZ)).astype(np.float32)
+    recording = Recording(samples, TUNE_RATE_HZ)
+    png = drawn(recording, read(recording))
+
+    assert Image.open(BytesIO(png)).size == (1600, 900)
+    assert drawn(recording, read(recording)) == png

@@ -45,8 +45,8 @@ REFUSED: list[tuple[Sequence[str], str]] = [
     (["compose", "rain", "--lyrics", "gone.txt"], "spec.lyrics"),
     (["compose", "rain", "--set", "bmp=84"], "spec.bmp"),
     (["compose", "rain", "--set", "bpm"], "set"),
-    (["compose", "rain", "--play"], "play"),
-    (["compose", "rain", "--daw", "ardour"], "spec.outputs.ardour"),
+    (["compose", "rain", "--play", "--detach"], "play"),
+    (["compose", "rain", "--daw", "logic"], "daw"),
     (["compose", "rain", "--vocals", "guide"], "spec.vocals"),
     (["compose", "rain", "--frobnicate"], "frobnicate"),
     (["compose", "\udcff"], "spec.prompt"),
@@ -63,8 +63,12 @@ REFUSED: list[tuple[Sequence[str], str]] = [
     (["understand", "\udcff"], "prompt"),
     (["analyze", "gone.wav"], "file"),
     (["master", "gone.wav"], "file"),
-    (["play"], "play"),
-    (["revise", "songs/1", "--set", "bpm=90"], "revise"),
+    (["play", "songs/1", "--out", "."], "out"),
+    (["play", "songs/1", "--out", "nowhere/x.wav"], "out"),
+    (["play", "--from", "soon"], "from_seconds"),
+    (["revise", "songs/1", "--set", "bmp=90"], "spec.bmp"),
+    (["revise", "songs/1", "--bpm", "fast"], "spec.bpm"),
+    (["revise"], "name"),
     (["frobnicate"], "command"),
     (["list", "--server", "nowhere"], "server"),
     (["list", "--server", "host:1"], "token_file"),
@@ -100,7 +104,7 @@ def test_with_json_the_refusal_is_an_object(
 
 
 def test_later_things_say_so(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["play"], ["revise", "songs/1"], ["compose", "x", "--play"]):
+    for arguments in [["compose", "x", "--vocals", "guide"]]:
         harmonia(*arguments, "--json")
 
         assert json.loads(capsys.readouterr().err)["error"]["reason"] == "NOT_YET_SUPPORTED"

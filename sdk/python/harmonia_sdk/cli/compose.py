@@ -1,6 +1,7 @@
 """`harmonia compose`: from a sentence to a folder."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,40 +26,100 @@ class Saving:
     force: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What becomes of a song besides its being made."""
+
+    saving: Saving
+    detach: bool = False
+    ephemeral: bool = False
+    play: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """The fields of a song that have an option of their own, and --set for all others."""
+
+    duration: Annotated[str, typer.Option(metavar="SECONDS")] = ""
+    bpm: Annotated[str, typer.Option(metavar="BPM")] = ""
+    key: Annotated[str, typer.Option(metavar="KEY", help='"A minor"')] = ""
+    genre: Annotated[str, typer.Option(metavar="GENRE")] = ""
+    mood: Annotated[list[str] | None, typer.Option(metavar="MOOD", help="May be given again.")] = None
+    instrument: Annotated[list[str] | None, typer.Option(metavar="NAME", help="May be given again.")] = None
+    time_signature: Annotated[str, typer.Option(metavar="4/4")] = ""
+    kind: Annotated[str, typer.Option(metavar="song|beat|loop")] = ""
+    lyrics: Annotated[str, typer.Option(metavar="auto|none|write|FILE")] = ""
+    engine: Annotated[str, typer.Option(metavar="NAME")] = ""
+    model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A folder is imported first.")] = ""
+    seed: Annotated[str, typer.Option(metavar="N", help="The same seed gives the same song.")] = ""
+    variations: Annotated[str, typer.Option(metavar="N", help="Takes, 1 to 8.")] = ""
+    format: Annotated[list[str] | None, typer.Option(metavar="wav|flac|mp3", help="May be given again.")] = None
+    stems: Annotated[
+        bool | None, typer.Option("--stems/--no-stems", show_default=False, help="Default: with stems.")
+    ] = None
+    daw: Annotated[str, typer.Option(metavar="dawproject,ardour", help="Sessions for studios, in daw/.")] = ""
+    preset: Annotated[str, typer.Option(metavar="NAME", help="streaming, podcast, broadcast, loud or none")] = ""
+    vocals: Annotated[str, typer.Option(metavar="off|guide", help="guide: later.")] = ""
+    set: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD=VALUE", help="Any other field: sampling.temperature=0.8")
+    ] = None
+
+    @property
+    def weights(self) -> Path | None:
+        """A name has neither slashes nor capitals; what has is meant as a folder, even one that is not there."""
+        is_folder = bool(self.model) and ("/" in self.model or Path(self.model).is_dir())
+        return Path(self.model) if is_folder else None
+
+    def fill(self, spec: "SongSpec") -> "SongSpec":
+        """What was set wins over what is there."""
+        from harmonia_sdk.spec import checked_size, set_text
+
+        refuse_later(self.vocals)
+        for path, texts in (self._texts() | _assignments(self.set or [])).items():
+            set_text(spec, path, texts)
+        if self.lyrics:
+            _set_lyrics(spec, self.lyrics)
+        return checked_size(spec)
+
+    def _texts(self) -> dict[str, list[str]]:
+        flags = {
+            "duration_seconds": [self.duration],
+            "bpm": [self.bpm],
+            "key": [self.key],
+            "genre": [self.genre],
+            "moods": self.mood or [],
+            "instruments": self.instrument or [],
+            "time_signature": [self.time_signature],
+            "kind": [self.kind],
+            "engine": [self.engine],
+            "model": [] if self.weights else [self.model],
+            "seed": [self.seed],
+            "variations": [self.variations],
+            "outputs.formats": self.format or [],
+            "outputs.stems": [] if self.stems is None else [str(self.stems).lower()],
+            "mastering.preset": [self.preset],
+            "vocals": [self.vocals],
+            **{f"outputs.{name}": ["true"] for name in sessions_of(self.daw)},
+        }
+        return {path: given for path, texts in flags.items() if (given := [text for text in texts if text])}
+
+
 DAWS = ("dawproject", "ardour")
 LYRICS_MODES = {"auto": "AUTO", "none": "INSTRUMENTAL", "write": "WRITE"}
 
 
 def register(app: typer.Typer) -> None:
     add_command(app, "compose", compose)
+    add_command(app, "revise", revise)
 
 
 async def compose(
     common: Common,
+    wishes: Wishes,
     *,
     prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT…", help="What it should be.")] = None,
     spec: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A SongSpec as JSON, or the song.json of an earlier song.")
-    ] = None,
-    duration: Annotated[str, typer.Option(metavar="SECONDS")] = "",
-    bpm: Annotated[str, typer.Option(metavar="BPM")] = "",
-    key: Annotated[str, typer.Option(metavar="KEY", help='"A minor"')] = "",
-    genre: Annotated[str, typer.Option(metavar="GENRE")] = "",
-    mood: Annotated[list[str] | None, typer.Option(metavar="MOOD", help="May be given again.")] = None,
-    time_signature: Annotated[str, typer.Option(metavar="4/4")] = "",
-    kind: Annotated[str, typer.Option(metavar="song|beat|loop")] = "",
-    lyrics: Annotated[str, typer.Option(metavar="auto|none|write|FILE")] = "",
-    engine: Annotated[str, typer.Option(metavar="NAME")] = "",
-    model: Annotated[str, typer.Option(metavar="NAME")] = "",
-    seed: Annotated[str, typer.Option(metavar="N", help="The same seed gives the same song.")] = "",
-    variations: Annotated[str, typer.Option(metavar="N", help="Takes, 1 to 8.")] = "",
-    format: Annotated[list[str] | None, typer.Option(metavar="wav|flac|mp3", help="May be given again.")] = None,
-    stems: Annotated[bool, typer.Option("--stems/--no-stems", show_default=False, help="Default: with stems.")] = True,
-    daw: Annotated[str, typer.Option(metavar="dawproject,ardour", help="Later.")] = "",
-    preset: Annotated[str, typer.Option(metavar="NAME", help="streaming, podcast, broadcast, loud or none")] = "",
-    vocals: Annotated[str, typer.Option(metavar="off|guide", help="guide: later.")] = "",
-    set: Annotated[
-        list[str] | None, typer.Option(metavar="FIELD=VALUE", help="Any other field: sampling.temperature=0.8")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: ./<title>, then -2, …")] = None,
     out_base: Annotated[Path, typer.Option(metavar="DIR", help="Where the default folder is made.")] = Path(),
@@ -67,55 +128,104 @@ async def compose(
     ephemeral: Annotated[
         bool, typer.Option("--ephemeral", help="In a temporary home; the song is not listed.")
     ] = False,
-    play: Annotated[bool, typer.Option("--play", help="Later.")] = False,
+    play: Annotated[bool, typer.Option("--play", help="Play it from its first bars on, while it is made.")] = False,
 ) -> None:
     """Makes a song and saves its folder."""
-    _refuse_later(play=play, daw=daw, vocals=vocals)
-    flags = {
-        "duration_seconds": [duration],
-        "bpm": [bpm],
-        "key": [key],
-        "genre": [genre],
-        "moods": mood or [],
-        "time_signature": [time_signature],
-        "kind": [kind],
-        "engine": [engine],
-        "model": [model],
-        "seed": [seed],
-        "variations": [variations],
-        "outputs.formats": format or [],
-        "outputs.stems": [] if stems else ["false"],
-        "mastering.preset": [preset],
-        "vocals": [vocals],
-    }
-    texts = {path: given for path, texts in flags.items() if (given := [text for text in texts if text])}
-    wanted = _spec(prompt or [], spec, lyrics, texts | _assignments(set or []))
-    await _compose(common, wanted, Saving(out, out_base, force), detach=detach, ephemeral=ephemeral)
+    wanted = wishes.fill(_base(prompt or [], spec))
+    how = Making(Saving(out, out_base, force), detach=detach, ephemeral=ephemeral, play=play)
+
+    async def ask(mesh: "Session") -> "song_pb2.Song":
+        return await mesh.client.create(await _with_weights(mesh, wanted, wishes.weights, common))
+
+    await make(common, how, ask)
 
 
-async def _compose(common: Common, spec: "SongSpec", saving: Saving, *, detach: bool, ephemeral: bool) -> None:
-    from harmonia_sdk.cli.follow import follow, left_alone, raise_unless_succeeded
+async def revise(
+    common: Common,
+    wishes: Wishes,
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help='"songs/…", as `harmonia list` shows it.')],
+    prompt: Annotated[str, typer.Option(metavar="TEXT", help="Read anew, with all that was asked for before.")] = "",
+    title: Annotated[str, typer.Option(metavar="TITLE")] = "",
+    anew: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD", help="Chosen again: --anew seed. May be given again.")
+    ] = None,
+    from_stage: Annotated[str, typer.Option(metavar="write|compose|master", help="Default: by what changes.")] = "",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: ./<title>, then -2, …")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace another song in --out.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Print its name and return.")] = False,
+    play: Annotated[bool, typer.Option("--play", help="Play it from its first bars on, while it is made.")] = False,
+) -> None:
+    """Makes another song out of one that has ended, and keeps what is not changed."""
+    from harmonia_sdk.spec import checked_text, song_spec
+
+    changes = wishes.fill(song_spec(prompt, {"title": title} if title else {}))
+    chosen = [checked_text(field, "anew") for field in anew or []]
+    stage = checked_text(from_stage, "from_stage")
+    how = Making(Saving(out, Path(), force), detach=detach, play=play)
+
+    async def ask(mesh: "Session") -> "song_pb2.Song":
+        changed = await _with_weights(mesh, changes, wishes.weights, common)
+        return await mesh.client.revise_spec(name, changed, anew=chosen, from_stage=stage)
+
+    await make(common, how, ask)
+
+
+async def make(common: Common, how: Making, ask: "Callable[[Session], Awaitable[song_pb2.Song]]") -> None:
+    """The song that `ask` asks for: shown while it is made, played if wished, and saved."""
+    from harmonia_sdk.cli.players import find_player
     from harmonia_sdk.cli.session import session
     from harmonia_sdk.cli.show import print_json
     from harmonia_sdk.folder import check_folder, check_writable
 
+    saving = how.saving
+    if how.play and how.detach:
+        message = "--play listens to what --detach goes away from: say one of them"
+        raise InvalidInput(message, reason=Reason.CONTRADICTORY, field="play")
     if saving.out is not None:
         check_folder(saving.out, force=saving.force)
-    if not detach:
+    if not how.detach:
         check_writable(saving.out or saving.base)
-    async with session(common, ephemeral=ephemeral, may_start=not detach) as mesh:
-        song = await mesh.client.create(spec)
-        if detach:
+    player = find_player() if how.play else ""
+    async with session(common, ephemeral=how.ephemeral, may_start=not how.detach) as mesh:
+        song = await ask(mesh)
+        if how.detach:
             print_json(song) if common.json else print(song.name)
             return
-        ended = await follow(mesh, song.name, as_json=common.json)
+        await _see_it_made(mesh, song.name, saving, player=player, as_json=common.json)
+
+
+async def _see_it_made(mesh: "Session", name: str, saving: Saving, *, player: str, as_json: bool) -> None:
+    from harmonia_sdk.cli.follow import follow, left_alone, raise_unless_succeeded
+    from harmonia_sdk.cli.play import play_beside
+    from harmonia_sdk.cli.show import print_json
+
+    playing = asyncio.ensure_future(play_beside(mesh, name, player)) if player else None
+    try:
+        ended = await follow(mesh, name, as_json=as_json)
         if ended is None:
-            print_json(await mesh.client.get(song.name)) if common.json else left_alone(song.name)
+            print_json(await mesh.client.get(name)) if as_json else left_alone(name)
             return
-        if ended.state != ended.SUCCEEDED and common.json:
+        if ended.state != ended.SUCCEEDED and as_json:
             print_json(ended)
         raise_unless_succeeded(ended)
-        await save_and_print(mesh, ended, saving, as_json=common.json)
+        await save_and_print(mesh, ended, saving, as_json=as_json)
+        if playing is not None:
+            await playing
+    finally:
+        if playing is not None:
+            playing.cancel()
+            await asyncio.wait([playing])
+
+
+async def _with_weights(mesh: "Session", spec: "SongSpec", folder: Path | None, common: Common) -> "SongSpec":
+    """Names the model that the folder holds, once it is imported."""
+    from harmonia_sdk.cli.models import brought
+
+    if folder is not None:
+        model = await brought(mesh.operator.models, folder, "", "", quiet=common.json)
+        spec.model = model.name.removeprefix("models/")
+    return spec
 
 
 async def save_and_print(mesh: "Session", song: "song_pb2.Song", saving: Saving, *, as_json: bool) -> None:
@@ -131,19 +241,13 @@ async def save_and_print(mesh: "Session", song: "song_pb2.Song", saving: Saving,
     print_made(song, folder)
 
 
-def _spec(prompt: Sequence[str], file: Path | None, lyrics: str, texts: Mapping[str, Sequence[str]]) -> "SongSpec":
-    """What was set by a flag wins over the file."""
-    from harmonia_sdk.spec import checked_size, set_text, song_spec
+def _base(prompt: Sequence[str], file: Path | None) -> "SongSpec":
+    from harmonia_sdk.spec import song_spec
 
     if bool(prompt) == (file is not None):
         message = "say what the song should be: either a PROMPT or --spec FILE"
         raise InvalidInput(message, reason=Reason.MISSING, field="prompt")
-    spec = song_spec(" ".join(prompt), {}) if file is None else _spec_of(file)
-    for path, given in texts.items():
-        set_text(spec, path, given)
-    if lyrics:
-        _set_lyrics(spec, lyrics)
-    return checked_size(spec)
+    return song_spec(" ".join(prompt), {}) if file is None else _spec_of(file)
 
 
 def _spec_of(file: Path) -> "SongSpec":
@@ -185,12 +289,15 @@ def _read(file: Path, field: str) -> bytes:
         raise InvalidInput(f"cannot read {str(file)!r}: {why}", reason=Reason.MALFORMED, field=field) from exc
 
 
-def _refuse_later(*, play: bool, daw: str, vocals: str) -> None:
+def sessions_of(daw: str) -> list[str]:
     sessions = [name for name in daw.lower().split(",") if name]
     if unknown := next((name for name in sessions if name not in DAWS), ""):
         message = f"--daw takes {' and '.join(DAWS)}, by commas, not {unknown!r}"
         raise InvalidInput(message, reason=Reason.UNKNOWN_VALUE, field="daw")
-    fields = [f"spec.outputs.{name}" for name in sessions]
-    for field in [*(["play"] if play else []), *fields, *(["spec.vocals"] if vocals.lower() == "guide" else [])]:
-        message = f"{field} comes in a later release: leave it out"
-        raise InvalidInput(message, reason=Reason.NOT_YET_SUPPORTED, field=field)
+    return sessions
+
+
+def refuse_later(vocals: str) -> None:
+    if vocals.lower() == "guide":
+        message = "spec.vocals comes in a later release: leave it out"
+        raise InvalidInput(message, reason=Reason.NOT_YET_SUPPORTED, field="spec.vocals")

@@ -27,7 +27,10 @@ OTHERS_START_S = 150.0  # the very first start compiles kernels
 
 @dataclass(frozen=True, slots=True)
 class Session:
+    """`operator`: the one who runs the mesh of a home; elsewhere, whoever the token says."""
+
     client: AsyncClient
+    operator: AsyncClient
     private: bool  # the mesh ends with this command
 
 
@@ -35,17 +38,23 @@ class Session:
 async def session(common: Common, *, ephemeral: bool = False, may_start: bool = True) -> AsyncIterator[Session]:
     async with AsyncExitStack() as stack:
         stack.enter_context(_traced())
-        private = False
+        private, home = False, None
         endpoint = None if ephemeral else remote_of(common)
         if endpoint is None and ephemeral:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harmonia-")))
             endpoint = await stack.enter_async_context(_mesh_of_ours(folder, _say(common)))
-            private = True
+            private, home = True, folder
         elif endpoint is None:
             endpoint, private = await _local(stack, common, may_start=may_start)
+            home = home_of(common)
         client = await stack.enter_async_context(AsyncClient.at(endpoint))
+        operator = await stack.enter_async_context(AsyncClient.at(_operator_of(home, endpoint)))
         with plain_words(endpoint):
-            yield Session(client, private)
+            yield Session(client, operator, private)
+
+
+def _operator_of(home: Path | None, endpoint: Endpoint) -> Endpoint:
+    return (local_endpoint(home, as_operator=True) if home else None) or endpoint
 
 
 @contextmanager

@@ -214,9 +214,11 @@ type Engine struct {
 	// SPDX id.
 	Licence string `protobuf:"bytes,10,opt,name=licence,proto3" json:"licence,omitempty"`
 	// Stems it makes.
-	Roles         []string `protobuf:"bytes,11,rep,name=roles,proto3" json:"roles,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Roles []string `protobuf:"bytes,11,rep,name=roles,proto3" json:"roles,omitempty"`
+	// Of an engine that plays nothing without a model: what to do when there is none. Empty: it needs none.
+	HowToGetAModel string `protobuf:"bytes,12,opt,name=how_to_get_a_model,json=howToGetAModel,proto3" json:"how_to_get_a_model,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Engine) Reset() {
@@ -324,6 +326,13 @@ func (x *Engine) GetRoles() []string {
 		return x.Roles
 	}
 	return nil
+}
+
+func (x *Engine) GetHowToGetAModel() string {
+	if x != nil {
+		return x.HowToGetAModel
+	}
+	return ""
 }
 
 type Model struct {
@@ -630,7 +639,7 @@ const file_harmonia_capability_v1_capability_proto_rawDesc = "" +
 	"\aformats\x18\x03 \x03(\tR\aformats\x126\n" +
 	"\x06limits\x18\x04 \x01(\v2\x1e.harmonia.capability.v1.LimitsR\x06limits\x12;\n" +
 	"\vupdate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\x95\x03\n" +
+	"updateTime\"\xc1\x03\n" +
 	"\x06Engine\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x125\n" +
@@ -643,7 +652,8 @@ const file_harmonia_capability_v1_capability_proto_rawDesc = "" +
 	"\x16gpu_seconds_per_second\x18\t \x01(\x01R\x13gpuSecondsPerSecond\x12\x18\n" +
 	"\alicence\x18\n" +
 	" \x01(\tR\alicence\x12\x14\n" +
-	"\x05roles\x18\v \x03(\tR\x05roles\"i\n" +
+	"\x05roles\x18\v \x03(\tR\x05roles\x12*\n" +
+	"\x12how_to_get_a_model\x18\f \x01(\tR\x0ehowToGetAModel\"i\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\alicence\x18\x02 \x01(\tR\alicence\x12\x1a\n" +

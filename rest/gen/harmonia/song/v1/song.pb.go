@@ -92,6 +92,56 @@ func (Song_State) EnumDescriptor() ([]byte, []int) {
 	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{0, 0}
 }
 
+type AudioChunk_Source int32
+
+const (
+	AudioChunk_UNSPECIFIED AudioChunk_Source = 0
+	// Before mastering: `gain_db` has been added, so that it is about as loud as the master will be.
+	AudioChunk_PREVIEW AudioChunk_Source = 1
+	AudioChunk_MASTER  AudioChunk_Source = 2
+)
+
+// Enum value maps for AudioChunk_Source.
+var (
+	AudioChunk_Source_name = map[int32]string{
+		0: "UNSPECIFIED",
+		1: "PREVIEW",
+		2: "MASTER",
+	}
+	AudioChunk_Source_value = map[string]int32{
+		"UNSPECIFIED": 0,
+		"PREVIEW":     1,
+		"MASTER":      2,
+	}
+)
+
+func (x AudioChunk_Source) Enum() *AudioChunk_Source {
+	p := new(AudioChunk_Source)
+	*p = x
+	return p
+}
+
+func (x AudioChunk_Source) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AudioChunk_Source) Descriptor() protoreflect.EnumDescriptor {
+	return file_harmonia_song_v1_song_proto_enumTypes[1].Descriptor()
+}
+
+func (AudioChunk_Source) Type() protoreflect.EnumType {
+	return &file_harmonia_song_v1_song_proto_enumTypes[1]
+}
+
+func (x AudioChunk_Source) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AudioChunk_Source.Descriptor instead.
+func (AudioChunk_Source) EnumDescriptor() ([]byte, []int) {
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{19, 0}
+}
+
 type Song struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "songs/{id}"
@@ -130,7 +180,11 @@ type Song struct {
 	// W3C trace id, 32 hex digits.
 	TraceId string `protobuf:"bytes,23,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
 	// The other takes, when variations > 1.
-	Takes         []*Take `protobuf:"bytes,24,rep,name=takes,proto3" json:"takes,omitempty"`
+	Takes []*Take `protobuf:"bytes,24,rep,name=takes,proto3" json:"takes,omitempty"`
+	// "songs/{id}" that it was made out of by ReviseSong.
+	RevisedFrom string `protobuf:"bytes,25,opt,name=revised_from,json=revisedFrom,proto3" json:"revised_from,omitempty"`
+	// Where the sections of the first take lie, once it is composed.
+	Sections      []*PlacedSection `protobuf:"bytes,26,rep,name=sections,proto3" json:"sections,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -333,6 +387,80 @@ func (x *Song) GetTakes() []*Take {
 	return nil
 }
 
+func (x *Song) GetRevisedFrom() string {
+	if x != nil {
+		return x.RevisedFrom
+	}
+	return ""
+}
+
+func (x *Song) GetSections() []*PlacedSection {
+	if x != nil {
+		return x.Sections
+	}
+	return nil
+}
+
+type PlacedSection struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	StartSeconds  float64                `protobuf:"fixed64,2,opt,name=start_seconds,json=startSeconds,proto3" json:"start_seconds,omitempty"`
+	Bars          int32                  `protobuf:"varint,3,opt,name=bars,proto3" json:"bars,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacedSection) Reset() {
+	*x = PlacedSection{}
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacedSection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacedSection) ProtoMessage() {}
+
+func (x *PlacedSection) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacedSection.ProtoReflect.Descriptor instead.
+func (*PlacedSection) Descriptor() ([]byte, []int) {
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *PlacedSection) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PlacedSection) GetStartSeconds() float64 {
+	if x != nil {
+		return x.StartSeconds
+	}
+	return 0
+}
+
+func (x *PlacedSection) GetBars() int32 {
+	if x != nil {
+		return x.Bars
+	}
+	return 0
+}
+
 type StageStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "write", "compose", "master"
@@ -351,7 +479,7 @@ type StageStatus struct {
 
 func (x *StageStatus) Reset() {
 	*x = StageStatus{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[1]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +491,7 @@ func (x *StageStatus) String() string {
 func (*StageStatus) ProtoMessage() {}
 
 func (x *StageStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[1]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +504,7 @@ func (x *StageStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StageStatus.ProtoReflect.Descriptor instead.
 func (*StageStatus) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{1}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *StageStatus) GetName() string {
@@ -432,7 +560,7 @@ type Output struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "artifacts/{sha256}"
 	Artifact string `protobuf:"bytes,1,opt,name=artifact,proto3" json:"artifact,omitempty"`
-	// "master", "stem", "midi", "lyrics", "cover", "waveform"
+	// "master", "stem", "midi", "lyrics", "cover", "waveform", "daw"
 	Role   string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
 	Sha256 string `protobuf:"bytes,3,opt,name=sha256,proto3" json:"sha256,omitempty"`
 	// Size.
@@ -450,7 +578,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[2]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +590,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[2]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +603,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{2}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Output) GetArtifact() string {
@@ -546,7 +674,7 @@ type Take struct {
 
 func (x *Take) Reset() {
 	*x = Take{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[3]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +686,7 @@ func (x *Take) String() string {
 func (*Take) ProtoMessage() {}
 
 func (x *Take) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[3]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +699,7 @@ func (x *Take) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Take.ProtoReflect.Descriptor instead.
 func (*Take) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{3}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Take) GetTake() int32 {
@@ -609,7 +737,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[4]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -621,7 +749,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[4]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -634,7 +762,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{4}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Usage) GetCpuSeconds() float64 {
@@ -681,7 +809,7 @@ type Provenance struct {
 
 func (x *Provenance) Reset() {
 	*x = Provenance{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[5]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -693,7 +821,7 @@ func (x *Provenance) String() string {
 func (*Provenance) ProtoMessage() {}
 
 func (x *Provenance) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[5]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -706,7 +834,7 @@ func (x *Provenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Provenance.ProtoReflect.Descriptor instead.
 func (*Provenance) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{5}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Provenance) GetPassport() string {
@@ -759,7 +887,7 @@ type CreateSongRequest struct {
 
 func (x *CreateSongRequest) Reset() {
 	*x = CreateSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[6]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -771,7 +899,7 @@ func (x *CreateSongRequest) String() string {
 func (*CreateSongRequest) ProtoMessage() {}
 
 func (x *CreateSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[6]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -784,7 +912,7 @@ func (x *CreateSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSongRequest.ProtoReflect.Descriptor instead.
 func (*CreateSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{6}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CreateSongRequest) GetSpec() *SongSpec {
@@ -825,7 +953,7 @@ type BatchCreateSongsRequest struct {
 
 func (x *BatchCreateSongsRequest) Reset() {
 	*x = BatchCreateSongsRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[7]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +965,7 @@ func (x *BatchCreateSongsRequest) String() string {
 func (*BatchCreateSongsRequest) ProtoMessage() {}
 
 func (x *BatchCreateSongsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[7]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +978,7 @@ func (x *BatchCreateSongsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCreateSongsRequest.ProtoReflect.Descriptor instead.
 func (*BatchCreateSongsRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{7}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BatchCreateSongsRequest) GetRequests() []*CreateSongRequest {
@@ -870,7 +998,7 @@ type BatchCreateSongsResponse struct {
 
 func (x *BatchCreateSongsResponse) Reset() {
 	*x = BatchCreateSongsResponse{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[8]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +1010,7 @@ func (x *BatchCreateSongsResponse) String() string {
 func (*BatchCreateSongsResponse) ProtoMessage() {}
 
 func (x *BatchCreateSongsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[8]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +1023,7 @@ func (x *BatchCreateSongsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCreateSongsResponse.ProtoReflect.Descriptor instead.
 func (*BatchCreateSongsResponse) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{8}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BatchCreateSongsResponse) GetResults() []*BatchCreateSongsResponse_Result {
@@ -914,7 +1042,7 @@ type EstimateSongRequest struct {
 
 func (x *EstimateSongRequest) Reset() {
 	*x = EstimateSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[9]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1054,7 @@ func (x *EstimateSongRequest) String() string {
 func (*EstimateSongRequest) ProtoMessage() {}
 
 func (x *EstimateSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[9]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1067,7 @@ func (x *EstimateSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EstimateSongRequest.ProtoReflect.Descriptor instead.
 func (*EstimateSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{9}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EstimateSongRequest) GetSpec() *SongSpec {
@@ -967,7 +1095,7 @@ type Estimate struct {
 
 func (x *Estimate) Reset() {
 	*x = Estimate{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[10]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1107,7 @@ func (x *Estimate) String() string {
 func (*Estimate) ProtoMessage() {}
 
 func (x *Estimate) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[10]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1120,7 @@ func (x *Estimate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Estimate.ProtoReflect.Descriptor instead.
 func (*Estimate) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{10}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Estimate) GetCpuSeconds() float64 {
@@ -1047,7 +1175,7 @@ type GetSongRequest struct {
 
 func (x *GetSongRequest) Reset() {
 	*x = GetSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[11]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1187,7 @@ func (x *GetSongRequest) String() string {
 func (*GetSongRequest) ProtoMessage() {}
 
 func (x *GetSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[11]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1200,7 @@ func (x *GetSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSongRequest.ProtoReflect.Descriptor instead.
 func (*GetSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{11}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetSongRequest) GetName() string {
@@ -1102,7 +1230,7 @@ type ListSongsRequest struct {
 
 func (x *ListSongsRequest) Reset() {
 	*x = ListSongsRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[12]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1114,7 +1242,7 @@ func (x *ListSongsRequest) String() string {
 func (*ListSongsRequest) ProtoMessage() {}
 
 func (x *ListSongsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[12]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1127,7 +1255,7 @@ func (x *ListSongsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSongsRequest.ProtoReflect.Descriptor instead.
 func (*ListSongsRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{12}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListSongsRequest) GetFilter() string {
@@ -1183,7 +1311,7 @@ type ListSongsResponse struct {
 
 func (x *ListSongsResponse) Reset() {
 	*x = ListSongsResponse{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[13]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1195,7 +1323,7 @@ func (x *ListSongsResponse) String() string {
 func (*ListSongsResponse) ProtoMessage() {}
 
 func (x *ListSongsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[13]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1208,7 +1336,7 @@ func (x *ListSongsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSongsResponse.ProtoReflect.Descriptor instead.
 func (*ListSongsResponse) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{13}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListSongsResponse) GetSongs() []*Song {
@@ -1244,7 +1372,7 @@ type WatchSongRequest struct {
 
 func (x *WatchSongRequest) Reset() {
 	*x = WatchSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[14]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1256,7 +1384,7 @@ func (x *WatchSongRequest) String() string {
 func (*WatchSongRequest) ProtoMessage() {}
 
 func (x *WatchSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[14]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1269,7 +1397,7 @@ func (x *WatchSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSongRequest.ProtoReflect.Descriptor instead.
 func (*WatchSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{14}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WatchSongRequest) GetName() string {
@@ -1304,7 +1432,7 @@ type SongEvent struct {
 
 func (x *SongEvent) Reset() {
 	*x = SongEvent{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[15]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1444,7 @@ func (x *SongEvent) String() string {
 func (*SongEvent) ProtoMessage() {}
 
 func (x *SongEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[15]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1457,7 @@ func (x *SongEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongEvent.ProtoReflect.Descriptor instead.
 func (*SongEvent) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{15}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SongEvent) GetResumeToken() string {
@@ -1419,7 +1547,7 @@ type SongProgress struct {
 
 func (x *SongProgress) Reset() {
 	*x = SongProgress{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[16]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1559,7 @@ func (x *SongProgress) String() string {
 func (*SongProgress) ProtoMessage() {}
 
 func (x *SongProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[16]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1572,7 @@ func (x *SongProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongProgress.ProtoReflect.Descriptor instead.
 func (*SongProgress) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{16}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SongProgress) GetStage() string {
@@ -1482,6 +1610,250 @@ func (x *SongProgress) GetMessage() string {
 	return ""
 }
 
+type ListenSongRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "songs/{id}"
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Where to begin, 0 to the length of the song; default 0.
+	FromSeconds float64 `protobuf:"fixed64,2,opt,name=from_seconds,json=fromSeconds,proto3" json:"from_seconds,omitempty"`
+	// 1 for the first (default). Other takes have no previews: they sound once they are composed.
+	Take          int32 `protobuf:"varint,3,opt,name=take,proto3" json:"take,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenSongRequest) Reset() {
+	*x = ListenSongRequest{}
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenSongRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenSongRequest) ProtoMessage() {}
+
+func (x *ListenSongRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenSongRequest.ProtoReflect.Descriptor instead.
+func (*ListenSongRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListenSongRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListenSongRequest) GetFromSeconds() float64 {
+	if x != nil {
+		return x.FromSeconds
+	}
+	return 0
+}
+
+func (x *ListenSongRequest) GetTake() int32 {
+	if x != nil {
+		return x.Take
+	}
+	return 0
+}
+
+// 48 kHz, stereo, a quarter of a second at most.
+type AudioChunk struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of its first frame, in frames (1/48000 s) from the start of the song. Each chunk begins where the last one ended.
+	Position int64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	// Interleaved signed 16-bit little-endian, four bytes a frame. Empty: nothing to hear yet, sent every 15 s.
+	Pcm    []byte            `protobuf:"bytes,2,opt,name=pcm,proto3" json:"pcm,omitempty"`
+	Source AudioChunk_Source `protobuf:"varint,3,opt,name=source,proto3,enum=harmonia.song.v1.AudioChunk_Source" json:"source,omitempty"`
+	// Already in `pcm`, relative to the file that is heard.
+	GainDb float64 `protobuf:"fixed64,4,opt,name=gain_db,json=gainDb,proto3" json:"gain_db,omitempty"`
+	// Of the song, in frames; 0 while it is not known.
+	Length        int64 `protobuf:"varint,5,opt,name=length,proto3" json:"length,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AudioChunk) Reset() {
+	*x = AudioChunk{}
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AudioChunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AudioChunk) ProtoMessage() {}
+
+func (x *AudioChunk) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AudioChunk.ProtoReflect.Descriptor instead.
+func (*AudioChunk) Descriptor() ([]byte, []int) {
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *AudioChunk) GetPosition() int64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *AudioChunk) GetPcm() []byte {
+	if x != nil {
+		return x.Pcm
+	}
+	return nil
+}
+
+func (x *AudioChunk) GetSource() AudioChunk_Source {
+	if x != nil {
+		return x.Source
+	}
+	return AudioChunk_UNSPECIFIED
+}
+
+func (x *AudioChunk) GetGainDb() float64 {
+	if x != nil {
+		return x.GainDb
+	}
+	return 0
+}
+
+func (x *AudioChunk) GetLength() int64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
+type ReviseSongRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "songs/{id}" of a song that has ended.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What is to be different. What is not set stays as it was made, seed included.
+	Changes *SongSpec `protobuf:"bytes,2,opt,name=changes,proto3" json:"changes,omitempty"`
+	// Paths of what `changes` is about: "key", "mastering.preset". A field that is named and not set is chosen anew.
+	// Empty: all that is set.
+	Fields []string `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"`
+	// "write", "compose" or "master"; default: the last that brings every change about.
+	FromStage string `protobuf:"bytes,4,opt,name=from_stage,json=fromStage,proto3" json:"from_stage,omitempty"`
+	// At most 64 characters. The same id with the same request gives the same song.
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Checks everything, starts nothing.
+	ValidateOnly bool `protobuf:"varint,6,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Answers when the song has ended or this has passed; at most 60 s.
+	Wait          *durationpb.Duration `protobuf:"bytes,7,opt,name=wait,proto3" json:"wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReviseSongRequest) Reset() {
+	*x = ReviseSongRequest{}
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviseSongRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviseSongRequest) ProtoMessage() {}
+
+func (x *ReviseSongRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviseSongRequest.ProtoReflect.Descriptor instead.
+func (*ReviseSongRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ReviseSongRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReviseSongRequest) GetChanges() *SongSpec {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *ReviseSongRequest) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *ReviseSongRequest) GetFromStage() string {
+	if x != nil {
+		return x.FromStage
+	}
+	return ""
+}
+
+func (x *ReviseSongRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ReviseSongRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *ReviseSongRequest) GetWait() *durationpb.Duration {
+	if x != nil {
+		return x.Wait
+	}
+	return nil
+}
+
 type CancelSongRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "songs/{id}"
@@ -1494,7 +1866,7 @@ type CancelSongRequest struct {
 
 func (x *CancelSongRequest) Reset() {
 	*x = CancelSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[17]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1506,7 +1878,7 @@ func (x *CancelSongRequest) String() string {
 func (*CancelSongRequest) ProtoMessage() {}
 
 func (x *CancelSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[17]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1519,7 +1891,7 @@ func (x *CancelSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSongRequest.ProtoReflect.Descriptor instead.
 func (*CancelSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{17}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CancelSongRequest) GetName() string {
@@ -1548,7 +1920,7 @@ type RetrySongRequest struct {
 
 func (x *RetrySongRequest) Reset() {
 	*x = RetrySongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[18]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1932,7 @@ func (x *RetrySongRequest) String() string {
 func (*RetrySongRequest) ProtoMessage() {}
 
 func (x *RetrySongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[18]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1945,7 @@ func (x *RetrySongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetrySongRequest.ProtoReflect.Descriptor instead.
 func (*RetrySongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{18}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RetrySongRequest) GetName() string {
@@ -1602,7 +1974,7 @@ type BatchRetrySongsRequest struct {
 
 func (x *BatchRetrySongsRequest) Reset() {
 	*x = BatchRetrySongsRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[19]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1986,7 @@ func (x *BatchRetrySongsRequest) String() string {
 func (*BatchRetrySongsRequest) ProtoMessage() {}
 
 func (x *BatchRetrySongsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[19]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +1999,7 @@ func (x *BatchRetrySongsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRetrySongsRequest.ProtoReflect.Descriptor instead.
 func (*BatchRetrySongsRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{19}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BatchRetrySongsRequest) GetFilter() string {
@@ -1653,7 +2025,7 @@ type BatchRetrySongsResponse struct {
 
 func (x *BatchRetrySongsResponse) Reset() {
 	*x = BatchRetrySongsResponse{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[20]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +2037,7 @@ func (x *BatchRetrySongsResponse) String() string {
 func (*BatchRetrySongsResponse) ProtoMessage() {}
 
 func (x *BatchRetrySongsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[20]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +2050,7 @@ func (x *BatchRetrySongsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRetrySongsResponse.ProtoReflect.Descriptor instead.
 func (*BatchRetrySongsResponse) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{20}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BatchRetrySongsResponse) GetSongs() []*Song {
@@ -1700,7 +2072,7 @@ type DeleteSongRequest struct {
 
 func (x *DeleteSongRequest) Reset() {
 	*x = DeleteSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[21]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1712,7 +2084,7 @@ func (x *DeleteSongRequest) String() string {
 func (*DeleteSongRequest) ProtoMessage() {}
 
 func (x *DeleteSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[21]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1725,7 +2097,7 @@ func (x *DeleteSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSongRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{21}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DeleteSongRequest) GetName() string {
@@ -1752,7 +2124,7 @@ type UndeleteSongRequest struct {
 
 func (x *UndeleteSongRequest) Reset() {
 	*x = UndeleteSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[22]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1764,7 +2136,7 @@ func (x *UndeleteSongRequest) String() string {
 func (*UndeleteSongRequest) ProtoMessage() {}
 
 func (x *UndeleteSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[22]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1777,7 +2149,7 @@ func (x *UndeleteSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndeleteSongRequest.ProtoReflect.Descriptor instead.
 func (*UndeleteSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{22}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UndeleteSongRequest) GetName() string {
@@ -1800,7 +2172,7 @@ type BatchCreateSongsResponse_Result struct {
 
 func (x *BatchCreateSongsResponse_Result) Reset() {
 	*x = BatchCreateSongsResponse_Result{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[24]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +2184,7 @@ func (x *BatchCreateSongsResponse_Result) String() string {
 func (*BatchCreateSongsResponse_Result) ProtoMessage() {}
 
 func (x *BatchCreateSongsResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[24]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +2197,7 @@ func (x *BatchCreateSongsResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCreateSongsResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchCreateSongsResponse_Result) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{8, 0}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{9, 0}
 }
 
 func (x *BatchCreateSongsResponse_Result) GetResult() isBatchCreateSongsResponse_Result_Result {
@@ -1878,7 +2250,7 @@ type SongEvent_Heartbeat struct {
 
 func (x *SongEvent_Heartbeat) Reset() {
 	*x = SongEvent_Heartbeat{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[25]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +2262,7 @@ func (x *SongEvent_Heartbeat) String() string {
 func (*SongEvent_Heartbeat) ProtoMessage() {}
 
 func (x *SongEvent_Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[25]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,15 +2275,14 @@ func (x *SongEvent_Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongEvent_Heartbeat.ProtoReflect.Descriptor instead.
 func (*SongEvent_Heartbeat) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{15, 0}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{16, 0}
 }
 
 var File_harmonia_song_v1_song_proto protoreflect.FileDescriptor
 
 const file_harmonia_song_v1_song_proto_rawDesc = "" +
 	"\n" +
-	"\x1bharmonia/song/v1/song.proto\x12\x10harmonia.song.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\x1a\x1dharmonia/audio/v1/audio.proto\x1a\x1charmonia/song/v1/brief.proto\x1a\x1bharmonia/song/v1/spec.proto\x1a\x1bharmonia/type/v1/type.proto\"\xa3\n" +
-	"\n" +
+	"\x1bharmonia/song/v1/song.proto\x12\x10harmonia.song.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\x1a\x1dharmonia/audio/v1/audio.proto\x1a\x1charmonia/song/v1/brief.proto\x1a\x1bharmonia/song/v1/spec.proto\x1a\x1bharmonia/type/v1/type.proto\"\x83\v\n" +
 	"\x04Song\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12.\n" +
 	"\x04spec\x18\x02 \x01(\v2\x1a.harmonia.song.v1.SongSpecR\x04spec\x126\n" +
@@ -1946,7 +2317,9 @@ const file_harmonia_song_v1_song_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x16 \x01(\tR\trequestId\x12\x19\n" +
 	"\btrace_id\x18\x17 \x01(\tR\atraceId\x12,\n" +
-	"\x05takes\x18\x18 \x03(\v2\x16.harmonia.song.v1.TakeR\x05takes\x1a9\n" +
+	"\x05takes\x18\x18 \x03(\v2\x16.harmonia.song.v1.TakeR\x05takes\x12!\n" +
+	"\frevised_from\x18\x19 \x01(\tR\vrevisedFrom\x12;\n" +
+	"\bsections\x18\x1a \x03(\v2\x1f.harmonia.song.v1.PlacedSectionR\bsections\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"x\n" +
@@ -1961,7 +2334,11 @@ const file_harmonia_song_v1_song_proto_rawDesc = "" +
 	"\n" +
 	"\x06FAILED\x10\x05\x12\r\n" +
 	"\tCANCELLED\x10\x06\x12\v\n" +
-	"\aEXPIRED\x10\a\"\x95\x02\n" +
+	"\aEXPIRED\x10\a\"\\\n" +
+	"\rPlacedSection\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
+	"\rstart_seconds\x18\x02 \x01(\x01R\fstartSeconds\x12\x12\n" +
+	"\x04bars\x18\x03 \x01(\x05R\x04bars\"\x95\x02\n" +
 	"\vStageStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x122\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.harmonia.song.v1.Song.StateR\x05state\x12\x18\n" +
@@ -2055,7 +2432,33 @@ const file_harmonia_song_v1_song_proto_rawDesc = "" +
 	"\x0estage_progress\x18\x02 \x01(\x01R\rstageProgress\x12\x1a\n" +
 	"\bprogress\x18\x03 \x01(\x01R\bprogress\x12+\n" +
 	"\x03eta\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03eta\x12\x18\n" +
-	"\amessage\x18\x05 \x01(\tR\amessage\";\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\"^\n" +
+	"\x11ListenSongRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
+	"\ffrom_seconds\x18\x02 \x01(\x01R\vfromSeconds\x12\x12\n" +
+	"\x04take\x18\x03 \x01(\x05R\x04take\"\xdc\x01\n" +
+	"\n" +
+	"AudioChunk\x12\x1a\n" +
+	"\bposition\x18\x01 \x01(\x03R\bposition\x12\x10\n" +
+	"\x03pcm\x18\x02 \x01(\fR\x03pcm\x12;\n" +
+	"\x06source\x18\x03 \x01(\x0e2#.harmonia.song.v1.AudioChunk.SourceR\x06source\x12\x17\n" +
+	"\again_db\x18\x04 \x01(\x01R\x06gainDb\x12\x16\n" +
+	"\x06length\x18\x05 \x01(\x03R\x06length\"2\n" +
+	"\x06Source\x12\x0f\n" +
+	"\vUNSPECIFIED\x10\x00\x12\v\n" +
+	"\aPREVIEW\x10\x01\x12\n" +
+	"\n" +
+	"\x06MASTER\x10\x02\"\x87\x02\n" +
+	"\x11ReviseSongRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x124\n" +
+	"\achanges\x18\x02 \x01(\v2\x1a.harmonia.song.v1.SongSpecR\achanges\x12\x16\n" +
+	"\x06fields\x18\x03 \x03(\tR\x06fields\x12\x1d\n" +
+	"\n" +
+	"from_stage\x18\x04 \x01(\tR\tfromStage\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x06 \x01(\bR\fvalidateOnly\x12-\n" +
+	"\x04wait\x18\a \x01(\v2\x19.google.protobuf.DurationR\x04wait\";\n" +
 	"\x11CancelSongRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\":\n" +
@@ -2071,7 +2474,8 @@ const file_harmonia_song_v1_song_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\")\n" +
 	"\x13UndeleteSongRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name2\x9c\t\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name2\xe9\n" +
+	"\n" +
 	"\vSongService\x12a\n" +
 	"\n" +
 	"CreateSong\x12#.harmonia.song.v1.CreateSongRequest\x1a\x16.harmonia.song.v1.Song\"\x16\x8a\xe8\x18\x12\n" +
@@ -2089,7 +2493,14 @@ const file_harmonia_song_v1_song_proto_rawDesc = "" +
 	"songs:read\x18\x01\x12e\n" +
 	"\tWatchSong\x12\".harmonia.song.v1.WatchSongRequest\x1a\x1b.harmonia.song.v1.SongEvent\"\x15\x8a\xe8\x18\x11\n" +
 	"\x01\x01\x12\n" +
+	"songs:read\x18\x010\x01\x12h\n" +
+	"\n" +
+	"ListenSong\x12#.harmonia.song.v1.ListenSongRequest\x1a\x1c.harmonia.song.v1.AudioChunk\"\x15\x8a\xe8\x18\x11\n" +
+	"\x01\x01\x12\n" +
 	"songs:read\x18\x010\x01\x12a\n" +
+	"\n" +
+	"ReviseSong\x12#.harmonia.song.v1.ReviseSongRequest\x1a\x16.harmonia.song.v1.Song\"\x16\x8a\xe8\x18\x12\n" +
+	"\x01\x01\x12\vsongs:write\x18\x01\x12a\n" +
 	"\n" +
 	"CancelSong\x12#.harmonia.song.v1.CancelSongRequest\x1a\x16.harmonia.song.v1.Song\"\x16\x8a\xe8\x18\x12\n" +
 	"\x01\x01\x12\vsongs:write\x18\x01\x12_\n" +
@@ -2115,105 +2526,118 @@ func file_harmonia_song_v1_song_proto_rawDescGZIP() []byte {
 	return file_harmonia_song_v1_song_proto_rawDescData
 }
 
-var file_harmonia_song_v1_song_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_harmonia_song_v1_song_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_harmonia_song_v1_song_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_harmonia_song_v1_song_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_harmonia_song_v1_song_proto_goTypes = []any{
 	(Song_State)(0),                         // 0: harmonia.song.v1.Song.State
-	(*Song)(nil),                            // 1: harmonia.song.v1.Song
-	(*StageStatus)(nil),                     // 2: harmonia.song.v1.StageStatus
-	(*Output)(nil),                          // 3: harmonia.song.v1.Output
-	(*Take)(nil),                            // 4: harmonia.song.v1.Take
-	(*Usage)(nil),                           // 5: harmonia.song.v1.Usage
-	(*Provenance)(nil),                      // 6: harmonia.song.v1.Provenance
-	(*CreateSongRequest)(nil),               // 7: harmonia.song.v1.CreateSongRequest
-	(*BatchCreateSongsRequest)(nil),         // 8: harmonia.song.v1.BatchCreateSongsRequest
-	(*BatchCreateSongsResponse)(nil),        // 9: harmonia.song.v1.BatchCreateSongsResponse
-	(*EstimateSongRequest)(nil),             // 10: harmonia.song.v1.EstimateSongRequest
-	(*Estimate)(nil),                        // 11: harmonia.song.v1.Estimate
-	(*GetSongRequest)(nil),                  // 12: harmonia.song.v1.GetSongRequest
-	(*ListSongsRequest)(nil),                // 13: harmonia.song.v1.ListSongsRequest
-	(*ListSongsResponse)(nil),               // 14: harmonia.song.v1.ListSongsResponse
-	(*WatchSongRequest)(nil),                // 15: harmonia.song.v1.WatchSongRequest
-	(*SongEvent)(nil),                       // 16: harmonia.song.v1.SongEvent
-	(*SongProgress)(nil),                    // 17: harmonia.song.v1.SongProgress
-	(*CancelSongRequest)(nil),               // 18: harmonia.song.v1.CancelSongRequest
-	(*RetrySongRequest)(nil),                // 19: harmonia.song.v1.RetrySongRequest
-	(*BatchRetrySongsRequest)(nil),          // 20: harmonia.song.v1.BatchRetrySongsRequest
-	(*BatchRetrySongsResponse)(nil),         // 21: harmonia.song.v1.BatchRetrySongsResponse
-	(*DeleteSongRequest)(nil),               // 22: harmonia.song.v1.DeleteSongRequest
-	(*UndeleteSongRequest)(nil),             // 23: harmonia.song.v1.UndeleteSongRequest
-	nil,                                     // 24: harmonia.song.v1.Song.LabelsEntry
-	(*BatchCreateSongsResponse_Result)(nil), // 25: harmonia.song.v1.BatchCreateSongsResponse.Result
-	(*SongEvent_Heartbeat)(nil),             // 26: harmonia.song.v1.SongEvent.Heartbeat
-	(*SongSpec)(nil),                        // 27: harmonia.song.v1.SongSpec
-	(*Understood)(nil),                      // 28: harmonia.song.v1.Understood
-	(*durationpb.Duration)(nil),             // 29: google.protobuf.Duration
-	(*v1.Analysis)(nil),                     // 30: harmonia.audio.v1.Analysis
-	(*v11.Problem)(nil),                     // 31: harmonia.type.v1.Problem
-	(*timestamppb.Timestamp)(nil),           // 32: google.protobuf.Timestamp
+	(AudioChunk_Source)(0),                  // 1: harmonia.song.v1.AudioChunk.Source
+	(*Song)(nil),                            // 2: harmonia.song.v1.Song
+	(*PlacedSection)(nil),                   // 3: harmonia.song.v1.PlacedSection
+	(*StageStatus)(nil),                     // 4: harmonia.song.v1.StageStatus
+	(*Output)(nil),                          // 5: harmonia.song.v1.Output
+	(*Take)(nil),                            // 6: harmonia.song.v1.Take
+	(*Usage)(nil),                           // 7: harmonia.song.v1.Usage
+	(*Provenance)(nil),                      // 8: harmonia.song.v1.Provenance
+	(*CreateSongRequest)(nil),               // 9: harmonia.song.v1.CreateSongRequest
+	(*BatchCreateSongsRequest)(nil),         // 10: harmonia.song.v1.BatchCreateSongsRequest
+	(*BatchCreateSongsResponse)(nil),        // 11: harmonia.song.v1.BatchCreateSongsResponse
+	(*EstimateSongRequest)(nil),             // 12: harmonia.song.v1.EstimateSongRequest
+	(*Estimate)(nil),                        // 13: harmonia.song.v1.Estimate
+	(*GetSongRequest)(nil),                  // 14: harmonia.song.v1.GetSongRequest
+	(*ListSongsRequest)(nil),                // 15: harmonia.song.v1.ListSongsRequest
+	(*ListSongsResponse)(nil),               // 16: harmonia.song.v1.ListSongsResponse
+	(*WatchSongRequest)(nil),                // 17: harmonia.song.v1.WatchSongRequest
+	(*SongEvent)(nil),                       // 18: harmonia.song.v1.SongEvent
+	(*SongProgress)(nil),                    // 19: harmonia.song.v1.SongProgress
+	(*ListenSongRequest)(nil),               // 20: harmonia.song.v1.ListenSongRequest
+	(*AudioChunk)(nil),                      // 21: harmonia.song.v1.AudioChunk
+	(*ReviseSongRequest)(nil),               // 22: harmonia.song.v1.ReviseSongRequest
+	(*CancelSongRequest)(nil),               // 23: harmonia.song.v1.CancelSongRequest
+	(*RetrySongRequest)(nil),                // 24: harmonia.song.v1.RetrySongRequest
+	(*BatchRetrySongsRequest)(nil),          // 25: harmonia.song.v1.BatchRetrySongsRequest
+	(*BatchRetrySongsResponse)(nil),         // 26: harmonia.song.v1.BatchRetrySongsResponse
+	(*DeleteSongRequest)(nil),               // 27: harmonia.song.v1.DeleteSongRequest
+	(*UndeleteSongRequest)(nil),             // 28: harmonia.song.v1.UndeleteSongRequest
+	nil,                                     // 29: harmonia.song.v1.Song.LabelsEntry
+	(*BatchCreateSongsResponse_Result)(nil), // 30: harmonia.song.v1.BatchCreateSongsResponse.Result
+	(*SongEvent_Heartbeat)(nil),             // 31: harmonia.song.v1.SongEvent.Heartbeat
+	(*SongSpec)(nil),                        // 32: harmonia.song.v1.SongSpec
+	(*Understood)(nil),                      // 33: harmonia.song.v1.Understood
+	(*durationpb.Duration)(nil),             // 34: google.protobuf.Duration
+	(*v1.Analysis)(nil),                     // 35: harmonia.audio.v1.Analysis
+	(*v11.Problem)(nil),                     // 36: harmonia.type.v1.Problem
+	(*timestamppb.Timestamp)(nil),           // 37: google.protobuf.Timestamp
 }
 var file_harmonia_song_v1_song_proto_depIdxs = []int32{
-	27, // 0: harmonia.song.v1.Song.spec:type_name -> harmonia.song.v1.SongSpec
-	27, // 1: harmonia.song.v1.Song.resolved:type_name -> harmonia.song.v1.SongSpec
-	28, // 2: harmonia.song.v1.Song.understood:type_name -> harmonia.song.v1.Understood
+	32, // 0: harmonia.song.v1.Song.spec:type_name -> harmonia.song.v1.SongSpec
+	32, // 1: harmonia.song.v1.Song.resolved:type_name -> harmonia.song.v1.SongSpec
+	33, // 2: harmonia.song.v1.Song.understood:type_name -> harmonia.song.v1.Understood
 	0,  // 3: harmonia.song.v1.Song.state:type_name -> harmonia.song.v1.Song.State
-	2,  // 4: harmonia.song.v1.Song.stages:type_name -> harmonia.song.v1.StageStatus
-	29, // 5: harmonia.song.v1.Song.eta:type_name -> google.protobuf.Duration
-	3,  // 6: harmonia.song.v1.Song.outputs:type_name -> harmonia.song.v1.Output
-	30, // 7: harmonia.song.v1.Song.analysis:type_name -> harmonia.audio.v1.Analysis
-	5,  // 8: harmonia.song.v1.Song.usage:type_name -> harmonia.song.v1.Usage
-	6,  // 9: harmonia.song.v1.Song.provenance:type_name -> harmonia.song.v1.Provenance
-	31, // 10: harmonia.song.v1.Song.error:type_name -> harmonia.type.v1.Problem
-	32, // 11: harmonia.song.v1.Song.create_time:type_name -> google.protobuf.Timestamp
-	32, // 12: harmonia.song.v1.Song.update_time:type_name -> google.protobuf.Timestamp
-	32, // 13: harmonia.song.v1.Song.delete_time:type_name -> google.protobuf.Timestamp
-	32, // 14: harmonia.song.v1.Song.expire_time:type_name -> google.protobuf.Timestamp
-	24, // 15: harmonia.song.v1.Song.labels:type_name -> harmonia.song.v1.Song.LabelsEntry
-	4,  // 16: harmonia.song.v1.Song.takes:type_name -> harmonia.song.v1.Take
-	0,  // 17: harmonia.song.v1.StageStatus.state:type_name -> harmonia.song.v1.Song.State
-	32, // 18: harmonia.song.v1.StageStatus.start_time:type_name -> google.protobuf.Timestamp
-	32, // 19: harmonia.song.v1.StageStatus.end_time:type_name -> google.protobuf.Timestamp
-	30, // 20: harmonia.song.v1.Take.analysis:type_name -> harmonia.audio.v1.Analysis
-	27, // 21: harmonia.song.v1.CreateSongRequest.spec:type_name -> harmonia.song.v1.SongSpec
-	29, // 22: harmonia.song.v1.CreateSongRequest.wait:type_name -> google.protobuf.Duration
-	7,  // 23: harmonia.song.v1.BatchCreateSongsRequest.requests:type_name -> harmonia.song.v1.CreateSongRequest
-	25, // 24: harmonia.song.v1.BatchCreateSongsResponse.results:type_name -> harmonia.song.v1.BatchCreateSongsResponse.Result
-	27, // 25: harmonia.song.v1.EstimateSongRequest.spec:type_name -> harmonia.song.v1.SongSpec
-	1,  // 26: harmonia.song.v1.ListSongsResponse.songs:type_name -> harmonia.song.v1.Song
-	1,  // 27: harmonia.song.v1.SongEvent.song:type_name -> harmonia.song.v1.Song
-	17, // 28: harmonia.song.v1.SongEvent.progress:type_name -> harmonia.song.v1.SongProgress
-	26, // 29: harmonia.song.v1.SongEvent.heartbeat:type_name -> harmonia.song.v1.SongEvent.Heartbeat
-	29, // 30: harmonia.song.v1.SongProgress.eta:type_name -> google.protobuf.Duration
-	1,  // 31: harmonia.song.v1.BatchRetrySongsResponse.songs:type_name -> harmonia.song.v1.Song
-	1,  // 32: harmonia.song.v1.BatchCreateSongsResponse.Result.song:type_name -> harmonia.song.v1.Song
-	31, // 33: harmonia.song.v1.BatchCreateSongsResponse.Result.error:type_name -> harmonia.type.v1.Problem
-	7,  // 34: harmonia.song.v1.SongService.CreateSong:input_type -> harmonia.song.v1.CreateSongRequest
-	8,  // 35: harmonia.song.v1.SongService.BatchCreateSongs:input_type -> harmonia.song.v1.BatchCreateSongsRequest
-	10, // 36: harmonia.song.v1.SongService.EstimateSong:input_type -> harmonia.song.v1.EstimateSongRequest
-	12, // 37: harmonia.song.v1.SongService.GetSong:input_type -> harmonia.song.v1.GetSongRequest
-	13, // 38: harmonia.song.v1.SongService.ListSongs:input_type -> harmonia.song.v1.ListSongsRequest
-	15, // 39: harmonia.song.v1.SongService.WatchSong:input_type -> harmonia.song.v1.WatchSongRequest
-	18, // 40: harmonia.song.v1.SongService.CancelSong:input_type -> harmonia.song.v1.CancelSongRequest
-	19, // 41: harmonia.song.v1.SongService.RetrySong:input_type -> harmonia.song.v1.RetrySongRequest
-	20, // 42: harmonia.song.v1.SongService.BatchRetrySongs:input_type -> harmonia.song.v1.BatchRetrySongsRequest
-	22, // 43: harmonia.song.v1.SongService.DeleteSong:input_type -> harmonia.song.v1.DeleteSongRequest
-	23, // 44: harmonia.song.v1.SongService.UndeleteSong:input_type -> harmonia.song.v1.UndeleteSongRequest
-	1,  // 45: harmonia.song.v1.SongService.CreateSong:output_type -> harmonia.song.v1.Song
-	9,  // 46: harmonia.song.v1.SongService.BatchCreateSongs:output_type -> harmonia.song.v1.BatchCreateSongsResponse
-	11, // 47: harmonia.song.v1.SongService.EstimateSong:output_type -> harmonia.song.v1.Estimate
-	1,  // 48: harmonia.song.v1.SongService.GetSong:output_type -> harmonia.song.v1.Song
-	14, // 49: harmonia.song.v1.SongService.ListSongs:output_type -> harmonia.song.v1.ListSongsResponse
-	16, // 50: harmonia.song.v1.SongService.WatchSong:output_type -> harmonia.song.v1.SongEvent
-	1,  // 51: harmonia.song.v1.SongService.CancelSong:output_type -> harmonia.song.v1.Song
-	1,  // 52: harmonia.song.v1.SongService.RetrySong:output_type -> harmonia.song.v1.Song
-	21, // 53: harmonia.song.v1.SongService.BatchRetrySongs:output_type -> harmonia.song.v1.BatchRetrySongsResponse
-	1,  // 54: harmonia.song.v1.SongService.DeleteSong:output_type -> harmonia.song.v1.Song
-	1,  // 55: harmonia.song.v1.SongService.UndeleteSong:output_type -> harmonia.song.v1.Song
-	45, // [45:56] is the sub-list for method output_type
-	34, // [34:45] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	4,  // 4: harmonia.song.v1.Song.stages:type_name -> harmonia.song.v1.StageStatus
+	34, // 5: harmonia.song.v1.Song.eta:type_name -> google.protobuf.Duration
+	5,  // 6: harmonia.song.v1.Song.outputs:type_name -> harmonia.song.v1.Output
+	35, // 7: harmonia.song.v1.Song.analysis:type_name -> harmonia.audio.v1.Analysis
+	7,  // 8: harmonia.song.v1.Song.usage:type_name -> harmonia.song.v1.Usage
+	8,  // 9: harmonia.song.v1.Song.provenance:type_name -> harmonia.song.v1.Provenance
+	36, // 10: harmonia.song.v1.Song.error:type_name -> harmonia.type.v1.Problem
+	37, // 11: harmonia.song.v1.Song.create_time:type_name -> google.protobuf.Timestamp
+	37, // 12: harmonia.song.v1.Song.update_time:type_name -> google.protobuf.Timestamp
+	37, // 13: harmonia.song.v1.Song.delete_time:type_name -> google.protobuf.Timestamp
+	37, // 14: harmonia.song.v1.Song.expire_time:type_name -> google.protobuf.Timestamp
+	29, // 15: harmonia.song.v1.Song.labels:type_name -> harmonia.song.v1.Song.LabelsEntry
+	6,  // 16: harmonia.song.v1.Song.takes:type_name -> harmonia.song.v1.Take
+	3,  // 17: harmonia.song.v1.Song.sections:type_name -> harmonia.song.v1.PlacedSection
+	0,  // 18: harmonia.song.v1.StageStatus.state:type_name -> harmonia.song.v1.Song.State
+	37, // 19: harmonia.song.v1.StageStatus.start_time:type_name -> google.protobuf.Timestamp
+	37, // 20: harmonia.song.v1.StageStatus.end_time:type_name -> google.protobuf.Timestamp
+	35, // 21: harmonia.song.v1.Take.analysis:type_name -> harmonia.audio.v1.Analysis
+	32, // 22: harmonia.song.v1.CreateSongRequest.spec:type_name -> harmonia.song.v1.SongSpec
+	34, // 23: harmonia.song.v1.CreateSongRequest.wait:type_name -> google.protobuf.Duration
+	9,  // 24: harmonia.song.v1.BatchCreateSongsRequest.requests:type_name -> harmonia.song.v1.CreateSongRequest
+	30, // 25: harmonia.song.v1.BatchCreateSongsResponse.results:type_name -> harmonia.song.v1.BatchCreateSongsResponse.Result
+	32, // 26: harmonia.song.v1.EstimateSongRequest.spec:type_name -> harmonia.song.v1.SongSpec
+	2,  // 27: harmonia.song.v1.ListSongsResponse.songs:type_name -> harmonia.song.v1.Song
+	2,  // 28: harmonia.song.v1.SongEvent.song:type_name -> harmonia.song.v1.Song
+	19, // 29: harmonia.song.v1.SongEvent.progress:type_name -> harmonia.song.v1.SongProgress
+	31, // 30: harmonia.song.v1.SongEvent.heartbeat:type_name -> harmonia.song.v1.SongEvent.Heartbeat
+	34, // 31: harmonia.song.v1.SongProgress.eta:type_name -> google.protobuf.Duration
+	1,  // 32: harmonia.song.v1.AudioChunk.source:type_name -> harmonia.song.v1.AudioChunk.Source
+	32, // 33: harmonia.song.v1.ReviseSongRequest.changes:type_name -> harmonia.song.v1.SongSpec
+	34, // 34: harmonia.song.v1.ReviseSongRequest.wait:type_name -> google.protobuf.Duration
+	2,  // 35: harmonia.song.v1.BatchRetrySongsResponse.songs:type_name -> harmonia.song.v1.Song
+	2,  // 36: harmonia.song.v1.BatchCreateSongsResponse.Result.song:type_name -> harmonia.song.v1.Song
+	36, // 37: harmonia.song.v1.BatchCreateSongsResponse.Result.error:type_name -> harmonia.type.v1.Problem
+	9,  // 38: harmonia.song.v1.SongService.CreateSong:input_type -> harmonia.song.v1.CreateSongRequest
+	10, // 39: harmonia.song.v1.SongService.BatchCreateSongs:input_type -> harmonia.song.v1.BatchCreateSongsRequest
+	12, // 40: harmonia.song.v1.SongService.EstimateSong:input_type -> harmonia.song.v1.EstimateSongRequest
+	14, // 41: harmonia.song.v1.SongService.GetSong:input_type -> harmonia.song.v1.GetSongRequest
+	15, // 42: harmonia.song.v1.SongService.ListSongs:input_type -> harmonia.song.v1.ListSongsRequest
+	17, // 43: harmonia.song.v1.SongService.WatchSong:input_type -> harmonia.song.v1.WatchSongRequest
+	20, // 44: harmonia.song.v1.SongService.ListenSong:input_type -> harmonia.song.v1.ListenSongRequest
+	22, // 45: harmonia.song.v1.SongService.ReviseSong:input_type -> harmonia.song.v1.ReviseSongRequest
+	23, // 46: harmonia.song.v1.SongService.CancelSong:input_type -> harmonia.song.v1.CancelSongRequest
+	24, // 47: harmonia.song.v1.SongService.RetrySong:input_type -> harmonia.song.v1.RetrySongRequest
+	25, // 48: harmonia.song.v1.SongService.BatchRetrySongs:input_type -> harmonia.song.v1.BatchRetrySongsRequest
+	27, // 49: harmonia.song.v1.SongService.DeleteSong:input_type -> harmonia.song.v1.DeleteSongRequest
+	28, // 50: harmonia.song.v1.SongService.UndeleteSong:input_type -> harmonia.song.v1.UndeleteSongRequest
+	2,  // 51: harmonia.song.v1.SongService.CreateSong:output_type -> harmonia.song.v1.Song
+	11, // 52: harmonia.song.v1.SongService.BatchCreateSongs:output_type -> harmonia.song.v1.BatchCreateSongsResponse
+	13, // 53: harmonia.song.v1.SongService.EstimateSong:output_type -> harmonia.song.v1.Estimate
+	2,  // 54: harmonia.song.v1.SongService.GetSong:output_type -> harmonia.song.v1.Song
+	16, // 55: harmonia.song.v1.SongService.ListSongs:output_type -> harmonia.song.v1.ListSongsResponse
+	18, // 56: harmonia.song.v1.SongService.WatchSong:output_type -> harmonia.song.v1.SongEvent
+	21, // 57: harmonia.song.v1.SongService.ListenSong:output_type -> harmonia.song.v1.AudioChunk
+	2,  // 58: harmonia.song.v1.SongService.ReviseSong:output_type -> harmonia.song.v1.Song
+	2,  // 59: harmonia.song.v1.SongService.CancelSong:output_type -> harmonia.song.v1.Song
+	2,  // 60: harmonia.song.v1.SongService.RetrySong:output_type -> harmonia.song.v1.Song
+	26, // 61: harmonia.song.v1.SongService.BatchRetrySongs:output_type -> harmonia.song.v1.BatchRetrySongsResponse
+	2,  // 62: harmonia.song.v1.SongService.DeleteSong:output_type -> harmonia.song.v1.Song
+	2,  // 63: harmonia.song.v1.SongService.UndeleteSong:output_type -> harmonia.song.v1.Song
+	51, // [51:64] is the sub-list for method output_type
+	38, // [38:51] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_harmonia_song_v1_song_proto_init() }
@@ -2223,12 +2647,12 @@ func file_harmonia_song_v1_song_proto_init() {
 	}
 	file_harmonia_song_v1_brief_proto_init()
 	file_harmonia_song_v1_spec_proto_init()
-	file_harmonia_song_v1_song_proto_msgTypes[15].OneofWrappers = []any{
+	file_harmonia_song_v1_song_proto_msgTypes[16].OneofWrappers = []any{
 		(*SongEvent_Song)(nil),
 		(*SongEvent_Progress)(nil),
 		(*SongEvent_Heartbeat_)(nil),
 	}
-	file_harmonia_song_v1_song_proto_msgTypes[24].OneofWrappers = []any{
+	file_harmonia_song_v1_song_proto_msgTypes[28].OneofWrappers = []any{
 		(*BatchCreateSongsResponse_Result_Song)(nil),
 		(*BatchCreateSongsResponse_Result_Error)(nil),
 	}
@@ -2237,8 +2661,8 @@ func file_harmonia_song_v1_song_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_harmonia_song_v1_song_proto_rawDesc), len(file_harmonia_song_v1_song_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   26,
+			NumEnums:      2,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,8 @@ const (
 	SongService_GetSong_FullMethodName          = "/harmonia.song.v1.SongService/GetSong"
 	SongService_ListSongs_FullMethodName        = "/harmonia.song.v1.SongService/ListSongs"
 	SongService_WatchSong_FullMethodName        = "/harmonia.song.v1.SongService/WatchSong"
+	SongService_ListenSong_FullMethodName       = "/harmonia.song.v1.SongService/ListenSong"
+	SongService_ReviseSong_FullMethodName       = "/harmonia.song.v1.SongService/ReviseSong"
 	SongService_CancelSong_FullMethodName       = "/harmonia.song.v1.SongService/CancelSong"
 	SongService_RetrySong_FullMethodName        = "/harmonia.song.v1.SongService/RetrySong"
 	SongService_BatchRetrySongs_FullMethodName  = "/harmonia.song.v1.SongService/BatchRetrySongs"
@@ -48,6 +50,11 @@ type SongServiceClient interface {
 	ListSongs(ctx context.Context, in *ListSongsRequest, opts ...grpc.CallOption) (*ListSongsResponse, error)
 	// Every state in order, then progress as it comes; ends OK when the song has ended.
 	WatchSong(ctx context.Context, in *WatchSongRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SongEvent], error)
+	// The sound of a song, from previews while it is made and from the master once that is there, without a gap and
+	// without hearing anything twice. Ends OK at the end of the song.
+	ListenSong(ctx context.Context, in *ListenSongRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[AudioChunk], error)
+	// A new song out of one that has ended: what the changes do not touch is taken over, not made again.
+	ReviseSong(ctx context.Context, in *ReviseSongRequest, opts ...grpc.CallOption) (*Song, error)
 	// A queued song stops at once, a running one within a step.
 	CancelSong(ctx context.Context, in *CancelSongRequest, opts ...grpc.CallOption) (*Song, error)
 	// Goes on with a failed, cancelled or expired song at the stage that did not finish.
@@ -136,6 +143,35 @@ func (c *songServiceClient) WatchSong(ctx context.Context, in *WatchSongRequest,
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SongService_WatchSongClient = grpc.ServerStreamingClient[SongEvent]
 
+func (c *songServiceClient) ListenSong(ctx context.Context, in *ListenSongRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[AudioChunk], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SongService_ServiceDesc.Streams[1], SongService_ListenSong_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ListenSongRequest, AudioChunk]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SongService_ListenSongClient = grpc.ServerStreamingClient[AudioChunk]
+
+func (c *songServiceClient) ReviseSong(ctx context.Context, in *ReviseSongRequest, opts ...grpc.CallOption) (*Song, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Song)
+	err := c.cc.Invoke(ctx, SongService_ReviseSong_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *songServiceClient) CancelSong(ctx context.Context, in *CancelSongRequest, opts ...grpc.CallOption) (*Song, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Song)
@@ -200,6 +236,11 @@ type SongServiceServer interface {
 	ListSongs(context.Context, *ListSongsRequest) (*ListSongsResponse, error)
 	// Every state in order, then progress as it comes; ends OK when the song has ended.
 	WatchSong(*WatchSongRequest, grpc.ServerStreamingServer[SongEvent]) error
+	// The sound of a song, from previews while it is made and from the master once that is there, without a gap and
+	// without hearing anything twice. Ends OK at the end of the song.
+	ListenSong(*ListenSongRequest, grpc.ServerStreamingServer[AudioChunk]) error
+	// A new song out of one that has ended: what the changes do not touch is taken over, not made again.
+	ReviseSong(context.Context, *ReviseSongRequest) (*Song, error)
 	// A queued song stops at once, a running one within a step.
 	CancelSong(context.Context, *CancelSongRequest) (*Song, error)
 	// Goes on with a failed, cancelled or expired song at the stage that did not finish.
@@ -236,6 +277,12 @@ func (UnimplementedSongServiceServer) ListSongs(context.Context, *ListSongsReque
 }
 func (UnimplementedSongServiceServer) WatchSong(*WatchSongRequest, grpc.ServerStreamingServer[SongEvent]) error {
 	return status.Error(codes.Unimplemented, "method WatchSong not implemented")
+}
+func (UnimplementedSongServiceServer) ListenSong(*ListenSongRequest, grpc.ServerStreamingServer[AudioChunk]) error {
+	return status.Error(codes.Unimplemented, "method ListenSong not implemented")
+}
+func (UnimplementedSongServiceServer) ReviseSong(context.Context, *ReviseSongRequest) (*Song, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReviseSong not implemented")
 }
 func (UnimplementedSongServiceServer) CancelSong(context.Context, *CancelSongRequest) (*Song, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelSong not implemented")
@@ -374,6 +421,35 @@ func _SongService_WatchSong_Handler(srv interface{}, stream grpc.ServerStream) e
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SongService_WatchSongServer = grpc.ServerStreamingServer[SongEvent]
 
+func _SongService_ListenSong_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ListenSongRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SongServiceServer).ListenSong(m, &grpc.GenericServerStream[ListenSongRequest, AudioChunk]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SongService_ListenSongServer = grpc.ServerStreamingServer[AudioChunk]
+
+func _SongService_ReviseSong_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReviseSongRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SongServiceServer).ReviseSong(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SongService_ReviseSong_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SongServiceServer).ReviseSong(ctx, req.(*ReviseSongRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SongService_CancelSong_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CancelSongRequest)
 	if err := dec(in); err != nil {
@@ -492,6 +568,10 @@ var SongService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _SongService_ListSongs_Handler,
 		},
 		{
+			MethodName: "ReviseSong",
+			Handler:    _SongService_ReviseSong_Handler,
+		},
+		{
 			MethodName: "CancelSong",
 			Handler:    _SongService_CancelSong_Handler,
 		},
@@ -516,6 +596,11 @@ var SongService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WatchSong",
 			Handler:       _SongService_WatchSong_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ListenSong",
+			Handler:       _SongService_ListenSong_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from harmonia.access.v1 import access_pb2 as harmonia_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'harmonia/capability/v1/capability.proto\x12\x16harmonia.capability.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\"\x18\n\x16GetCapabilitiesRequest\"\x9a\x02\n\x0c\x43\x61pabilities\x12\x38\n\x07\x65ngines\x18\x01 \x03(\x0b\x32\x1e.harmonia.capability.v1.EngineR\x07\x65ngines\x12\x41\n\x07presets\x18\x02 \x03(\x0b\x32\'.harmonia.capability.v1.MasteringPresetR\x07presets\x12\x18\n\x07\x66ormats\x18\x03 \x03(\tR\x07\x66ormats\x12\x36\n\x06limits\x18\x04 \x01(\x0b\x32\x1e.harmonia.capability.v1.LimitsR\x06limits\x12;\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"\x95\x03\n\x06\x45ngine\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x35\n\x06models\x18\x03 \x03(\x0b\x32\x1d.harmonia.capability.v1.ModelR\x06models\x12\x16\n\x06genres\x18\x04 \x03(\tR\x06genres\x12\x14\n\x05moods\x18\x05 \x03(\tR\x05moods\x12 \n\x0binstruments\x18\x06 \x03(\tR\x0binstruments\x12<\n\x06\x66ields\x18\x07 \x03(\x0b\x32$.harmonia.capability.v1.FieldSupportR\x06\x66ields\x12\x33\n\x16\x63pu_seconds_per_second\x18\x08 \x01(\x01R\x13\x63puSecondsPerSecond\x12\x33\n\x16gpu_seconds_per_second\x18\t \x01(\x01R\x13gpuSecondsPerSecond\x12\x18\n\x07licence\x18\n \x01(\tR\x07licence\x12\x14\n\x05roles\x18\x0b \x03(\tR\x05roles\"i\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07licence\x18\x02 \x01(\tR\x07licence\x12\x1a\n\x08resident\x18\x03 \x01(\x08R\x08resident\x12\x16\n\x06\x64igest\x18\x04 \x01(\tR\x06\x64igest\"\xc8\x01\n\x0c\x46ieldSupport\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12\x46\n\x07support\x18\x02 \x01(\x0e\x32,.harmonia.capability.v1.FieldSupport.SupportR\x07support\x12\x16\n\x06values\x18\x03 \x03(\tR\x06values\"B\n\x07Support\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\t\n\x05\x45XACT\x10\x01\x12\x08\n\x04HINT\x10\x02\x12\x06\n\x02NO\x10\x03\x12\t\n\x05LATER\x10\x04\"i\n\x0fMasteringPreset\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n\x0btarget_lufs\x18\x02 \x01(\x01R\ntargetLufs\x12!\n\x0c\x63\x65iling_dbtp\x18\x03 \x01(\x01R\x0b\x63\x65ilingDbtp\"\xcf\x02\n\x06Limits\x12+\n\x11prompt_characters\x18\x01 \x01(\x05R\x10promptCharacters\x12+\n\x11lyrics_characters\x18\x02 \x01(\x05R\x10lyricsCharacters\x12\x30\n\x14min_duration_seconds\x18\x03 \x01(\x01R\x12minDurationSeconds\x12\x30\n\x14max_duration_seconds\x18\x04 \x01(\x01R\x12maxDurationSeconds\x12\x1e\n\nvariations\x18\x05 \x01(\x05R\nvariations\x12\x1d\n\nbatch_size\x18\x06 \x01(\x05R\tbatchSize\x12!\n\x0cupload_bytes\x18\x07 \x01(\x03R\x0buploadBytes\x12%\n\x0eupload_seconds\x18\x08 \x01(\x01R\ruploadSeconds2\x91\x01\n\x11\x43\x61pabilityService\x12|\n\x0fGetCapabilities\x12..harmonia.capability.v1.GetCapabilitiesRequest\x1a$.harmonia.capability.v1.Capabilities\"\x13\x8a\xe8\x18\x0f\n\x01\x01\x12\nsongs:readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'harmonia/capability/v1/capability.proto\x12\x16harmonia.capability.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\"\x18\n\x16GetCapabilitiesRequest\"\x9a\x02\n\x0c\x43\x61pabilities\x12\x38\n\x07\x65ngines\x18\x01 \x03(\x0b\x32\x1e.harmonia.capability.v1.EngineR\x07\x65ngines\x12\x41\n\x07presets\x18\x02 \x03(\x0b\x32\'.harmonia.capability.v1.MasteringPresetR\x07presets\x12\x18\n\x07\x66ormats\x18\x03 \x03(\tR\x07\x66ormats\x12\x36\n\x06limits\x18\x04 \x01(\x0b\x32\x1e.harmonia.capability.v1.LimitsR\x06limits\x12;\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"\xc1\x03\n\x06\x45ngine\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x35\n\x06models\x18\x03 \x03(\x0b\x32\x1d.harmonia.capability.v1.ModelR\x06models\x12\x16\n\x06genres\x18\x04 \x03(\tR\x06genres\x12\x14\n\x05moods\x18\x05 \x03(\tR\x05moods\x12 \n\x0binstruments\x18\x06 \x03(\tR\x0binstruments\x12<\n\x06\x66ields\x18\x07 \x03(\x0b\x32$.harmonia.capability.v1.FieldSupportR\x06\x66ields\x12\x33\n\x16\x63pu_seconds_per_second\x18\x08 \x01(\x01R\x13\x63puSecondsPerSecond\x12\x33\n\x16gpu_seconds_per_second\x18\t \x01(\x01R\x13gpuSecondsPerSecond\x12\x18\n\x07licence\x18\n \x01(\tR\x07licence\x12\x14\n\x05roles\x18\x0b \x03(\tR\x05roles\x12*\n\x12how_to_get_a_model\x18\x0c \x01(\tR\x0ehowToGetAModel\"i\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07licence\x18\x02 \x01(\tR\x07licence\x12\x1a\n\x08resident\x18\x03 \x01(\x08R\x08resident\x12\x16\n\x06\x64igest\x18\x04 \x01(\tR\x06\x64igest\"\xc8\x01\n\x0c\x46ieldSupport\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12\x46\n\x07support\x18\x02 \x01(\x0e\x32,.harmonia.capability.v1.FieldSupport.SupportR\x07support\x12\x16\n\x06values\x18\x03 \x03(\tR\x06values\"B\n\x07Support\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\t\n\x05\x45XACT\x10\x01\x12\x08\n\x04HINT\x10\x02\x12\x06\n\x02NO\x10\x03\x12\t\n\x05LATER\x10\x04\"i\n\x0fMasteringPreset\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n\x0btarget_lufs\x18\x02 \x01(\x01R\ntargetLufs\x12!\n\x0c\x63\x65iling_dbtp\x18\x03 \x01(\x01R\x0b\x63\x65ilingDbtp\"\xcf\x02\n\x06Limits\x12+\n\x11prompt_characters\x18\x01 \x01(\x05R\x10promptCharacters\x12+\n\x11lyrics_characters\x18\x02 \x01(\x05R\x10lyricsCharacters\x12\x30\n\x14min_duration_seconds\x18\x03 \x01(\x01R\x12minDurationSeconds\x12\x30\n\x14max_duration_seconds\x18\x04 \x01(\x01R\x12maxDurationSeconds\x12\x1e\n\nvariations\x18\x05 \x01(\x05R\nvariations\x12\x1d\n\nbatch_size\x18\x06 \x01(\x05R\tbatchSize\x12!\n\x0cupload_bytes\x18\x07 \x01(\x03R\x0buploadBytes\x12%\n\x0eupload_seconds\x18\x08 \x01(\x01R\ruploadSeconds2\x91\x01\n\x11\x43\x61pabilityService\x12|\n\x0fGetCapabilities\x12..harmonia.capability.v1.GetCapabilitiesRequest\x1a$.harmonia.capability.v1.Capabilities\"\x13\x8a\xe8\x18\x0f\n\x01\x01\x12\nsongs:readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,17 +40,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CAPABILITIES']._serialized_start=160
   _globals['_CAPABILITIES']._serialized_end=442
   _globals['_ENGINE']._serialized_start=445
-  _globals['_ENGINE']._serialized_end=850
-  _globals['_MODEL']._serialized_start=852
-  _globals['_MODEL']._serialized_end=957
-  _globals['_FIELDSUPPORT']._serialized_start=960
-  _globals['_FIELDSUPPORT']._serialized_end=1160
-  _globals['_FIELDSUPPORT_SUPPORT']._serialized_start=1094
-  _globals['_FIELDSUPPORT_SUPPORT']._serialized_end=1160
-  _globals['_MASTERINGPRESET']._serialized_start=1162
-  _globals['_MASTERINGPRESET']._serialized_end=1267
-  _globals['_LIMITS']._serialized_start=1270
-  _globals['_LIMITS']._serialized_end=1605
-  _globals['_CAPABILITYSERVICE']._serialized_start=1608
-  _globals['_CAPABILITYSERVICE']._serialized_end=1753
+  _globals['_ENGINE']._serialized_end=894
+  _globals['_MODEL']._serialized_start=896
+  _globals['_MODEL']._serialized_end=1001
+  _globals['_FIELDSUPPORT']._serialized_start=1004
+  _globals['_FIELDSUPPORT']._serialized_end=1204
+  _globals['_FIELDSUPPORT_SUPPORT']._serialized_start=1138
+  _globals['_FIELDSUPPORT_SUPPORT']._serialized_end=1204
+  _globals['_MASTERINGPRESET']._serialized_start=1206
+  _globals['_MASTERINGPRESET']._serialized_end=1311
+  _globals['_LIMITS']._serialized_start=1314
+  _globals['_LIMITS']._serialized_end=1649
+  _globals['_CAPABILITYSERVICE']._serialized_start=1652
+  _globals['_CAPABILITYSERVICE']._serialized_end=1797
 # @@protoc_insertion_point(module_scope)

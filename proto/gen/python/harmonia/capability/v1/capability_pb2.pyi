@@ -90,6 +90,7 @@ class Engine(_message.Message):
     GPU_SECONDS_PER_SECOND_FIELD_NUMBER: _builtins.int
     LICENCE_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
+    HOW_TO_GET_A_MODEL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
     cpu_seconds_per_second: _builtins.float
@@ -97,6 +98,8 @@ class Engine(_message.Message):
     gpu_seconds_per_second: _builtins.float
     licence: _builtins.str
     """SPDX id."""
+    how_to_get_a_model: _builtins.str
+    """Of an engine that plays nothing without a model: what to do when there is none. Empty: it needs none."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]: ...
     @_builtins.property
@@ -127,10 +130,11 @@ class Engine(_message.Message):
         gpu_seconds_per_second: _builtins.float = ...,
         licence: _builtins.str = ...,
         roles: _abc.Iterable[_builtins.str] | None = ...,
+        how_to_get_a_model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu_seconds_per_second", b"cpu_seconds_per_second", "fields", b"fields", "genres", b"genres", "gpu_seconds_per_second", b"gpu_seconds_per_second", "instruments", b"instruments", "licence", b"licence", "models", b"models", "moods", b"moods", "name", b"name", "roles", b"roles", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu_seconds_per_second", b"cpu_seconds_per_second", "fields", b"fields", "genres", b"genres", "gpu_seconds_per_second", b"gpu_seconds_per_second", "how_to_get_a_model", b"how_to_get_a_model", "instruments", b"instruments", "licence", b"licence", "models", b"models", "moods", b"moods", "name", b"name", "roles", b"roles", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

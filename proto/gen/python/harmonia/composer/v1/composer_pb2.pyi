@@ -216,6 +216,7 @@ class ComposeResult(_message.Message):
         LYRICS_LRC_FIELD_NUMBER: _builtins.int
         DURATION_SECONDS_FIELD_NUMBER: _builtins.int
         SECTIONS_FIELD_NUMBER: _builtins.int
+        DAW_FIELD_NUMBER: _builtins.int
         seed: _builtins.int
         duration_seconds: _builtins.float
         @_builtins.property
@@ -236,6 +237,10 @@ class ComposeResult(_message.Message):
 
         @_builtins.property
         def sections(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComposeResult.PlacedSection]: ...
+        @_builtins.property
+        def daw(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComposeResult.File]:
+            """Sessions for studios. The stems they show are those of the take."""
+
         def __init__(
             self,
             *,
@@ -247,10 +252,11 @@ class ComposeResult(_message.Message):
             lyrics_lrc: _type_pb2.ArtifactRef | None = ...,
             duration_seconds: _builtins.float = ...,
             sections: _abc.Iterable[Global___ComposeResult.PlacedSection] | None = ...,
+            daw: _abc.Iterable[Global___ComposeResult.File] | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["lyrics_lrc", b"lyrics_lrc", "lyrics_text", b"lyrics_text", "midi", b"midi", "premaster", b"premaster"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_seconds", b"duration_seconds", "lyrics_lrc", b"lyrics_lrc", "lyrics_text", b"lyrics_text", "midi", b"midi", "premaster", b"premaster", "sections", b"sections", "seed", b"seed", "stems", b"stems"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["daw", b"daw", "duration_seconds", b"duration_seconds", "lyrics_lrc", b"lyrics_lrc", "lyrics_text", b"lyrics_text", "midi", b"midi", "premaster", b"premaster", "sections", b"sections", "seed", b"seed", "stems", b"stems"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -277,6 +283,28 @@ class ComposeResult(_message.Message):
         _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
         _ClearFieldArgType: _TypeAlias = _typing.Literal["recipe", b"recipe", "ref", b"ref", "role", b"role"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class File(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        FILE_FIELD_NUMBER: _builtins.int
+        REF_FIELD_NUMBER: _builtins.int
+        file: _builtins.str
+        """Where it goes in a saved folder: "daw/song.dawproject"."""
+        @_builtins.property
+        def ref(self) -> _type_pb2.ArtifactRef: ...
+        def __init__(
+            self,
+            *,
+            file: _builtins.str = ...,
+            ref: _type_pb2.ArtifactRef | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "ref", b"ref"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

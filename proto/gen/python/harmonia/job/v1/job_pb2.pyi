@@ -133,6 +133,8 @@ class Job(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     PALETTE_FIELD_NUMBER: _builtins.int
     DRIVE_EPOCH_FIELD_NUMBER: _builtins.int
+    REVISED_FROM_FIELD_NUMBER: _builtins.int
+    REUSABLE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """32 hex digits, made by the server."""
     kind: _builtins.str
@@ -162,6 +164,8 @@ class Job(_message.Message):
     batch: _builtins.bool
     drive_epoch: _builtins.int
     """The epoch at which the present drive began: until the next claim the song waits."""
+    revised_from: _builtins.str
+    """"songs/{id}" that this one was made out of."""
     @_builtins.property
     def spec(self) -> _spec_pb2.SongSpec:
         """As asked, long texts replaced by references."""
@@ -189,6 +193,10 @@ class Job(_message.Message):
     @_builtins.property
     def palette(self) -> Global___Palette:
         """What the engine offers, for the lyricist to choose from."""
+
+    @_builtins.property
+    def reusable(self) -> _containers.RepeatedCompositeFieldContainer[_composer_pb2.ComposeResult.Stem]:
+        """Stems of that song, for the composer to take over where they would come out the same."""
 
     def __init__(
         self,
@@ -221,10 +229,12 @@ class Job(_message.Message):
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         palette: Global___Palette | None = ...,
         drive_epoch: _builtins.int = ...,
+        revised_from: _builtins.str = ...,
+        reusable: _abc.Iterable[_composer_pb2.ComposeResult.Stem] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline", "delete_time", b"delete_time", "error", b"error", "palette", b"palette", "resolved", b"resolved", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "create_time", b"create_time", "deadline", b"deadline", "delete_requested", b"delete_requested", "delete_time", b"delete_time", "drive", b"drive", "drive_epoch", b"drive_epoch", "epoch", b"epoch", "error", b"error", "grant", b"grant", "id", b"id", "item_seq", b"item_seq", "kind", b"kind", "owner", b"owner", "palette", b"palette", "request_id", b"request_id", "resolved", b"resolved", "spec", b"spec", "spec_digest", b"spec_digest", "stages", b"stages", "state", b"state", "state_before_delete", b"state_before_delete", "tenant", b"tenant", "traceparent", b"traceparent", "tx", b"tx", "update_time", b"update_time", "warnings", b"warnings", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "create_time", b"create_time", "deadline", b"deadline", "delete_requested", b"delete_requested", "delete_time", b"delete_time", "drive", b"drive", "drive_epoch", b"drive_epoch", "epoch", b"epoch", "error", b"error", "grant", b"grant", "id", b"id", "item_seq", b"item_seq", "kind", b"kind", "owner", b"owner", "palette", b"palette", "request_id", b"request_id", "resolved", b"resolved", "reusable", b"reusable", "revised_from", b"revised_from", "spec", b"spec", "spec_digest", b"spec_digest", "stages", b"stages", "state", b"state", "state_before_delete", b"state_before_delete", "tenant", b"tenant", "traceparent", b"traceparent", "tx", b"tx", "update_time", b"update_time", "warnings", b"warnings", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

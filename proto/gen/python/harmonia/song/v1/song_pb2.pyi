@@ -98,6 +98,8 @@ class Song(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
     TAKES_FIELD_NUMBER: _builtins.int
+    REVISED_FROM_FIELD_NUMBER: _builtins.int
+    SECTIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"songs/{id}" """
     state: Global___Song.State.ValueType
@@ -109,6 +111,8 @@ class Song(_message.Message):
     request_id: _builtins.str
     trace_id: _builtins.str
     """W3C trace id, 32 hex digits."""
+    revised_from: _builtins.str
+    """"songs/{id}" that it was made out of by ReviseSong."""
     @_builtins.property
     def spec(self) -> _spec_pb2.SongSpec:
         """As asked."""
@@ -161,6 +165,10 @@ class Song(_message.Message):
     def takes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Take]:
         """The other takes, when variations > 1."""
 
+    @_builtins.property
+    def sections(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlacedSection]:
+        """Where the sections of the first take lie, once it is composed."""
+
     def __init__(
         self,
         *,
@@ -188,14 +196,41 @@ class Song(_message.Message):
         request_id: _builtins.str = ...,
         trace_id: _builtins.str = ...,
         takes: _abc.Iterable[Global___Take] | None = ...,
+        revised_from: _builtins.str = ...,
+        sections: _abc.Iterable[Global___PlacedSection] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis", "create_time", b"create_time", "delete_time", b"delete_time", "error", b"error", "eta", b"eta", "expire_time", b"expire_time", "provenance", b"provenance", "resolved", b"resolved", "spec", b"spec", "update_time", b"update_time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis", "create_time", b"create_time", "delete_time", b"delete_time", "error", b"error", "eta", b"eta", "etag", b"etag", "expire_time", b"expire_time", "labels", b"labels", "name", b"name", "outputs", b"outputs", "progress", b"progress", "provenance", b"provenance", "queue_position", b"queue_position", "request_id", b"request_id", "resolved", b"resolved", "spec", b"spec", "stages", b"stages", "state", b"state", "takes", b"takes", "trace_id", b"trace_id", "understood", b"understood", "update_time", b"update_time", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis", "create_time", b"create_time", "delete_time", b"delete_time", "error", b"error", "eta", b"eta", "etag", b"etag", "expire_time", b"expire_time", "labels", b"labels", "name", b"name", "outputs", b"outputs", "progress", b"progress", "provenance", b"provenance", "queue_position", b"queue_position", "request_id", b"request_id", "resolved", b"resolved", "revised_from", b"revised_from", "sections", b"sections", "spec", b"spec", "stages", b"stages", "state", b"state", "takes", b"takes", "trace_id", b"trace_id", "understood", b"understood", "update_time", b"update_time", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Song: _TypeAlias = Song  # noqa: Y015
+
+@_typing.final
+class PlacedSection(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    START_SECONDS_FIELD_NUMBER: _builtins.int
+    BARS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    start_seconds: _builtins.float
+    bars: _builtins.int
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        start_seconds: _builtins.float = ...,
+        bars: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "name", b"name", "start_seconds", b"start_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlacedSection: _TypeAlias = PlacedSection  # noqa: Y015
 
 @_typing.final
 class StageStatus(_message.Message):
@@ -254,7 +289,7 @@ class Output(_message.Message):
     artifact: _builtins.str
     """"artifacts/{sha256}" """
     role: _builtins.str
-    """"master", "stem", "midi", "lyrics", "cover", "waveform" """
+    """"master", "stem", "midi", "lyrics", "cover", "waveform", "daw" """
     sha256: _builtins.str
     bytes: _builtins.int
     """Size."""
@@ -735,6 +770,140 @@ class SongProgress(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SongProgress: _TypeAlias = SongProgress  # noqa: Y015
+
+@_typing.final
+class ListenSongRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FROM_SECONDS_FIELD_NUMBER: _builtins.int
+    TAKE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """"songs/{id}" """
+    from_seconds: _builtins.float
+    """Where to begin, 0 to the length of the song; default 0."""
+    take: _builtins.int
+    """1 for the first (default). Other takes have no previews: they sound once they are composed."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        from_seconds: _builtins.float = ...,
+        take: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_seconds", b"from_seconds", "name", b"name", "take", b"take"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListenSongRequest: _TypeAlias = ListenSongRequest  # noqa: Y015
+
+@_typing.final
+class AudioChunk(_message.Message):
+    """48 kHz, stereo, a quarter of a second at most."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Source:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _SourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[AudioChunk._Source.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        UNSPECIFIED: AudioChunk._Source.ValueType  # 0
+        PREVIEW: AudioChunk._Source.ValueType  # 1
+        """Before mastering: `gain_db` has been added, so that it is about as loud as the master will be."""
+        MASTER: AudioChunk._Source.ValueType  # 2
+
+    class Source(_Source, metaclass=_SourceEnumTypeWrapper): ...
+    UNSPECIFIED: AudioChunk.Source.ValueType  # 0
+    PREVIEW: AudioChunk.Source.ValueType  # 1
+    """Before mastering: `gain_db` has been added, so that it is about as loud as the master will be."""
+    MASTER: AudioChunk.Source.ValueType  # 2
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    PCM_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    GAIN_DB_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Of its first frame, in frames (1/48000 s) from the start of the song. Each chunk begins where the last one ended."""
+    pcm: _builtins.bytes
+    """Interleaved signed 16-bit little-endian, four bytes a frame. Empty: nothing to hear yet, sent every 15 s."""
+    source: Global___AudioChunk.Source.ValueType
+    gain_db: _builtins.float
+    """Already in `pcm`, relative to the file that is heard."""
+    length: _builtins.int
+    """Of the song, in frames; 0 while it is not known."""
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        pcm: _builtins.bytes = ...,
+        source: Global___AudioChunk.Source.ValueType = ...,
+        gain_db: _builtins.float = ...,
+        length: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gain_db", b"gain_db", "length", b"length", "pcm", b"pcm", "position", b"position", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AudioChunk: _TypeAlias = AudioChunk  # noqa: Y015
+
+@_typing.final
+class ReviseSongRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    FROM_STAGE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """"songs/{id}" of a song that has ended."""
+    from_stage: _builtins.str
+    """"write", "compose" or "master"; default: the last that brings every change about."""
+    request_id: _builtins.str
+    """At most 64 characters. The same id with the same request gives the same song."""
+    validate_only: _builtins.bool
+    """Checks everything, starts nothing."""
+    @_builtins.property
+    def changes(self) -> _spec_pb2.SongSpec:
+        """What is to be different. What is not set stays as it was made, seed included."""
+
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Paths of what `changes` is about: "key", "mastering.preset". A field that is named and not set is chosen anew.
+        Empty: all that is set.
+        """
+
+    @_builtins.property
+    def wait(self) -> _duration_pb2.Duration:
+        """Answers when the song has ended or this has passed; at most 60 s."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        changes: _spec_pb2.SongSpec | None = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+        from_stage: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        wait: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "wait", b"wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "fields", b"fields", "from_stage", b"from_stage", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviseSongRequest: _TypeAlias = ReviseSongRequest  # noqa: Y015
 
 @_typing.final
 class CancelSongRequest(_message.Message):

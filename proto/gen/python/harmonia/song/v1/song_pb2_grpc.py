@@ -64,6 +64,16 @@ class SongServiceStub:
                 request_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.WatchSongRequest.SerializeToString,
                 response_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.SongEvent.FromString,
                 _registered_method=True)
+        self.ListenSong = channel.unary_stream(
+                '/harmonia.song.v1.SongService/ListenSong',
+                request_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.ListenSongRequest.SerializeToString,
+                response_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.AudioChunk.FromString,
+                _registered_method=True)
+        self.ReviseSong = channel.unary_unary(
+                '/harmonia.song.v1.SongService/ReviseSong',
+                request_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.ReviseSongRequest.SerializeToString,
+                response_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.Song.FromString,
+                _registered_method=True)
         self.CancelSong = channel.unary_unary(
                 '/harmonia.song.v1.SongService/CancelSong',
                 request_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.CancelSongRequest.SerializeToString,
@@ -129,6 +139,21 @@ class SongServiceServicer:
 
     def WatchSong(self, request, context):
         """Every state in order, then progress as it comes; ends OK when the song has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListenSong(self, request, context):
+        """The sound of a song, from previews while it is made and from the master once that is there, without a gap and
+        without hearing anything twice. Ends OK at the end of the song.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReviseSong(self, request, context):
+        """A new song out of one that has ended: what the changes do not touch is taken over, not made again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,6 +225,16 @@ def add_SongServiceServicer_to_server(servicer, server):
                     servicer.WatchSong,
                     request_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.WatchSongRequest.FromString,
                     response_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.SongEvent.SerializeToString,
+            ),
+            'ListenSong': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListenSong,
+                    request_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.ListenSongRequest.FromString,
+                    response_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.AudioChunk.SerializeToString,
+            ),
+            'ReviseSong': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviseSong,
+                    request_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.ReviseSongRequest.FromString,
+                    response_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.Song.SerializeToString,
             ),
             'CancelSong': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelSong,
@@ -389,6 +424,60 @@ class SongService:
             '/harmonia.song.v1.SongService/WatchSong',
             harmonia_dot_song_dot_v1_dot_song__pb2.WatchSongRequest.SerializeToString,
             harmonia_dot_song_dot_v1_dot_song__pb2.SongEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListenSong(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/harmonia.song.v1.SongService/ListenSong',
+            harmonia_dot_song_dot_v1_dot_song__pb2.ListenSongRequest.SerializeToString,
+            harmonia_dot_song_dot_v1_dot_song__pb2.AudioChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviseSong(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.song.v1.SongService/ReviseSong',
+            harmonia_dot_song_dot_v1_dot_song__pb2.ReviseSongRequest.SerializeToString,
+            harmonia_dot_song_dot_v1_dot_song__pb2.Song.FromString,
             options,
             channel_credentials,
             insecure,

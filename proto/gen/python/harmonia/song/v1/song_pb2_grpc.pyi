@@ -41,6 +41,12 @@ class SongServiceStub:
     ListSongs: _grpc.UnaryUnaryMultiCallable[_song_pb2.ListSongsRequest, _song_pb2.ListSongsResponse]
     WatchSong: _grpc.UnaryStreamMultiCallable[_song_pb2.WatchSongRequest, _song_pb2.SongEvent]
     """Every state in order, then progress as it comes; ends OK when the song has ended."""
+    ListenSong: _grpc.UnaryStreamMultiCallable[_song_pb2.ListenSongRequest, _song_pb2.AudioChunk]
+    """The sound of a song, from previews while it is made and from the master once that is there, without a gap and
+    without hearing anything twice. Ends OK at the end of the song.
+    """
+    ReviseSong: _grpc.UnaryUnaryMultiCallable[_song_pb2.ReviseSongRequest, _song_pb2.Song]
+    """A new song out of one that has ended: what the changes do not touch is taken over, not made again."""
     CancelSong: _grpc.UnaryUnaryMultiCallable[_song_pb2.CancelSongRequest, _song_pb2.Song]
     """A queued song stops at once, a running one within a step."""
     RetrySong: _grpc.UnaryUnaryMultiCallable[_song_pb2.RetrySongRequest, _song_pb2.Song]
@@ -64,6 +70,12 @@ class SongServiceAsyncStub(SongServiceStub):
     ListSongs: _aio.UnaryUnaryMultiCallable[_song_pb2.ListSongsRequest, _song_pb2.ListSongsResponse]  # type: ignore[assignment]
     WatchSong: _aio.UnaryStreamMultiCallable[_song_pb2.WatchSongRequest, _song_pb2.SongEvent]  # type: ignore[assignment]
     """Every state in order, then progress as it comes; ends OK when the song has ended."""
+    ListenSong: _aio.UnaryStreamMultiCallable[_song_pb2.ListenSongRequest, _song_pb2.AudioChunk]  # type: ignore[assignment]
+    """The sound of a song, from previews while it is made and from the master once that is there, without a gap and
+    without hearing anything twice. Ends OK at the end of the song.
+    """
+    ReviseSong: _aio.UnaryUnaryMultiCallable[_song_pb2.ReviseSongRequest, _song_pb2.Song]  # type: ignore[assignment]
+    """A new song out of one that has ended: what the changes do not touch is taken over, not made again."""
     CancelSong: _aio.UnaryUnaryMultiCallable[_song_pb2.CancelSongRequest, _song_pb2.Song]  # type: ignore[assignment]
     """A queued song stops at once, a running one within a step."""
     RetrySong: _aio.UnaryUnaryMultiCallable[_song_pb2.RetrySongRequest, _song_pb2.Song]  # type: ignore[assignment]
@@ -120,6 +132,24 @@ class SongServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_song_pb2.SongEvent], _abc.AsyncIterator[_song_pb2.SongEvent]]:
         """Every state in order, then progress as it comes; ends OK when the song has ended."""
+
+    @_abc_1.abstractmethod
+    def ListenSong(
+        self,
+        request: _song_pb2.ListenSongRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_song_pb2.AudioChunk], _abc.AsyncIterator[_song_pb2.AudioChunk]]:
+        """The sound of a song, from previews while it is made and from the master once that is there, without a gap and
+        without hearing anything twice. Ends OK at the end of the song.
+        """
+
+    @_abc_1.abstractmethod
+    def ReviseSong(
+        self,
+        request: _song_pb2.ReviseSongRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_song_pb2.Song, _abc.Awaitable[_song_pb2.Song]]:
+        """A new song out of one that has ended: what the changes do not touch is taken over, not made again."""
 
     @_abc_1.abstractmethod
     def CancelSong(

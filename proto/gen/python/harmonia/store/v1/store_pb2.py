@@ -28,7 +28,7 @@ from harmonia.access.v1 import access_pb2 as harmonia_dot_access_dot_v1_dot_acce
 from harmonia.type.v1 import type_pb2 as harmonia_dot_type_dot_v1_dot_type__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dharmonia/store/v1/store.proto\x12\x11harmonia.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\x1a\x1bharmonia/type/v1/type.proto\"]\n\x0cStorageClass\"M\n\x05\x43lass\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\n\n\x06OUTPUT\x10\x01\x12\x0e\n\nCHECKPOINT\x10\x02\x12\x0b\n\x07PREVIEW\x10\x03\x12\n\n\x06UPLOAD\x10\x04\"\x99\x02\n\nPutRequest\x12>\n\x06header\x18\x01 \x01(\x0b\x32$.harmonia.store.v1.PutRequest.HeaderH\x00R\x06header\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunk\x1a\xaa\x01\n\x06Header\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x1d\n\nmedia_type\x18\x02 \x01(\tR\tmediaType\x12\x1d\n\nsize_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12J\n\rstorage_class\x18\x04 \x01(\x0e\x32%.harmonia.store.v1.StorageClass.ClassR\x0cstorageClassB\x06\n\x04part\">\n\x0bPutResponse\x12/\n\x03ref\x18\x01 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\"<\n\nGetRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\"b\n\x0bGetResponse\x12\x33\n\x06object\x18\x01 \x01(\x0b\x32\x19.harmonia.store.v1.ObjectH\x00R\x06object\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunkB\x06\n\x04part\"\xc2\x01\n\x06Object\x12/\n\x03ref\x18\x01 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\x12J\n\rstorage_class\x18\x02 \x01(\x0e\x32%.harmonia.store.v1.StorageClass.ClassR\x0cstorageClass\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"%\n\x0bStatRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\"A\n\x0cStatResponse\x12\x31\n\x06object\x18\x01 \x01(\x0b\x32\x19.harmonia.store.v1.ObjectR\x06object\"\'\n\rVerifyRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\"M\n\x0eVerifyResponse\x12\x16\n\x06intact\x18\x01 \x01(\x08R\x06intact\x12#\n\rstored_sha256\x18\x02 \x01(\tR\x0cstoredSha256\"]\n\x0bLinkRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x36\n\tvalid_for\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08validFor\"]\n\x0cLinkResponse\x12\x10\n\x03url\x18\x01 \x01(\tR\x03url\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"I\n\x0bListRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"k\n\x0cListResponse\x12\x33\n\x07objects\x18\x01 \x03(\x0b\x32\x19.harmonia.store.v1.ObjectR\x07objects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n\x0e\x43ollectRequest\x12\x17\n\x07\x64ry_run\x18\x01 \x01(\x08R\x06\x64ryRun\"\x9c\x02\n\x0f\x43ollectResponse\x12\x36\n\x07garbage\x18\x01 \x01(\x0b\x32\x1a.harmonia.store.v1.GarbageH\x00R\x07garbage\x12\x46\n\x07summary\x18\x02 \x01(\x0b\x32*.harmonia.store.v1.CollectResponse.SummaryH\x00R\x07summary\x1a\x80\x01\n\x07Summary\x12\x18\n\x07records\x18\x01 \x01(\x03R\x07records\x12\x1c\n\tcondemned\x18\x02 \x01(\x03R\tcondemned\x12\x18\n\x07removed\x18\x03 \x01(\x03R\x07removed\x12#\n\rremoved_bytes\x18\x04 \x01(\x03R\x0cremovedBytesB\x06\n\x04part\"\xea\x02\n\x07Garbage\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x10\n\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12J\n\rstorage_class\x18\x05 \x01(\x0e\x32%.harmonia.store.v1.StorageClass.ClassR\x0cstorageClass\x12=\n\x0crefresh_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0brefreshTime\x12\x33\n\x04\x66\x61te\x18\x07 \x01(\x0e\x32\x1f.harmonia.store.v1.Garbage.FateR\x04\x66\x61te\">\n\x04\x46\x61te\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\t\n\x05\x46OUND\x10\x01\x12\r\n\tCONDEMNED\x10\x02\x12\x0b\n\x07REMOVED\x10\x03\x32\xc8\x05\n\x0cStoreService\x12\x61\n\x03Put\x12\x1d.harmonia.store.v1.PutRequest\x1a\x1e.harmonia.store.v1.PutResponse\"\x19\x8a\xe8\x18\x15\n\x04\x03\x04\x05\x06\x12\x0bstore:write\x18\x02(\x01\x12`\n\x03Get\x12\x1d.harmonia.store.v1.GetRequest\x1a\x1e.harmonia.store.v1.GetResponse\"\x18\x8a\xe8\x18\x14\n\x04\x03\x04\x05\x06\x12\nstore:read\x18\x02\x30\x01\x12\x61\n\x04Stat\x12\x1e.harmonia.store.v1.StatRequest\x1a\x1f.harmonia.store.v1.StatResponse\"\x18\x8a\xe8\x18\x14\n\x04\x03\x04\x05\x06\x12\nstore:read\x18\x02\x12\x64\n\x06Verify\x12 .harmonia.store.v1.VerifyRequest\x1a!.harmonia.store.v1.VerifyResponse\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\nstore:read\x18\x02\x12^\n\x04Link\x12\x1e.harmonia.store.v1.LinkRequest\x1a\x1f.harmonia.store.v1.LinkResponse\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\nstore:read\x18\x02\x12^\n\x04List\x12\x1e.harmonia.store.v1.ListRequest\x1a\x1f.harmonia.store.v1.ListResponse\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\nstore:read\x18\x02\x12j\n\x07\x43ollect\x12!.harmonia.store.v1.CollectRequest\x1a\".harmonia.store.v1.CollectResponse\"\x16\x8a\xe8\x18\x12\n\x01\x03\x12\rstore:collect0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dharmonia/store/v1/store.proto\x12\x11harmonia.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\x1a\x1bharmonia/type/v1/type.proto\"]\n\x0cStorageClass\"M\n\x05\x43lass\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\n\n\x06OUTPUT\x10\x01\x12\x0e\n\nCHECKPOINT\x10\x02\x12\x0b\n\x07PREVIEW\x10\x03\x12\n\n\x06UPLOAD\x10\x04\"\xff\x02\n\nPutRequest\x12>\n\x06header\x18\x01 \x01(\x0b\x32$.harmonia.store.v1.PutRequest.HeaderH\x00R\x06header\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunk\x12\x41\n\x07trailer\x18\x03 \x01(\x0b\x32%.harmonia.store.v1.PutRequest.TrailerH\x00R\x07trailer\x1a!\n\x07Trailer\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x1a\xaa\x01\n\x06Header\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x1d\n\nmedia_type\x18\x02 \x01(\tR\tmediaType\x12\x1d\n\nsize_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12J\n\rstorage_class\x18\x04 \x01(\x0e\x32%.harmonia.store.v1.StorageClass.ClassR\x0cstorageClassB\x06\n\x04part\">\n\x0bPutResponse\x12/\n\x03ref\x18\x01 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\"T\n\nGetRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x16\n\x06length\x18\x03 \x01(\x03R\x06length\"b\n\x0bGetResponse\x12\x33\n\x06object\x18\x01 \x01(\x0b\x32\x19.harmonia.store.v1.ObjectH\x00R\x06object\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunkB\x06\n\x04part\"\xc2\x01\n\x06Object\x12/\n\x03ref\x18\x01 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\x12J\n\rstorage_class\x18\x02 \x01(\x0e\x32%.harmonia.store.v1.StorageClass.ClassR\x0cstorageClass\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"%\n\x0bStatRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\"A\n\x0cStatResponse\x12\x31\n\x06object\x18\x01 \x01(\x0b\x32\x19.harmonia.store.v1.ObjectR\x06object\"\'\n\rVerifyRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\"M\n\x0eVerifyResponse\x12\x16\n\x06intact\x18\x01 \x01(\x08R\x06intact\x12#\n\rstored_sha256\x18\x02 \x01(\tR\x0cstoredSha256\"]\n\x0bLinkRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x36\n\tvalid_for\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08validFor\"]\n\x0cLinkResponse\x12\x10\n\x03url\x18\x01 \x01(\tR\x03url\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"I\n\x0bListRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"k\n\x0cListResponse\x12\x33\n\x07objects\x18\x01 \x03(\x0b\x32\x19.harmonia.store.v1.ObjectR\x07objects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n\x0e\x43ollectRequest\x12\x17\n\x07\x64ry_run\x18\x01 \x01(\x08R\x06\x64ryRun\"\x9c\x02\n\x0f\x43ollectResponse\x12\x36\n\x07garbage\x18\x01 \x01(\x0b\x32\x1a.harmonia.store.v1.GarbageH\x00R\x07garbage\x12\x46\n\x07summary\x18\x02 \x01(\x0b\x32*.harmonia.store.v1.CollectResponse.SummaryH\x00R\x07summary\x1a\x80\x01\n\x07Summary\x12\x18\n\x07records\x18\x01 \x01(\x03R\x07records\x12\x1c\n\tcondemned\x18\x02 \x01(\x03R\tcondemned\x12\x18\n\x07removed\x18\x03 \x01(\x03R\x07removed\x12#\n\rremoved_bytes\x18\x04 \x01(\x03R\x0cremovedBytesB\x06\n\x04part\"\xea\x02\n\x07Garbage\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x10\n\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12J\n\rstorage_class\x18\x05 \x01(\x0e\x32%.harmonia.store.v1.StorageClass.ClassR\x0cstorageClass\x12=\n\x0crefresh_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0brefreshTime\x12\x33\n\x04\x66\x61te\x18\x07 \x01(\x0e\x32\x1f.harmonia.store.v1.Garbage.FateR\x04\x66\x61te\">\n\x04\x46\x61te\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\t\n\x05\x46OUND\x10\x01\x12\r\n\tCONDEMNED\x10\x02\x12\x0b\n\x07REMOVED\x10\x03\x32\xc8\x05\n\x0cStoreService\x12\x61\n\x03Put\x12\x1d.harmonia.store.v1.PutRequest\x1a\x1e.harmonia.store.v1.PutResponse\"\x19\x8a\xe8\x18\x15\n\x04\x03\x04\x05\x06\x12\x0bstore:write\x18\x02(\x01\x12`\n\x03Get\x12\x1d.harmonia.store.v1.GetRequest\x1a\x1e.harmonia.store.v1.GetResponse\"\x18\x8a\xe8\x18\x14\n\x04\x03\x04\x05\x06\x12\nstore:read\x18\x02\x30\x01\x12\x61\n\x04Stat\x12\x1e.harmonia.store.v1.StatRequest\x1a\x1f.harmonia.store.v1.StatResponse\"\x18\x8a\xe8\x18\x14\n\x04\x03\x04\x05\x06\x12\nstore:read\x18\x02\x12\x64\n\x06Verify\x12 .harmonia.store.v1.VerifyRequest\x1a!.harmonia.store.v1.VerifyResponse\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\nstore:read\x18\x02\x12^\n\x04Link\x12\x1e.harmonia.store.v1.LinkRequest\x1a\x1f.harmonia.store.v1.LinkResponse\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\nstore:read\x18\x02\x12^\n\x04List\x12\x1e.harmonia.store.v1.ListRequest\x1a\x1f.harmonia.store.v1.ListResponse\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\nstore:read\x18\x02\x12j\n\x07\x43ollect\x12!.harmonia.store.v1.CollectRequest\x1a\".harmonia.store.v1.CollectResponse\"\x16\x8a\xe8\x18\x12\n\x01\x03\x12\rstore:collect0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,43 +54,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STORAGECLASS_CLASS']._serialized_start=195
   _globals['_STORAGECLASS_CLASS']._serialized_end=272
   _globals['_PUTREQUEST']._serialized_start=275
-  _globals['_PUTREQUEST']._serialized_end=556
-  _globals['_PUTREQUEST_HEADER']._serialized_start=378
-  _globals['_PUTREQUEST_HEADER']._serialized_end=548
-  _globals['_PUTRESPONSE']._serialized_start=558
-  _globals['_PUTRESPONSE']._serialized_end=620
-  _globals['_GETREQUEST']._serialized_start=622
-  _globals['_GETREQUEST']._serialized_end=682
-  _globals['_GETRESPONSE']._serialized_start=684
-  _globals['_GETRESPONSE']._serialized_end=782
-  _globals['_OBJECT']._serialized_start=785
-  _globals['_OBJECT']._serialized_end=979
-  _globals['_STATREQUEST']._serialized_start=981
-  _globals['_STATREQUEST']._serialized_end=1018
-  _globals['_STATRESPONSE']._serialized_start=1020
-  _globals['_STATRESPONSE']._serialized_end=1085
-  _globals['_VERIFYREQUEST']._serialized_start=1087
-  _globals['_VERIFYREQUEST']._serialized_end=1126
-  _globals['_VERIFYRESPONSE']._serialized_start=1128
-  _globals['_VERIFYRESPONSE']._serialized_end=1205
-  _globals['_LINKREQUEST']._serialized_start=1207
-  _globals['_LINKREQUEST']._serialized_end=1300
-  _globals['_LINKRESPONSE']._serialized_start=1302
-  _globals['_LINKRESPONSE']._serialized_end=1395
-  _globals['_LISTREQUEST']._serialized_start=1397
-  _globals['_LISTREQUEST']._serialized_end=1470
-  _globals['_LISTRESPONSE']._serialized_start=1472
-  _globals['_LISTRESPONSE']._serialized_end=1579
-  _globals['_COLLECTREQUEST']._serialized_start=1581
-  _globals['_COLLECTREQUEST']._serialized_end=1622
-  _globals['_COLLECTRESPONSE']._serialized_start=1625
-  _globals['_COLLECTRESPONSE']._serialized_end=1909
-  _globals['_COLLECTRESPONSE_SUMMARY']._serialized_start=1773
-  _globals['_COLLECTRESPONSE_SUMMARY']._serialized_end=1901
-  _globals['_GARBAGE']._serialized_start=1912
-  _globals['_GARBAGE']._serialized_end=2274
-  _globals['_GARBAGE_FATE']._serialized_start=2212
-  _globals['_GARBAGE_FATE']._serialized_end=2274
-  _globals['_STORESERVICE']._serialized_start=2277
-  _globals['_STORESERVICE']._serialized_end=2989
+  _globals['_PUTREQUEST']._serialized_end=658
+  _globals['_PUTREQUEST_TRAILER']._serialized_start=444
+  _globals['_PUTREQUEST_TRAILER']._serialized_end=477
+  _globals['_PUTREQUEST_HEADER']._serialized_start=480
+  _globals['_PUTREQUEST_HEADER']._serialized_end=650
+  _globals['_PUTRESPONSE']._serialized_start=660
+  _globals['_PUTRESPONSE']._serialized_end=722
+  _globals['_GETREQUEST']._serialized_start=724
+  _globals['_GETREQUEST']._serialized_end=808
+  _globals['_GETRESPONSE']._serialized_start=810
+  _globals['_GETRESPONSE']._serialized_end=908
+  _globals['_OBJECT']._serialized_start=911
+  _globals['_OBJECT']._serialized_end=1105
+  _globals['_STATREQUEST']._serialized_start=1107
+  _globals['_STATREQUEST']._serialized_end=1144
+  _globals['_STATRESPONSE']._serialized_start=1146
+  _globals['_STATRESPONSE']._serialized_end=1211
+  _globals['_VERIFYREQUEST']._serialized_start=1213
+  _globals['_VERIFYREQUEST']._serialized_end=1252
+  _globals['_VERIFYRESPONSE']._serialized_start=1254
+  _globals['_VERIFYRESPONSE']._serialized_end=1331
+  _globals['_LINKREQUEST']._serialized_start=1333
+  _globals['_LINKREQUEST']._serialized_end=1426
+  _globals['_LINKRESPONSE']._serialized_start=1428
+  _globals['_LINKRESPONSE']._serialized_end=1521
+  _globals['_LISTREQUEST']._serialized_start=1523
+  _globals['_LISTREQUEST']._serialized_end=1596
+  _globals['_LISTRESPONSE']._serialized_start=1598
+  _globals['_LISTRESPONSE']._serialized_end=1705
+  _globals['_COLLECTREQUEST']._serialized_start=1707
+  _globals['_COLLECTREQUEST']._serialized_end=1748
+  _globals['_COLLECTRESPONSE']._serialized_start=1751
+  _globals['_COLLECTRESPONSE']._serialized_end=2035
+  _globals['_COLLECTRESPONSE_SUMMARY']._serialized_start=1899
+  _globals['_COLLECTRESPONSE_SUMMARY']._serialized_end=2027
+  _globals['_GARBAGE']._serialized_start=2038
+  _globals['_GARBAGE']._serialized_end=2400
+  _globals['_GARBAGE_FATE']._serialized_start=2338
+  _globals['_GARBAGE_FATE']._serialized_end=2400
+  _globals['_STORESERVICE']._serialized_start=2403
+  _globals['_STORESERVICE']._serialized_end=3115
 # @@protoc_insertion_point(module_scope)

@@ -61,12 +61,12 @@ KEYS: dict[str, Sound] = {
         body=(Band("low cut", 150), Band("peak", 2600, 3, 1.2)),
     ),
     "harpsichord": Sound(
-        String(Pluck(ring_s=2.8, sparkle_s=1.1, hardness_hz=7500, position=0.11, noise=0.25, release_s=0.05,
+        String(Pluck(tilt=14, ring_s=2.8, sparkle_s=1.1, hardness_hz=7500, position=0.11, noise=0.25, release_s=0.05,
             click=0.15)),
         body=(Band("low cut", 90), Band("peak", 2200, 3, 1)),
     ),
     "clavinet": Sound(
-        String(Pluck(ring_s=1.6, sparkle_s=0.5, hardness_hz=4200, position=0.28, noise=0.15, release_s=0.03,
+        String(Pluck(tilt=5, ring_s=1.6, sparkle_s=0.5, hardness_hz=4200, position=0.28, noise=0.15, release_s=0.03,
             click=0.12)),
         body=(Band("low cut", 120), Band("peak", 1300, 5, 0.9), Band("high cut", 7000)),
         drive=2.5,

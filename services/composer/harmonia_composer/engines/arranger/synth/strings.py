@@ -30,71 +30,71 @@ VIOL = (
 
 GUITARS: dict[str, Sound] = {
     "acoustic guitar": Sound(
-        String(Pluck(ring_s=4.5, sparkle_s=0.9, hardness_hz=5200, position=0.16, noise=0.35, release_s=0.09,
+        String(Pluck(tilt=4, ring_s=4.5, sparkle_s=0.9, hardness_hz=5200, position=0.16, noise=0.35, release_s=0.09,
             click=0.05)), DREADNOUGHT
     ),
     "nylon guitar": Sound(
-        String(Pluck(ring_s=3.2, sparkle_s=0.28, hardness_hz=2100, position=0.23, noise=0.3, release_s=0.09,
+        String(Pluck(tilt=2, ring_s=3.2, sparkle_s=0.28, hardness_hz=2100, position=0.23, noise=0.3, release_s=0.09,
             click=0.02)), CLASSICAL
     ),
     "electric guitar": Sound(
-        String(Pluck(ring_s=5.5, sparkle_s=0.8, hardness_hz=3600, position=0.2, noise=0.25, release_s=0.06,
+        String(Pluck(tilt=3, ring_s=5.5, sparkle_s=0.8, hardness_hz=3600, position=0.2, noise=0.25, release_s=0.06,
             click=0.03)),
         COMBO, before=(Band("peak", 3200, 3, 1),), drive=1.0, chorus=0.2,
     ),
     "jazz guitar": Sound(
-        String(Pluck(ring_s=4.0, sparkle_s=0.4, hardness_hz=1700, position=0.3, noise=0.2, release_s=0.07)),
+        String(Pluck(tilt=1.5, ring_s=4.0, sparkle_s=0.4, hardness_hz=1700, position=0.3, noise=0.2, release_s=0.07)),
         (Band("low cut", 80), Band("peak", 240, 2, 1), Band("high cut", 3400)), drive=0.6,
     ),
     "muted guitar": Sound(
-        String(Pluck(ring_s=0.35, sparkle_s=0.1, hardness_hz=3000, position=0.14, noise=0.35, release_s=0.03,
+        String(Pluck(tilt=3, ring_s=0.35, sparkle_s=0.1, hardness_hz=3000, position=0.14, noise=0.35, release_s=0.03,
             click=0.06)), COMBO, drive=1.0
     ),
     "distorted guitar": Sound(
-        String(Pluck(ring_s=6.0, sparkle_s=0.9, hardness_hz=3800, position=0.14, noise=0.3, release_s=0.04,
+        String(Pluck(tilt=3, ring_s=6.0, sparkle_s=0.9, hardness_hz=3800, position=0.14, noise=0.3, release_s=0.04,
             click=0.02)),
         STACK, before=HUMBUCKER, drive=22.0, doubled=True,
     ),
     "ukulele": Sound(
-        String(Pluck(ring_s=1.5, sparkle_s=0.25, hardness_hz=3000, position=0.24, noise=0.3, release_s=0.07,
+        String(Pluck(tilt=2.5, ring_s=1.5, sparkle_s=0.25, hardness_hz=3000, position=0.24, noise=0.3, release_s=0.07,
             click=0.03)),
         (Band("low cut", 160), Band("peak", 240, 4, 3), Band("peak", 560, 4, 3), Band("high cut", 7500)),
     ),
 }  # fmt: skip
 PLUCKED: dict[str, Sound] = {
     "banjo": Sound(
-        String(Pluck(ring_s=0.9, sparkle_s=0.5, hardness_hz=7500, position=0.09, noise=0.35, release_s=0.06,
+        String(Pluck(tilt=10, ring_s=0.9, sparkle_s=0.5, hardness_hz=7500, position=0.09, noise=0.35, release_s=0.06,
             click=0.15)),
         (Band("low cut", 180), Band("peak", 700, 5, 1.5), Band("peak", 2800, 3, 1)),
     ),
     "mandolin": Sound(
-        String(Pluck(ring_s=1.5, sparkle_s=0.6, hardness_hz=6000, position=0.13, noise=0.35, release_s=0.06,
+        String(Pluck(tilt=7, ring_s=1.5, sparkle_s=0.6, hardness_hz=6000, position=0.13, noise=0.35, release_s=0.06,
             click=0.08)),
         (Band("low cut", 170), Band("peak", 420, 4, 2.5), Band("peak", 2600, 3, 1)), chorus=0.35,
     ),
     "harp": Sound(
-        String(Pluck(ring_s=4.2, sparkle_s=0.4, hardness_hz=2400, position=0.38, noise=0.15, release_s=0.5)),
+        String(Pluck(tilt=2, ring_s=4.2, sparkle_s=0.4, hardness_hz=2400, position=0.38, noise=0.15, release_s=0.5)),
         (Band("peak", 220, 3, 1.5), Band("high cut", 9000)),
     ),
 }  # fmt: skip
 SINE = Waveform("sine")
 BASSES: dict[str, Sound] = {
     "electric bass": Sound(
-        String(Pluck(ring_s=4.5, sparkle_s=0.35, hardness_hz=900, position=0.22, noise=0.15, release_s=0.05)),
+        String(Pluck(tilt=1.2, ring_s=4.5, sparkle_s=0.35, hardness_hz=900, position=0.22, noise=0.15, release_s=0.05)),
         (Band("peak", 90, 2, 1), Band("peak", 800, 3, 1), Band("high cut", 4200)), drive=1.0, slurs=False,
     ),
     "picked bass": Sound(
-        String(Pluck(ring_s=4.5, sparkle_s=0.6, hardness_hz=2600, position=0.12, noise=0.25, release_s=0.04,
+        String(Pluck(tilt=2.5, ring_s=4.5, sparkle_s=0.6, hardness_hz=2600, position=0.12, noise=0.25, release_s=0.04,
             click=0.08)),
         (Band("peak", 110, 2, 1), Band("peak", 1600, 4, 1), Band("high cut", 5500)), drive=2.5,
     ),
     "slap bass": Sound(
-        String(Pluck(ring_s=3.0, sparkle_s=0.9, hardness_hz=6000, position=0.08, noise=0.2, release_s=0.03,
+        String(Pluck(tilt=5, ring_s=3.0, sparkle_s=0.9, hardness_hz=6000, position=0.08, noise=0.2, release_s=0.03,
             click=0.2)),
         (Band("peak", 85, 3, 1), Band("peak", 450, -5, 0.8), Band("peak", 3500, 4, 1)), drive=1.2,
     ),
     "upright bass": Sound(
-        String(Pluck(ring_s=1.9, sparkle_s=0.1, hardness_hz=620, position=0.3, noise=0.2, release_s=0.06,
+        String(Pluck(tilt=1, ring_s=1.9, sparkle_s=0.1, hardness_hz=620, position=0.3, noise=0.2, release_s=0.06,
             click=0.06)), VIOL
     ),
     "synth bass": Sound(

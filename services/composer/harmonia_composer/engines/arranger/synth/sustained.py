@@ -50,7 +50,7 @@ BOWED: dict[str, Sound] = {
         )
     ),
     "pizzicato strings": Sound(
-        String(Pluck(ring_s=0.7, sparkle_s=0.12, hardness_hz=2600, position=0.3, noise=0.3, release_s=0.12)),
+        String(Pluck(tilt=2.5, ring_s=0.7, sparkle_s=0.12, hardness_hz=2600, position=0.3, noise=0.3, release_s=0.12)),
         (Band("low cut", 90), Band("peak", 280, 4, 2), Band("peak", 470, 4, 2.5), Band("high cut", 6500)),
             chorus=0.25,
     ),

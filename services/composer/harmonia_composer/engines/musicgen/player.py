@@ -1,0 +1,131 @@
+"""A model in memory, and who plays it: at most one at a time, taken turns in the order of coming."""
+
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harmonia_composer.engine import Check
+from harmonia_composer.engines.musicgen.batch import Batch
+from harmonia_composer.engines.musicgen.codec import Codec
+from harmonia_composer.engines.musicgen.conditioner import Conditioner
+from harmonia_composer.engines.musicgen.decoder import COLUMNS, TEXT, Decoder
+from harmonia_composer.engines.musicgen.scheduler import OnStep, Scheduler
+from harmonia_composer.engines.musicgen.shape import Shape
+from harmonia_composer.engines.musicgen.weights import DecoderWeights, read_codec, read_decoder, read_shape
+from harmonia_composer.models import Inventory, Models
+
+# How often a thread in line asks whether it is still wanted.
+_ASK_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    inventory: Inventory
+    shape: Shape
+    conditioner: Conditioner
+    codec: Codec
+    decoder: Decoder
+    scheduler: Scheduler
+
+
+def best_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load(folder: Path, inventory: Inventory, *, slots: int, on_step: OnStep) -> Player:
+    """float16 on a GPU, as audiocraft; float32 on a CPU, where tokens are exact. Raises BadWeights."""
+    device = best_device()
+    dtype = torch.float16 if device.type == "cuda" else torch.float32
+    shape = read_shape(folder)
+    weights = read_decoder(folder, shape, device=device, dtype=dtype)
+    decoder = Decoder(weights, slots=slots) if device.type == "cpu" else _on_gpu(weights, slots=slots)
+    return Player(
+        inventory=inventory,
+        shape=shape,
+        conditioner=Conditioner(folder, shape, device=device),
+        codec=Codec(shape.codec, read_codec(folder, shape, device=device)),
+        decoder=decoder,
+        scheduler=Scheduler(Batch(decoder), on_step=on_step),
+    )
+
+
+def _on_gpu(weights: DecoderWeights, *, slots: int) -> Decoder:
+    from harmonia_composer.engines.musicgen.fused import on_gpu  # Triton is there where a GPU is
+
+    return on_gpu(weights, slots=slots, columns=COLUMNS, text=TEXT)
+
+
+class Players:
+    """`playing(model)` loads it when another was played last, and waits until nobody plays that one."""
+
+    def __init__(self, models: Models, *, slots: int, on_step: OnStep) -> None:
+        self._models = models
+        self._slots = slots
+        self._on_step = on_step
+        self._turn = threading.Condition()
+        self._line: list[object] = []
+        self._users = 0
+        self._player: Player | None = None
+        self._held = ExitStack()
+
+    @contextmanager
+    def playing(self, model: str, check: Check) -> Iterator[Player]:
+        """Raises NotFound, FailedPrecondition for files that are not their inventory's, and what `check` raises."""
+        player = self._take(model, check)
+        try:
+            yield player
+        finally:
+            with self._turn:
+                self._users -= 1
+                self._turn.notify_all()
+
+    def _take(self, model: str, check: Check) -> Player:
+        me = object()
+        with self._turn:
+            self._line.append(me)
+        try:
+            self._wait(lambda: self._line[0] is me and (self._users == 0 or self._loaded(model)), check)
+            # At the head of the line nobody else loads, and the lock is free for those who ask whether to go on.
+            player = self._player if self._loaded(model) else self._load(model)
+            assert player is not None
+            with self._turn:
+                self._users += 1
+            return player
+        finally:
+            with self._turn:
+                self._line.remove(me)
+                self._turn.notify_all()
+
+    def _wait(self, until: Callable[[], bool], check: Check) -> None:
+        while True:
+            with self._turn:
+                if until() or self._turn.wait_for(until, _ASK_S):
+                    return
+            check()
+
+    def _loaded(self, model: str) -> bool:
+        return self._player is not None and self._player.inventory.name == model
+
+    def _load(self, model: str) -> Player:
+        self._drop()
+        held = ExitStack()
+        try:
+            folder, inventory = held.enter_context(self._models.held(model))
+            self._player = load(folder, inventory, slots=self._slots, on_step=self._on_step)
+        except BaseException:
+            held.close()
+            raise
+        self._held = held
+        return self._player
+
+    def _drop(self) -> None:
+        if self._player is not None:
+            self._player.scheduler.close()
+            self._player = None
+            gc.collect()
+            self._held.close()

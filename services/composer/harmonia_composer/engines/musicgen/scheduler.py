@@ -1,0 +1,183 @@
+"""One thread that does nothing but steps: songs come and go between them, from as many threads as there are orders.
+
+An order's thread gets what it needs through its own queue: tokens as they are drawn, what to keep in case of a
+crash, the end. It decodes and writes; the batch never waits for it.
+"""
+
+import collections
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from harmonia_composer.engines.musicgen.batch import Batch, Kept, Piece, Seat
+
+# Frames before an order hears of them: few at first, so that somebody who listens hears soon; ten are heard when
+# fourteen are drawn.
+FIRST, THEN = 14, 25
+KEEP_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Tokens [codebooks, n] that follow those told before; `final` when they are the last."""
+
+    take: int
+    codes: Tensor
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    take: int
+    kept: Kept
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    take: int
+    error: Exception
+
+
+Event = Drawn | Keep | Failed
+# Told after every step: songs seated, slots, seconds.
+OnStep = Callable[[int, int, float], None]
+
+
+class Ticket:
+    """One song in line or on a slot. `drawn` and `steps` may be read at any time."""
+
+    def __init__(self, take: int, piece: Piece, kept: Kept | None, events: "queue.SimpleQueue[Event]") -> None:
+        self.take = take
+        self.piece = piece
+        self.kept = kept
+        self.events = events
+        self.cancelled = threading.Event()
+        self.left = threading.Event()
+        self.seat: Seat | None = None
+        self.told = 0
+        self.kept_at = 0.0
+
+    @property
+    def done(self) -> float:
+        """How much of the song is drawn, 0..1."""
+        return self.seat.ready / self.piece.frames if self.seat else 0.0
+
+
+class Scheduler:
+    def __init__(self, batch: Batch, *, on_step: OnStep, keep_every_s: float = KEEP_EVERY_S) -> None:
+        self._batch = batch
+        self._on_step = on_step
+        self._keep_every_s = keep_every_s
+        self._line: collections.deque[Ticket] = collections.deque()
+        self._playing: list[Ticket] = []
+        self._work = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="musicgen", daemon=True)
+        self._thread.start()
+
+    def play(self, ticket: Ticket) -> None:
+        with self._work:
+            self._line.append(ticket)
+            self._work.notify()
+
+    def close(self) -> None:
+        """Songs that are still played fail."""
+        with self._work:
+            self._closing = True
+            self._work.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._admit():
+            try:
+                started = time.monotonic()
+                self._batch.step()
+                self._on_step(len(self._playing), self._batch.slots, time.monotonic() - started)
+                for ticket in list(self._playing):
+                    self._tell(ticket)
+            except Exception as error:  # a step that fails is every song's end, and must not be the thread's
+                for ticket in list(self._playing):
+                    self._fail(ticket, error)
+
+    def _admit(self) -> bool:
+        """Waits until there is something to do; False when there will be nothing more."""
+        with self._work:
+            while not self._closing and not self._line and not self._playing:
+                self._work.wait()
+            arrived = [self._line.popleft() for _ in range(min(len(self._line), self._free()))]
+            left = [*self._playing, *self._line] if self._closing else []
+        for ticket in left:
+            ticket.events.put(Failed(ticket.take, RuntimeError("the engine is being put away")))
+        for ticket in [*left, *(playing for playing in self._playing if playing.cancelled.is_set())]:
+            self._leave(ticket)
+        for ticket in arrived:
+            self._sit(ticket)
+        return not self._closing
+
+    def _free(self) -> int:
+        leaving = sum(ticket.cancelled.is_set() for ticket in self._playing)
+        return self._batch.slots - len(self._playing) + leaving
+
+    def _sit(self, ticket: Ticket) -> None:
+        if ticket.cancelled.is_set():
+            ticket.left.set()
+            return
+        try:
+            ticket.seat = self._batch.seat(ticket.piece, ticket.kept)
+        except Exception as error:  # one song that cannot be seated is not the others' end
+            ticket.events.put(Failed(ticket.take, error))
+            ticket.left.set()
+            return
+        ticket.kept_at = time.monotonic()
+        self._playing.append(ticket)
+
+    def _tell(self, ticket: Ticket) -> None:
+        seat = ticket.seat
+        assert seat is not None
+        final, due = self._batch.finished(seat), THEN if ticket.told else FIRST
+        if final or seat.ready - ticket.told >= due:
+            codes = self._batch.codes(seat, ticket.told, seat.ready)
+            ticket.told = seat.ready
+            if final:
+                ticket.events.put(Keep(ticket.take, self._batch.keep(seat)))
+            ticket.events.put(Drawn(ticket.take, codes, final))
+        elif time.monotonic() - ticket.kept_at >= self._keep_every_s:
+            ticket.kept_at = time.monotonic()
+            ticket.events.put(Keep(ticket.take, self._batch.keep(seat)))
+        if final:
+            self._leave(ticket)
+
+    def _fail(self, ticket: Ticket, error: Exception) -> None:
+        ticket.events.put(Failed(ticket.take, error))
+        self._leave(ticket)
+
+    def _leave(self, ticket: Ticket) -> None:
+        if ticket in self._playing:
+            self._playing.remove(ticket)
+        if ticket.seat is not None:
+            self._batch.leave(ticket.seat)
+        ticket.left.set()
+
+
+@contextmanager
+def playing(
+    scheduler: Scheduler, pieces: list[tuple[Piece, Kept | None]]
+) -> Iterator[tuple[list[Ticket], "queue.SimpleQueue[Event]"]]:
+    """The songs of one order, numbered from 0. However the block ends, none is on a slot any more when it has."""
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    tickets = [Ticket(take, piece, kept, events) for take, (piece, kept) in zip(itertools.count(), pieces)]
+    for ticket in tickets:
+        scheduler.play(ticket)
+    try:
+        yield tickets, events
+    finally:
+        for ticket in tickets:
+            ticket.cancelled.set()
+        for ticket in tickets:
+            ticket.left.wait()

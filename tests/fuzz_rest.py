@@ -1,0 +1,102 @@
+"""schemathesis on the OpenAPI document that a real mesh serves: `python -m tests.fuzz_rest --cases 2000 --seed 1`.
+
+Songs, files and keys that are there give it names to try, so that it reaches past NOT_FOUND. Prints what it found, and
+how many cases it made; exits 1 when an answer was 500 or more, or not as the document says.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import httpx
+
+from harmonia_local.mesh import Mesh, running_mesh
+from tests.rest_door import built_rest
+
+SMALL = Path(__file__).parent / "integration" / "gateway" / "small_service.py"
+COMMANDS = {name: (sys.executable, str(SMALL), name) for name in ("lyricist", "composer", "mastering")}
+RATES = {"HARMONIA_RATE_CREATES": "1000000", "HARMONIA_RATE_READS": "1000000", "HARMONIA_RATE_STRANGERS": "1000000"}
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+    "missing_required_header",
+    "ignored_auth",
+)
+# One case of an operation costs about 1 of these, and the phase before it makes some hundreds of its own.
+OPERATIONS = 32
+
+
+async def names_of(mesh: Mesh, token: str) -> dict[str, str]:
+    """Of things that are there, by the parameter that takes them."""
+    headers = {"authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=mesh.info.rest or "", headers=headers, timeout=60) as client:
+        song = (await client.post("/v1/songs", json={"spec": {"prompt": "rain"}, "wait": "30s"})).json()
+        key = (await client.post("/v1/keys", json={})).json()["key"]
+    return {
+        "path.song": song["name"].partition("/")[2],
+        "path.artifact": song["outputs"][0]["sha256"],
+        "path.key": key["name"].partition("/")[2],
+    }
+
+
+async def fuzz(home: Path, *, cases: int, seed: int) -> tuple[int, int, str]:
+    """Exit code, number of cases, and what schemathesis said."""
+    async with running_mesh(
+        home, commands=COMMANDS, environment=RATES, lease_s=2, rest=built_rest(), say=lambda _: None
+    ) as mesh:
+        token = Path(mesh.info.token_file).read_text().strip()
+        lines = [f'"{name}" = {json.dumps(value)}' for name, value in (await names_of(mesh, token)).items()]
+        config = home / "schemathesis.toml"
+        config.write_text("\n".join(["[parameters]", *lines, ""]))
+        command = [
+            str(Path(sys.executable).with_name("schemathesis")),
+            f"--config-file={config}",
+            "run",
+            f"{mesh.info.rest}/openapi.json",
+            f"--header=Authorization: Bearer {token}",
+            f"--seed={seed}",
+            f"--max-examples={max(1, cases // OPERATIONS)}",
+            f"--checks={','.join(CHECKS)}",
+            "--phases=coverage,fuzzing",
+            "--generation-deterministic",
+            "--no-color",
+        ]
+        environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
+        run = await asyncio.to_thread(
+            subprocess.run,
+            command,
+            cwd=home,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=3000,
+        )
+    made = re.search(r"^\s*(\d+) generated", run.stdout, re.MULTILINE)
+    return run.returncode, int(made[1]) if made else 0, run.stdout + run.stderr
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m tests.fuzz_rest")
+    parser.add_argument("--cases", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        code, made, told = asyncio.run(fuzz(Path(folder), cases=asked.cases, seed=asked.seed))
+    print(told)
+    print(f"{made} cases, {'nothing found' if code == 0 else 'failures'}")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""MusicGen behind the contract of engines: takes, previews, checkpoints, cancels; and the thread under it."""
+
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from prometheus_client import CollectorRegistry
+
+from harmonia_chassis.errors import FailedPrecondition, InvalidInput, NotFound
+from harmonia_composer.engine import Brief, Order, Sampling, Unplayable
+from harmonia_composer.engines.musicgen.engine import MusicGen, described
+from harmonia_composer.engines.musicgen.meters import Meters
+from harmonia_composer.models import Models
+from tests.musicgen_models import written
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # audiocraft and torch warn of each other's age
+
+ORDER = Order(Brief(description="slow sad piano", duration_seconds=5.0), seed=7, model="tiny")
+
+
+class Stopped(Exception):
+    pass
+
+
+@dataclass
+class Ear:
+    """A Listener that writes down what it hears, and stops the work when it has heard enough."""
+
+    stop_at: float = 2.0
+    fractions: list[float] = field(default_factory=list)
+    stretches: list[tuple[float, float, int]] = field(default_factory=list)
+    kept: list[bytes] = field(default_factory=list)
+    checks: list[float] = field(default_factory=list)
+
+    def progress(self, fraction: float, message: str) -> None:
+        self.fractions.append(fraction)
+
+    def check(self) -> None:
+        self.checks.append(time.monotonic())
+        if self.fractions and self.fractions[-1] >= self.stop_at:
+            raise Stopped
+
+    def preview(self, path: Path, start_seconds: float, duration_seconds: float) -> None:
+        self.stretches.append((start_seconds, duration_seconds, len(soundfile.read(path)[0])))
+
+    def reusable(self, recipe: str) -> Path | None:
+        return None
+
+    def checkpoint(self, data: bytes) -> None:
+        self.kept.append(data)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    torch.set_num_threads(1)
+    home = tmp_path_factory.mktemp("home")
+    _, ours = written(home / "source")
+    store = Models(home / "models", budget_bytes=1 << 30)
+    with store.incoming("tiny") as folder:
+        for file in ours.folder.iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+        store.settle(folder, name="tiny", licence="CC-BY-NC-4.0", origin="here", revision="")
+    return store
+
+
+@pytest.fixture
+def registry():
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def engine(models, registry):
+    return MusicGen(models, Meters(registry), slots=3)
+
+
+def audio(take):
+    return soundfile.read(take.premaster, dtype="float32")
+
+
+def test_a_song_is_stereo_at_48_khz_and_as_long_as_asked(engine, tmp_path):
+    order = replace(ORDER, brief=replace(ORDER.brief, duration_seconds=5.23))
+    take = engine.compose(order, folder=tmp_path, listener=Ear())[0]
+    samples, rate = audio(take)
+
+    assert (rate, samples.shape) == (48_000, (round(5.23 * 48_000), 2))
+    assert np.array_equal(samples[:, 0], samples[:, 1])
+    assert np.abs(samples).max() > 0
+    assert (take.stems, take.midi, take.duration_seconds) == ({}, None, 5.23)
+
+
+def test_the_licence_and_digest_of_the_weights_travel_with_the_take(engine, models, tmp_path):
+    weights = engine.compose(ORDER, folder=tmp_path, listener=Ear())[0].weights
+
+    assert (weights.licence, weights.digest) == ("CC-BY-NC-4.0", models.get("tiny").digest)
+
+
+def test_what_is_heard_meanwhile_joins_without_a_gap(engine, tmp_path):
+    ear = Ear()
+    engine.compose(replace(ORDER, variations=2), folder=tmp_path, listener=ear)
+
+    ends = [0.0, *(start + length for start, length, _ in ear.stretches)]
+    assert [start for start, _, _ in ear.stretches] == pytest.approx(ends[:-1])
+    assert ends[-1] == pytest.approx(5.0)
+    assert [round(length * 48_000) for _, length, _ in ear.stretches] == [frames for _, _, frames in ear.stretches]
+
+
+def test_variations_are_drawn_side_by_side_and_each_is_what_it_is_alone(engine, registry, tmp_path):
+    takes = engine.compose(replace(ORDER, variations=3), folder=tmp_path / "all", listener=Ear())
+    alone = engine.compose(replace(ORDER, seed=8), folder=tmp_path / "one", listener=Ear())[0]
+
+    assert [take.seed for take in takes] == [7, 8, 9]
+    assert np.array_equal(audio(takes[1])[0], audio(alone)[0])
+    assert not np.array_equal(audio(takes[0])[0], audio(takes[1])[0])
+    assert registry.get_sample_value("harmonia_musicgen_batch_fill_bucket", {"le": "0.375"}) < 270
+
+
+def test_progress_grows_with_the_tokens(engine, tmp_path):
+    ear = Ear()
+    engine.compose(ORDER, folder=tmp_path, listener=ear)
+
+    assert ear.fractions == sorted(ear.fractions)
+    assert ear.fractions[0] == 0.0
+    assert any(0.0 < fraction < 1.0 for fraction in ear.fractions)
+
+
+def test_a_song_that_was_interrupted_goes_on_from_its_checkpoint(engine, tmp_path):
+    order = replace(ORDER, variations=2)
+    whole = engine.compose(order, folder=tmp_path / "whole", listener=Ear())
+    ear = Ear()
+    ear.stop_at = 0.6
+    players = engine._players()
+    with players.playing("tiny", ear.check) as player:
+        player.scheduler._keep_every_s = 0.0
+    with pytest.raises(Stopped):
+        engine.compose(order, folder=tmp_path / "broken", listener=ear)
+
+    again = Ear()
+    takes = engine.compose(replace(order, checkpoint=ear.kept[-1]), folder=tmp_path / "again", listener=again)
+
+    assert next(fraction for fraction in again.fractions if fraction) > 0.3
+    # The same tokens; decoded in other pieces, so equal to the codec's 1e-5 of peak and not to the bit.
+    assert all(
+        np.abs(audio(one)[0] - audio(other)[0]).max() < 1e-5 * np.abs(audio(other)[0]).max()
+        for one, other in zip(takes, whole, strict=True)
+    )
+
+
+def test_a_checkpoint_of_another_order_is_no_use(engine, tmp_path):
+    ear = Ear()
+    whole = engine.compose(ORDER, folder=tmp_path / "one", listener=ear)[0]
+    other = replace(ORDER, seed=9)
+    expected = engine.compose(other, folder=tmp_path / "two", listener=Ear())[0]
+
+    for data in (ear.kept[-1], b"neither tensors nor anything"):
+        made = engine.compose(replace(other, checkpoint=data), folder=tmp_path / "three", listener=Ear())[0]
+        assert np.array_equal(audio(made)[0], audio(expected)[0])
+    assert not np.array_equal(audio(whole)[0], audio(expected)[0])
+
+
+def test_a_song_that_is_stopped_frees_its_slots_and_the_others_are_what_they_were(engine, tmp_path):
+    expected = engine.compose(ORDER, folder=tmp_path / "expected", listener=Ear())[0]
+    made = []
+    beside = threading.Thread(
+        target=lambda: made.extend(engine.compose(ORDER, folder=tmp_path / "beside", listener=Ear()))
+    )
+    beside.start()
+    with pytest.raises(Stopped):
+        engine.compose(replace(ORDER, variations=2, seed=3), folder=tmp_path / "stopped", listener=Ear(stop_at=0.2))
+    beside.join(60)
+
+    assert np.array_equal(audio(made[0])[0], audio(expected)[0])
+    with engine._players().playing("tiny", lambda: None) as player:
+        assert player.scheduler._playing == []
+
+
+def test_nobody_is_asked_less_than_three_times_a_second(engine, tmp_path):
+    ear = Ear()
+    engine.compose(ORDER, folder=tmp_path, listener=ear)
+    started = ear.checks[1]  # the first is asked before the model is loaded
+
+    assert max(b - a for a, b in zip(ear.checks[1:], ear.checks[2:], strict=False)) < 0.3
+    assert started <= ear.checks[-1]
+
+
+def test_what_the_sampling_says_changes_the_song_and_greedy_needs_no_seed(engine, tmp_path):
+    greedy = Sampling(temperature=0.0)
+    takes = [
+        engine.compose(replace(ORDER, seed=seed, sampling=how), folder=tmp_path / f"{number}", listener=Ear())[0]
+        for number, (seed, how) in enumerate([(1, greedy), (2, greedy), (1, Sampling()), (1, Sampling(guidance=7.0))])
+    ]
+    one, two, three, four = (audio(take)[0] for take in takes)
+
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, three)
+    assert not np.array_equal(three, four)
+
+
+def test_an_order_without_a_model_says_how_to_get_one_and_under_which_licence(engine, tmp_path):
+    with pytest.raises(InvalidInput, match=r"needs a model: .*--model DIR.*harmonia model pull.*CC-BY-NC-4.0"):
+        engine.compose(replace(ORDER, model=""), folder=tmp_path, listener=Ear())
+
+
+def test_a_model_that_is_not_there_is_named_beside_those_that_are(engine, tmp_path):
+    with pytest.raises(NotFound, match="no model 'huge' here: there is tiny"):
+        engine.compose(replace(ORDER, model="huge"), folder=tmp_path, listener=Ear())
+
+
+def test_a_file_that_was_tampered_with_is_refused_by_name(models, registry, tmp_path):
+    with models.incoming("bad") as folder:
+        for file in (models._root / "tiny").iterdir():
+            if file.name != "inventory.json":
+                (folder / file.name).write_bytes(file.read_bytes())
+        models.settle(folder, name="bad", licence="MIT", origin="here", revision="")
+    path = models._root / "bad" / "codec.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+    with pytest.raises(FailedPrecondition, match=r"bad/codec.safetensors is not what the inventory says"):
+        MusicGen(models, Meters(registry), slots=1).compose(
+            replace(ORDER, model="bad"), folder=tmp_path, listener=Ear()
+        )
+    models.evict("bad")
+
+
+def test_a_description_of_more_tokens_than_there_is_room_for_is_refused(engine, tmp_path):
+    order = replace(ORDER, brief=replace(ORDER.brief, description="la " * 300))
+
+    with pytest.raises(Unplayable, match=r"the description has \d+ tokens: at most 512"):
+        engine.compose(order, folder=tmp_path, listener=Ear())
+
+
+def test_moods_and_instruments_asked_for_are_told_to_the_model():
+    brief = Brief(
+        description="warm lo-fi, 84 bpm", moods=("warm", "rainy"), instruments=("piano",), time_signature="3/4"
+    )
+
+    assert described(brief) == "warm lo-fi, 84 bpm, rainy, piano, in 3/4"
+
+
+def test_operators_see_steps_tokens_and_first_audio(engine, registry, tmp_path):
+    engine.compose(ORDER, folder=tmp_path, listener=Ear())
+
+    assert registry.get_sample_value("harmonia_musicgen_step_seconds_count") == 253
+    assert registry.get_sample_value("harmonia_musicgen_tokens_total") == 4 * 253
+    assert registry.get_sample_value("harmonia_musicgen_first_audio_seconds_count") == 1
+    assert registry.get_sample_value("harmonia_musicgen_realtime_factor_count") == 1
