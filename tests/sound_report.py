@@ -31,8 +31,8 @@ DOCS = Path(__file__).parent.parent / "docs"
 PAGE, PICTURES, FIGURES = DOCS / "sound.md", DOCS / "sound", DOCS / "sound" / "figures.json"
 SEEDS = (1, 2, 3)
 LENGTH_S = 60.0
-BLIND_SEEDS, BLIND_S = range(1, 9), 30.0
-KEY_SEEDS = range(100, 200)
+BLIND_SEEDS, BLIND_S = range(1, 9), 24.0
+KEY_SEEDS, KEY_S = range(100, 200), 45.0
 ALIKE_SEEDS = range(1, 17)
 
 
@@ -88,7 +88,8 @@ def songs(genre: str) -> list[tuple[Song, Image.Image]]:
 
 def paper(genre: str) -> Paper:
     brief = Brief(genre=genre, duration_seconds=LENGTH_S)
-    found = [figures.says_its_key(arrange(brief, seed)) for seed in KEY_SEEDS]
+    short = Brief(genre=genre, duration_seconds=KEY_S)
+    found = [figures.says_its_key(arrange(short, seed)) for seed in KEY_SEEDS]
     hooks = [figures.hook(arrange(brief, seed)) for seed in ALIKE_SEEDS]
     return Paper(
         genre,
