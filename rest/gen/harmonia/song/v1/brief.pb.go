@@ -27,7 +27,7 @@ type Brief struct {
 	Title string                 `protobuf:"bytes,1,opt,name=title,proto3" json:"title,omitempty"`
 	Genre string                 `protobuf:"bytes,2,opt,name=genre,proto3" json:"genre,omitempty"`
 	Moods []string               `protobuf:"bytes,3,rep,name=moods,proto3" json:"moods,omitempty"`
-	// Beats per minute, 40 to 240.
+	// Quarter notes a minute, 40 to 240.
 	Bpm float64 `protobuf:"fixed64,4,opt,name=bpm,proto3" json:"bpm,omitempty"`
 	// "A minor"
 	Key string `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`

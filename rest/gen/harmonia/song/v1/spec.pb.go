@@ -276,7 +276,7 @@ type SongSpec struct {
 	Instruments []string `protobuf:"bytes,9,rep,name=instruments,proto3" json:"instruments,omitempty"`
 	// Density, extensions, syncopation, fills: 0 to 1.
 	Complexity *float64 `protobuf:"fixed64,10,opt,name=complexity,proto3,oneof" json:"complexity,omitempty"`
-	// Beats per minute, 40 to 240.
+	// Quarter notes a minute in every metre, 40 to 240.
 	Bpm *float64 `protobuf:"fixed64,11,opt,name=bpm,proto3,oneof" json:"bpm,omitempty"`
 	// "A minor", "F# major", "D dorian".
 	Key string `protobuf:"bytes,12,opt,name=key,proto3" json:"key,omitempty"`
@@ -286,7 +286,8 @@ type SongSpec struct {
 	DurationSeconds *float64 `protobuf:"fixed64,14,opt,name=duration_seconds,json=durationSeconds,proto3,oneof" json:"duration_seconds,omitempty"`
 	// Length of a LOOP, 1 to 8 bars; default 4. Instead of duration_seconds.
 	Bars *int32 `protobuf:"varint,15,opt,name=bars,proto3,oneof" json:"bars,omitempty"`
-	// The form, section by section, instead of the engine's own.
+	// The form, section by section, instead of the engine's own; duration_seconds, when set too, must be its length,
+	// give or take a bar.
 	Sections []*Section `protobuf:"bytes,16,rep,name=sections,proto3" json:"sections,omitempty"`
 	// Default "arranger".
 	Engine string `protobuf:"bytes,17,opt,name=engine,proto3" json:"engine,omitempty"`

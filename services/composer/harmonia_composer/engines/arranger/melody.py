@@ -52,11 +52,13 @@ class Onset:
 
 @dataclass(frozen=True, slots=True)
 class Motif:
-    """Two bars. `forms` is what becomes of it; `shift`: how far it moves; `pickup`: notes before a phrase begins."""
+    """Two bars. `forms` is what becomes of it; `lean`: semitones from the middle of the register to where it is set;
+    `shift`: how far it moves; `pickup`: notes before a phrase begins."""
 
     bars: tuple[tuple[Onset, ...], tuple[Onset, ...]]
     forms: tuple[Form, Form, Form, Form]
     arc: tuple[int, int, int, int]
+    lean: float
     shift: int
     pickup: int
 
@@ -94,7 +96,7 @@ def motif(sheet: Sheet, kind: str, section: Section) -> Motif:
     literal = round((1.0 - tune.repeats) * (len(PHRASES) - 1) + dice.between(-2.5, 2.5))
     forms = PHRASES[max(0, min(len(PHRASES) - 1, literal))]
     pickup = dice.choice((1, 2, 2, 3)) if dice.chance(tune.pickups) else 0
-    return Motif((first, second), forms, ARCS[arc], dice.choice((-2, -1, 1, 2)), pickup)
+    return Motif((first, second), forms, ARCS[arc], dice.between(-3.0, 3.0), dice.choice((-2, -1, 1, 2)), pickup)
 
 
 def rhythms(sheet: Sheet, kind: str) -> list[tuple[str, ...]]:
@@ -199,13 +201,15 @@ class Singer:
     def line(self, places: Sequence[Place], before: int | None = None) -> list[int]:
         """Of all ways the one with the least of: distance from the motif, leaps, dissonance held."""
         rows: list[list[tuple[float, int, int]]] = []
-        for place in places:
+        for number, place in enumerate(places):
             options = self.options(place)
             if not rows:
                 rows.append([(cost, pitch, -1) for cost, pitch in self.reachable(options, place, before)])
                 continue
+            wanted = place.target - places[number - 1].target
             rows.append([min(
-                (came + cost + stride(pitch - last), pitch, at) for at, (came, last, _) in enumerate(rows[-1])
+                (came + cost + stride(pitch - last, wanted), pitch, at)
+                for at, (came, last, _) in enumerate(rows[-1])
             ) for cost, pitch in options])  # fmt: skip
         found, at = [], min(range(len(rows[-1])), key=lambda place: rows[-1][place][:2]) if rows else 0
         for row in reversed(rows):
@@ -214,12 +218,13 @@ class Singer:
         return found[::-1]
 
 
-def stride(away: int) -> float:
-    """What an interval costs: steps nothing, more the wider; tritones and sevenths do not sing."""
+def stride(away: int, wanted: int) -> float:
+    """What an interval costs: the wider the more; tritones do not sing; it goes where the motif does."""
     size = abs(away)
     if size > 9:
         return 40.0 + size
-    return {0: 0.35, 6: 4.0}.get(size, max(0.0, 0.55 * (size - 2)))
+    turned = 0.0 if (away > 0) == (wanted > 0) and (away < 0) == (wanted < 0) else 1.3
+    return turned + (4.0 if size == 6 else max(0.0, 0.55 * (size - 2)))
 
 
 def nearest_tone(pitch: float, chord: Chord, low: int, high: int) -> int:
@@ -295,7 +300,7 @@ class Voice:
         return self.motif.forms[unit % 4]
 
     def base(self, form: Form, unit: int, start: int) -> int:
-        anchor = self.singer.anchor(self.middle, self.sheet.chord_at(start))
+        anchor = self.singer.anchor(self.middle + self.motif.lean, self.sheet.chord_at(start))
         if form in {"said", "answered", "fragment"}:
             return anchor
         away = (self.motif.shift if form == "moved" else 0) + self.motif.arc[unit % 4]

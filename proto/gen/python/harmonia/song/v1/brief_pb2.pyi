@@ -44,7 +44,7 @@ class Brief(_message.Message):
     title: _builtins.str
     genre: _builtins.str
     bpm: _builtins.float
-    """Beats per minute, 40 to 240."""
+    """Quarter notes a minute, 40 to 240."""
     key: _builtins.str
     """"A minor" """
     time_signature: _builtins.str

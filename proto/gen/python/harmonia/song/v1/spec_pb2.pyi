@@ -134,7 +134,7 @@ class SongSpec(_message.Message):
     complexity: _builtins.float
     """Density, extensions, syncopation, fills: 0 to 1."""
     bpm: _builtins.float
-    """Beats per minute, 40 to 240."""
+    """Quarter notes a minute in every metre, 40 to 240."""
     key: _builtins.str
     """"A minor", "F# major", "D dorian"."""
     time_signature: _builtins.str
@@ -171,7 +171,9 @@ class SongSpec(_message.Message):
 
     @_builtins.property
     def sections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Section]:
-        """The form, section by section, instead of the engine's own."""
+        """The form, section by section, instead of the engine's own; duration_seconds, when set too, must be its length,
+        give or take a bar.
+        """
 
     @_builtins.property
     def conditioning(self) -> Global___Conditioning: ...
