@@ -19,7 +19,7 @@ from harmonia_composer.engines.arranger.scale import Key, parse_key
 from harmonia_composer.engines.arranger.score import Note, Part, Score, Section, Sound, Syllable
 from harmonia_composer.engines.arranger.sheet import Chair, Sheet
 
-LOOP_BARS = 4
+LOOP_BARS, MOST_LOOP_BARS = 4, 8
 
 
 def arrange(brief: Brief, seed: int) -> Score:
@@ -104,6 +104,8 @@ def chosen(brief: Brief, genre: Genre, metre: Metre, *, bpm: float, seed: int) -
     have = form.frame(brief.duration_seconds, bpm, metre)
     if brief.kind is Kind.LOOP:
         bars = brief.bars or LOOP_BARS
+        if not 1 <= bars <= MOST_LOOP_BARS:
+            raise Unplayable(f"a loop has 1 to {MOST_LOOP_BARS} bars, not {bars}", field="bars")
         return [Shape("loop", bars)], [bars], Frame(metre, bars * metre.ticks)
     if brief.sections:
         shapes = form.wished(brief.sections, have, duration_seconds=brief.duration_seconds, bpm=bpm)
