@@ -331,6 +331,7 @@ def test_an_odd_brief_is_played_sanely(name: str) -> None:
         (Brief(excluded_instruments=tuple(INSTRUMENTS)), "excluded_instruments"),
         (Brief(time_signature="13/16"), "time_signature"),
         (Brief(key="F# hypolydian"), "key"),
+        (Brief(kind=Kind.LOOP, bars=9), "bars"),
         (Brief(genre="pop", bpm=60.0, duration_seconds=20.0, sections=(Section("verse", 64),)), "duration_seconds"),
     ],
 )

@@ -273,6 +273,17 @@ def test_a_kind_that_only_the_prompt_told_is_not_a_field_of_the_resolved_spec(jo
     assert wire.resolved(finished(job, now)).kind == spec_pb2.SongSpec.SONG
 
 
+def test_a_loop_that_the_prompt_told_is_one_in_the_resolved_spec_and_has_bars(job, now):
+    job.palette.kinds.extend(["BEAT", "LOOP"])
+    result = written()
+    result.brief.kind, result.brief.bars = spec_pb2.SongSpec.LOOP, 8
+
+    spec = wire.resolved(run_stage(job, result, now))
+
+    assert (spec.kind, spec.bars) == (spec_pb2.SongSpec.LOOP, 8)
+    assert not spec.HasField("duration_seconds")
+
+
 def test_words_that_were_written_are_written_again(job, now):
     result = written()
     result.brief.lyrics.sections.add(name="verse").lines.add(text="la")

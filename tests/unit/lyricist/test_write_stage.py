@@ -101,3 +101,57 @@ async def test_a_prompt_of_names_only_does_not_fill_the_record(tables: Tables) -
     result = await perform(tables, Spec(prompt=names, negative_prompt=names), Shelf())
 
     assert result.ByteSize() < 16_000
+
+
+def of_every_kind(spec: spec_pb2.SongSpec, **resolved: object) -> job_pb2.Job:
+    made = job(spec, **resolved)
+    made.palette.kinds.extend(["SONG", "BEAT", "LOOP"])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind", "bars"),
+    [
+        ("an 8 bar techno loop at 120 bpm", Spec.LOOP, 8),
+        ("techno loop, 120 bpm", Spec.LOOP, 4),
+        ("a techno loop of 12 seconds at 120 bpm", Spec.LOOP, 6),
+        ("a techno loop of 12 bars at 120 bpm", Spec.LOOP, 8),
+        ("techno type beat", Spec.BEAT, 0),
+        ("techno", Spec.SONG, 0),
+    ],
+)
+async def test_the_kind_and_the_bars_of_a_prompt_reach_the_brief(
+    tables: Tables, prompt: str, kind: int, bars: int
+) -> None:
+    work = Work(job="1", tenant="t", owner="o", grant="g", on_progress=lambda _fraction, _message: None)
+    request = request_from(of_every_kind(Spec(prompt=prompt)))
+    lyricist = Lyricist(tables, Shelf())  # type: ignore[arg-type]  # has the two methods that are used
+    brief = (await lyricist.perform(request, work)).write.brief
+
+    assert brief.kind == kind
+    assert brief.bars == bars
+    assert brief.duration_seconds == (bars * 2 if bars and "12" not in prompt else brief.duration_seconds)
+
+
+async def test_an_engine_without_loops_gets_a_song_and_says_so(tables: Tables) -> None:
+    result = await perform(tables, Spec(prompt="an 8 bar techno loop"), Shelf())
+
+    assert result.brief.kind == Spec.SONG
+    assert any("kind" in warning for warning in result.warnings)
+
+
+async def test_a_form_without_a_length_has_the_length_of_its_bars(tables: Tables) -> None:
+    sections = [spec_pb2.Section(name="verse", bars=8, seed=7), spec_pb2.Section(name="chorus", bars=8)]
+    result = await perform(tables, Spec(prompt="techno", bpm=120, sections=sections), Shelf())
+
+    assert result.brief.duration_seconds == 34.5
+    assert [section.seed for section in result.brief.sections if section.HasField("seed")] == [7]
+
+
+async def test_each_line_tells_the_stress_of_every_syllable(tables: Tables) -> None:
+    lyrics = spec_pb2.LyricsSpec(text="[verse]\nRemember the morning")
+    result = await perform(tables, Spec(prompt="folk", lyrics=lyrics), Shelf())
+    (line,) = result.brief.lyrics.sections[0].lines
+
+    assert line.stresses == "010 0 10"
+    assert line.syllables == 6
