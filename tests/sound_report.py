@@ -6,7 +6,7 @@ Makes songs of every genre, measures them (tests/figures.py) and shows what was 
 import argparse
 import json
 import multiprocessing
-import resource
+import re
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from itertools import combinations, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +32,14 @@ DOCS = Path(__file__).parent.parent / "docs"
 PAGE, PICTURES, FIGURES = DOCS / "sound.md", DOCS / "sound", DOCS / "sound" / "figures.json"
 SEEDS = (1, 2, 3)
 LENGTH_S = 60.0
-BLIND_SEEDS, BLIND_S = range(1, 9), 30.0
-KEY_SEEDS = range(100, 200)
+BLIND_SEEDS, BLIND_S = range(1, 9), 24.0
+KEY_SEEDS, KEY_S = range(100, 200), 45.0
 ALIKE_SEEDS = range(1, 17)
 
 
 @dataclass(frozen=True, slots=True)
 class Song:
-    """`cpu_s`: of one core, brief to master; `memory_mb`: the process at its largest, after composing."""
+    """`cpu_s`: of one core, brief to master; `memory_mb`: the process at its largest meanwhile."""
 
     genre: str
     seed: int
@@ -62,6 +63,16 @@ class Paper:
     most_alike: float
 
 
+def forget_peak() -> None:
+    """Linux's own switch: VmHWM counts from now on (proc(5), clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_mb() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
+
+
 def warm_up() -> None:
     Arranger().warm_up()
 
@@ -70,11 +81,11 @@ def song(genre: str, seed: int) -> tuple[Song, Image.Image]:
     brief = Brief(genre=genre, duration_seconds=LENGTH_S)
     score = arrange(brief, seed)
     with TemporaryDirectory() as folder:
+        forget_peak()
         before = time.process_time()
         take = figures.made(brief, seed, Path(folder))
         finished = figures.mastered(take)
-        cpu_s = time.process_time() - before
-        memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        cpu_s, memory_mb = time.process_time() - before, peak_mb()
         made = Song(
             genre, seed, score.bpm, score.key.name, figures.written(score), figures.heard(take, finished, score),
             figures.section_lufs(finished.samples, score), cpu_s, memory_mb,
@@ -82,13 +93,10 @@ def song(genre: str, seed: int) -> tuple[Song, Image.Image]:
     return made, picture(finished.samples, score)
 
 
-def songs(genre: str) -> list[tuple[Song, Image.Image]]:
-    return [song(genre, seed) for seed in SEEDS]
-
-
 def paper(genre: str) -> Paper:
     brief = Brief(genre=genre, duration_seconds=LENGTH_S)
-    found = [figures.says_its_key(arrange(brief, seed)) for seed in KEY_SEEDS]
+    short = Brief(genre=genre, duration_seconds=KEY_S)
+    found = [figures.says_its_key(arrange(short, seed)) for seed in KEY_SEEDS]
     hooks = [figures.hook(arrange(brief, seed)) for seed in ALIKE_SEEDS]
     return Paper(
         genre,
@@ -99,12 +107,18 @@ def paper(genre: str) -> Paper:
     )
 
 
-def blind(place: tuple[str, int]) -> NDArray[np.float64]:
-    genre, seed = place
+def blind(genre: str, seed: int) -> NDArray[np.float64]:
     brief = Brief(genre=genre, duration_seconds=BLIND_S)
     with TemporaryDirectory() as folder:
         samples = figures.read(figures.made(brief, seed, Path(folder)).premaster)
     return figures.features(samples, arrange(brief, seed).bpm)
+
+
+Measured = tuple[list[tuple[Song, Image.Image]], Paper, dict[int, NDArray[np.float64]]]
+
+
+def measured(genre: str) -> Measured:
+    return [song(genre, seed) for seed in SEEDS], paper(genre), {seed: blind(genre, seed) for seed in BLIND_SEEDS}
 
 
 WIDE, HIGH, ROLL = 320, 96, 64
@@ -160,34 +174,47 @@ def spectrogram(samples: Samples) -> NDArray[np.uint8]:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--jobs", type=int, default=2)
-    jobs = options.parse_args().jobs
+    options.add_argument("--genre", action="append", choices=sorted(GENRES), help="measure only these anew")
+    chosen = options.parse_args()
+    genres = chosen.genre or list(GENRES)
     PICTURES.mkdir(exist_ok=True)
+    record = json.loads(FIGURES.read_text()) if FIGURES.exists() else {"songs": [], "papers": [], "features": []}
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=warm_up) as pool:
-        made = [pair for pairs in pool.map(songs, GENRES) for pair in pairs]
-        papers = list(pool.map(paper, GENRES))
-        places = [(genre, seed) for genre in GENRES for seed in BLIND_SEEDS]
-        features = dict(zip(places, pool.map(blind, places, chunksize=4), strict=True))
+    with ProcessPoolExecutor(chosen.jobs, mp_context=context, initializer=warm_up) as pool:
+        for genre, found in zip(genres, pool.map(measured, genres), strict=True):
+            record = with_genre(record, genre, found)
+            FIGURES.write_text(json.dumps(record, indent=1) + "\n")
+            PAGE.write_text(page(record))
+
+
+def with_genre(record: dict, genre: str, found: Measured) -> dict:
+    """What was said of it before goes."""
+    made, paper_of_it, features = found
     for one, image in made:
-        image.save(PICTURES / f"{slug(one.genre)}-{one.seed}.png", optimize=True)
-    write([one for one, _ in made], papers, features)
+        image.save(PICTURES / f"{slug(genre)}-{one.seed}.png", optimize=True)
+    new = {
+        "songs": [asdict(one) for one, _ in made],
+        "papers": [asdict(paper_of_it)],
+        "features": [{"genre": genre, "seed": seed, "vector": vector.tolist()} for seed, vector in features.items()],
+    }
+    known = [name for name in GENRES if name != genre]
+    return {
+        key: sorted(
+            [one for one in record[key] if one["genre"] in known] + rounded(new[key]), key=lambda one: one["genre"]
+        )
+        for key in new
+    }
 
 
 def slug(genre: str) -> str:
     return genre.replace(" ", "-")
 
 
-def write(made: Sequence[Song], papers: Sequence[Paper], features: dict[tuple[str, int], NDArray[np.float64]]) -> None:
-    record = {
-        "songs": [asdict(one) for one in made],
-        "papers": [asdict(one) for one in papers],
-        "features": [[genre, seed, [round(float(x), 3) for x in vector]] for (genre, seed), vector in features.items()],
-    }
-    FIGURES.write_text(json.dumps(rounded(record), indent=1) + "\n")
-    PAGE.write_text(page(json.loads(FIGURES.read_text())))
+def vectors(record: dict) -> dict[tuple[str, int], NDArray[np.float64]]:
+    return {(one["genre"], one["seed"]): np.array(one["vector"]) for one in record["features"]}
 
 
-def rounded(value: object) -> object:
+def rounded(value: Any) -> Any:
     match value:
         case float():
             return round(value, 3) if abs(value) >= 0.001 else float(f"{value:.1e}")
@@ -257,7 +284,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def page(record: dict) -> str:
     made, papers = record["songs"], record["papers"]
-    apart = figures.told_apart({(genre, seed): np.array(vector) for genre, seed, vector in record["features"]})
+    apart = figures.told_apart(vectors(record))
     misses = [
         f"{one['genre']} {one['seed']}: {column[0]} {shown(column, one).strip('*')}"
         for one in made for column in (*WRITTEN, *HEARD) if column[0] != "key" and not good(column, one)

@@ -13,6 +13,7 @@ from harmonia_chassis.worker import Worker
 from harmonia_composer.compose import Composer
 from harmonia_composer.engine import Engine
 from harmonia_composer.engines.arranger.engine import Arranger
+from harmonia_composer.engines.arranger.fonts import with_fonts
 from harmonia_composer.engines.musicgen.engine import MusicGen, installed
 from harmonia_composer.engines.musicgen.meters import Meters
 from harmonia_composer.importing import Importer
@@ -55,7 +56,7 @@ def models_of(settings: Settings) -> Models | None:
 
 def engines_of(node: Node[Settings], models: Models | None) -> dict[str, Engine]:
     """Of what is installed here: an engine that cannot play is not offered."""
-    found: dict[str, Engine] = {"arranger": Arranger()}
+    found: dict[str, Engine] = {"arranger": Arranger(with_fonts(node.settings.soundfonts))}
     if models is not None and installed():
         found["musicgen"] = MusicGen(models, Meters(node.metrics.registry), slots=node.settings.musicgen_slots)
     return found

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, Json
 
 from harmonia_chassis.settings import ServiceSettings
 
@@ -17,3 +17,8 @@ class Settings(ServiceSettings):
     )
     hub_url: str = Field("https://huggingface.co", description="where repositories of models are read")
     musicgen_slots: int = Field(4, ge=1, le=64, description="songs that musicgen draws at once")
+    soundfonts: Json[dict[str, str]] = Field(
+        {},
+        description="sound fonts in place of the arranger's own sounds: an instrument and its file, bank and program, "
+        'as in `{"piano": "/fonts/grand.sf2:0:0"}`',
+    )

@@ -18,6 +18,7 @@ from harmonia_composer.engines.arranger.arrange import arrange
 from harmonia_composer.engines.arranger.engine import Arranger
 from harmonia_composer.engines.arranger.mix import mix
 from harmonia_composer.engines.arranger.score import Part, Score
+from harmonia_composer.engines.arranger.synth.sounds import SOUNDS
 
 RATE = 48_000
 Samples = NDArray[np.float64]
@@ -128,7 +129,7 @@ def test_blocks_of_any_length_give_the_same_bits(score: Score, role: str) -> Non
 
 
 def dry(part: Part, score: Score, size: int) -> NDArray[np.float32]:
-    playing = render.performance(part, score, render.everything(part))
+    playing = render.performance(part, score, SOUNDS.get(part.instrument), render.everything(part))
     edges = [*range(0, 24 * RATE, size), 24 * RATE]
     blocks = [
         playing.block(start, end - start, Unheard().check) for start, end in pairwise(edges)

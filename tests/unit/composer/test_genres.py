@@ -137,14 +137,14 @@ def test_its_sound_is_clean(genre: str, song: Callable[[str], Song]) -> None:
 
 
 def test_genres_are_told_apart_blind_in_the_report(report: dict) -> None:
-    vectors = {(genre, seed): np.array(vector) for genre, seed, vector in report["features"]}
+    vectors = sound_report.vectors(report)
 
     assert len(vectors) == 17 * 8
     assert figures.told_apart(vectors).right >= 0.9
 
 
 def test_a_song_of_another_seed_is_nearest_to_its_own_genre(report: dict, song: Callable[[str], Song]) -> None:
-    known = {(genre, seed): np.array(vector) for genre, seed, vector in report["features"]}
+    known = sound_report.vectors(report)
     heard = {(genre, SEED): song(genre)[2] for genre in GENRES}
     apart = figures.told_apart(known | heard, out=(SEED,))
 

@@ -16,8 +16,7 @@ from harmonia_composer.engines.arranger.form import tail_seconds
 from harmonia_composer.engines.arranger.score import Part, Score
 from harmonia_composer.engines.arranger.synth.drums import KITS, PITCHES
 from harmonia_composer.engines.arranger.synth.kernels import RATE, Buffer
-from harmonia_composer.engines.arranger.synth.sound import Band, coefficients
-from harmonia_composer.engines.arranger.synth.sounds import SOUNDS
+from harmonia_composer.engines.arranger.synth.sound import Band, Sound, coefficients
 
 Stereo = NDArray[np.int32]
 Frames = NDArray[np.int64]
@@ -104,9 +103,9 @@ def fade_frames(score: Score) -> int:
 class Channel:
     """`treat` is everything up to the fader, `finish` the fader and the rest."""
 
-    def __init__(self, part: Part, score: Score, pulse: Pulse, passes: int = 1) -> None:
+    def __init__(self, part: Part, score: Score, sound: Sound | None, pulse: Pulse, *, passes: int = 1) -> None:
         self.part, self.score, self._pulse = part, score, pulse
-        self._sound = SOUNDS.get(part.instrument)
+        self._sound = sound
         self._last = round(score.duration_seconds * RATE) * passes
         self._fade = fade_frames(score)
         self._ceiling = ceiling(part, score)
@@ -176,10 +175,10 @@ class Channel:
         return made
 
 
-def recipe(part: Part, score: Score, pulse: Pulse, version: str) -> str:
+def recipe(part: Part, score: Score, sound: Sound | None, pulse: Pulse, *, version: str) -> str:
     """SHA-256 of all that a stem is made from, in hexadecimal."""
     made_from = (
-        version, part, SOUNDS.get(part.instrument), KITS.get(part.instrument), score.seed, score.bpm,
+        version, part, sound, KITS.get(part.instrument), score.seed, score.bpm,
         score.duration_seconds, score.ticks, score.loop, score.ending, score.brightness, score.reverb,
         score.genre.room_s, score.genre.depth_db, ceiling(part, score),
         [(section.tick, section.end, section.energy, section.energy_end) for section in score.sections],

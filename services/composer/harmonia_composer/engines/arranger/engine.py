@@ -1,6 +1,6 @@
 """The arranger: composes, plays and mixes from code alone. Needs no model, no samples and no network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from harmonia_composer.engines.arranger.midi import midi_bytes
 from harmonia_composer.engines.arranger.mix import mix
 from harmonia_composer.engines.arranger.moods import MOODS
 from harmonia_composer.engines.arranger.score import Score
+from harmonia_composer.engines.arranger.synth.sound import Sound
+from harmonia_composer.engines.arranger.synth.sounds import SOUNDS
 
 EXACT = (
     "bars", "bpm", "complexity", "duration_seconds", "key", "language", "lyrics", "outputs.ardour",
@@ -42,6 +44,9 @@ class Arranger:
     licence = "Apache-2.0"
     # A song takes two threads.
     slots = 1
+
+    def __init__(self, sounds: Mapping[str, Sound] = SOUNDS) -> None:
+        self._sounds = sounds
 
     def capabilities(self) -> Capabilities:
         genres, moods, instruments = tuple(sorted(GENRES)), tuple(sorted(MOODS)), tuple(sorted(INSTRUMENTS))
@@ -75,7 +80,9 @@ class Arranger:
         folder.mkdir(parents=True, exist_ok=True)
         score = arrange(order.brief, seed)
         listener.progress(0.02, "arranged")
-        premaster, stems = mix(score, folder, stems=order.stems, version=self.version, listener=listener)
+        premaster, stems = mix(
+            score, folder, stems=order.stems, version=self.version, listener=listener, sounds=self._sounds
+        )
         words = order.brief.lyrics
         return Take(
             seed=seed,

@@ -7,7 +7,7 @@ to the bit, in whatever order threads finish, and ceilings keep the sum under fu
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -33,6 +33,8 @@ from harmonia_composer.engines.arranger.channel import (
 )
 from harmonia_composer.engines.arranger.score import Part, Score
 from harmonia_composer.engines.arranger.synth.kernels import RATE
+from harmonia_composer.engines.arranger.synth.sound import Sound
+from harmonia_composer.engines.arranger.synth.sounds import SOUNDS
 
 THREADS = 2
 FIRST_S, LONGEST_S = 5.0, 16.0
@@ -50,6 +52,7 @@ class Desk:
     folder: Path
     version: str
     listener: Listener
+    sounds: Mapping[str, Sound]
     pulse: Pulse
     keep: bool
 
@@ -61,10 +64,18 @@ class Desk:
         return self.folder / "stems" / f"{part.role}.flac" if self.keep else None
 
 
-def mix(score: Score, folder: Path, *, stems: bool, version: str, listener: Listener) -> tuple[Path, dict[str, Stem]]:
+def mix(
+    score: Score,
+    folder: Path,
+    *,
+    stems: bool,
+    version: str,
+    listener: Listener,
+    sounds: Mapping[str, Sound] = SOUNDS,
+) -> tuple[Path, dict[str, Stem]]:
     """Writes premaster.flac and stems/<role>.flac under `folder`, and previews as stretches are done."""
     (folder / "stems").mkdir(parents=True, exist_ok=True)
-    desk = Desk(score, folder, version, listener, Pulse.of(score), stems)
+    desk = Desk(score, folder, version, listener, sounds, Pulse.of(score), stems)
     premaster = folder / "premaster.flac"
     with ExitStack() as open_files, ThreadPoolExecutor(THREADS, thread_name_prefix="arranger") as pool:
         tracks = [track(part, desk) for part in busiest_first(score)]
@@ -145,11 +156,13 @@ class Track(Protocol):
 
 
 def track(part: Part, desk: Desk) -> Track:
-    made_from = recipe(part, desk.score, desk.pulse, desk.version)
+    desk.listener.check()
+    sound = desk.sounds.get(part.instrument)
+    made_from = recipe(part, desk.score, sound, desk.pulse, version=desk.version)
     earlier = desk.listener.reusable(made_from)
     if earlier is not None and fits(earlier, desk.frames):
         return Kept(part, made_from, earlier, desk)
-    return Made(part, made_from, desk)
+    return Made(part, made_from, sound, desk)
 
 
 def fits(path: Path, frames: int) -> bool:
@@ -178,23 +191,24 @@ class Kept:
 class Made:
     """A stem in the making."""
 
-    def __init__(self, part: Part, made_from: str, desk: Desk) -> None:
+    def __init__(self, part: Part, made_from: str, sound: Sound | None, desk: Desk) -> None:
         self.part, self.recipe, self._check = part, made_from, desk.listener.check
         self.path = desk.path(part)
-        self._score = score = desk.score
+        self._score, self._instrument = desk.score, sound
+        score = desk.score
         # The last time round is kept: by then the end rings on at the beginning.
         turns = ceil(SETTLED_S / score.duration_seconds) if score.loop else 0
         # Reverberation is made of pairs of frames: an odd loop goes round an even number of times before.
         passes = 1 + turns + turns % 2 * desk.frames % 2
         self._skipped = (passes - 1) * desk.frames
-        self._played = render.performance(part, score, render.everything(part), passes=passes)
-        self._channel = Channel(part, score, Pulse.of(score, passes), passes)
+        self._played = render.performance(part, score, sound, render.everything(part), passes=passes)
+        self._channel = Channel(part, score, sound, Pulse.of(score, passes), passes=passes)
         self._gain = 0.0
         self._file = flac(self.path) if self.path else None
 
     def stretch(self, start: int, end: int) -> Stereo:
         if start == 0:
-            self._gain = gain(self.part, self._score, self._check)
+            self._gain = gain(self.part, self._score, self._instrument, self._check)
             for at in range(0, self._skipped, BLOCK):
                 self._sound(at, min(at + BLOCK, self._skipped))
         sound = self._sound(self._skipped + start, self._skipped + end)
@@ -212,7 +226,7 @@ class Made:
             self._file.close()
 
 
-def gain(part: Part, score: Score, check: Check) -> float:
+def gain(part: Part, score: Score, instrument: Sound | None, check: Check) -> float:
     """Factor that brings the loudest bars of a part to the loudness its mix asks for."""
     target = min(LOUDEST_LUFS, max(QUIETEST_LUFS, part.mix.level_lufs + TRIM_DB))
     start, end = loudest(part, score)
@@ -220,8 +234,8 @@ def gain(part: Part, score: Score, check: Check) -> float:
     numbers = [number for number, note in enumerate(part.notes) if start <= render.frame_at(score, note.start) < end]
     if not numbers:
         return 1.0
-    sound = render.performance(part, score, numbers).block(start, end - start, check)
-    Channel(part, score, Pulse.of(score)).treat(sound, start, check)
+    sound = render.performance(part, score, instrument, numbers).block(start, end - start, check)
+    Channel(part, score, instrument, Pulse.of(score)).treat(sound, start, check)
     sums = np.zeros(ceil(sound.shape[0] / 4800))
     effects.weighed(sound, np.zeros(8), sums)
     return float(10 ** ((target - effects.gated_lufs(sums)) / 20))

@@ -18,7 +18,7 @@ from harmonia_composer.engines.arranger.score import Note, Part, Score
 from harmonia_composer.engines.arranger.synth import kernels
 from harmonia_composer.engines.arranger.synth.drums import KITS, PANS, PITCHES, Drum
 from harmonia_composer.engines.arranger.synth.kernels import RATE, Buffer
-from harmonia_composer.engines.arranger.synth.sounds import SOUNDS
+from harmonia_composer.engines.arranger.synth.sound import Sound
 from harmonia_composer.engines.arranger.synth.voice import Played
 
 ROBINS = 4
@@ -69,10 +69,11 @@ def ringing(note: Note, score: Score) -> int:
     return frame_at(score, note.start + note.length)
 
 
-def performance(part: Part, score: Score, notes: Sequence[int], *, passes: int = 1) -> Performance:
-    """Of the notes with these numbers, played `passes` times in a row."""
-    kind = {"drums": Drummer, "texture": Weather, "riser": Weather}.get(part.style, Player)
-    return kind(part, score, notes, passes)
+def performance(part: Part, score: Score, sound: Sound | None, notes: Sequence[int], *, passes: int = 1) -> Performance:
+    """Of the notes with these numbers, played `passes` times in a row; what has no pitch has no `sound`."""
+    if sound is not None:
+        return Player(part, score, sound, notes, passes)
+    return (Drummer if part.instrument in KITS else Weather)(part, score, notes, passes)
 
 
 def everything(part: Part) -> range:
@@ -123,8 +124,8 @@ class _Played:
 class Player(_Played):
     """Everything that plays pitches."""
 
-    def __init__(self, part: Part, score: Score, notes: Sequence[int], passes: int) -> None:
-        self.sound = SOUNDS[part.instrument]
+    def __init__(self, part: Part, score: Score, sound: Sound, notes: Sequence[int], passes: int) -> None:
+        self.sound = sound
         self._middle = sum(note.pitch for note in part.notes) / max(1, len(part.notes))
         self._seed = seed_of(score, part.role)
         super().__init__(part, score, notes, passes)

@@ -57,7 +57,7 @@ BOSSA_NOVA = Genre(
         "outro": ("drums", "bass", "chords", "lead<"),
     },
     parts=(
-        PartPlan("drums", "drums", ("latin percussion", "jazz drums"), Mix(-25, width=0.4, reverb=0.08, high_db=-4)),
+        PartPlan("drums", "drums", ("latin percussion", "jazz drums"), Mix(-22.5, width=0.4, reverb=0.08, high_db=0)),
         PartPlan(
             "bass",
             "bass",
@@ -71,7 +71,7 @@ BOSSA_NOVA = Genre(
             "chords",
             "comp",
             ("nylon guitar",),
-            Mix(-18, pan=-0.1, width=0.25, reverb=0.1, low_cut_hz=100, high_db=-6),
+            Mix(-18, pan=-0.1, width=0.25, reverb=0.1, low_cut_hz=100, high_db=-1),
             (
                 "B-..T-..B-T-..T-B-..T-..B-..T-T-",
                 "B-T-..T-B-..T-..B-T-..T-B-T-..T-",

@@ -40,8 +40,8 @@ FOLK = Genre(
     ),
     energies={
         "intro": (0.45, 0.5),
-        "verse": (0.45, 0.5),
-        "verse 2": (0.5, 0.55),
+        "verse": (0.55, 0.6),
+        "verse 2": (0.6, 0.65),
         "chorus": (0.93, 0.97),
         "chorus last": (0.97, 1.0),
         "bridge": (0.45, 0.65),
@@ -167,7 +167,7 @@ FOLK = Genre(
     colours={"minor": (("dorian", 0.15),), "major": (("mixolydian", 0.08),)},
     crash=False,
     spread_s=0.008,
-    depth_db=4.0,
+    depth_db=3.0,
     room_s=1.6,
     endings=("ring",),
 )
