@@ -95,7 +95,8 @@ class _Piped:
         return True
 
     async def finish(self) -> None:
-        _, said = await self._process.communicate()
+        # Nothing more to write, and so the end of it: communicate() alone leaves the pipe open on Python 3.11.
+        _, said = await self._process.communicate(b"")
         raise_unless_played(self._name, self._process.returncode or 0, said)
 
 
