@@ -161,7 +161,16 @@ async def test_a_player_without_a_sound_device_is_told_in_its_own_words(
 ) -> None:
     players("aplay", "sys.stderr.write('ALSA: no soundcards found\\n'); sys.exit(1)")
 
-    with pytest.raises(FailedPrecondition, match=r"aplay ended with 1: ALSA: no soundcards found; .*--out"):
+    with pytest.raises(FailedPrecondition, match=r"aplay played nothing: ALSA: no soundcards found; .*--out"):
+        await played(serve)
+
+
+async def test_a_player_that_complains_and_ends_well_has_played_nothing(
+    serve: Serve, players: Callable[[str, str], Path]
+) -> None:
+    players("ffplay", "sys.stderr.write('audio open failed\\n')")
+
+    with pytest.raises(FailedPrecondition, match="ffplay played nothing: audio open failed"):
         await played(serve)
 
 
