@@ -4,6 +4,7 @@
     {tenant}/{sha[:2]}/{sha}.{version}  the bytes, where an earlier object of this name was removed or quarantined
     {tenant}/{sha[:2]}/{sha}.json       the sidecar; without one, or where it is dead, nothing exists
     .quarantine/{tenant}/               copies of bytes that were not what their name says
+    .uploads/{tenant}/                  uploads under way
 
 A sidecar names its bytes, changes by compare-and-set alone and is read before bytes are written. So replicas of this
 service may share a bucket, and a Put and a collection that meet are in order: whoever comes second fails its swap.
@@ -205,6 +206,23 @@ class S3Store:
             return False
         self._ask(self._client.remove_object, self._bucket, stray.key)
         return True
+
+    def put_piece(self, key: str, body: bytes) -> None:
+        self._ask(self._client._put_object, self._bucket, key, body, dict[str, Any](proof(body)))
+
+    def piece(self, key: str) -> bytes | None:
+        try:
+            with self._ask(self._client.get_object, self._bucket, key) as response:
+                return response.read()
+        except S3Error:
+            return None
+
+    def pieces(self, prefix: str) -> Iterator[Stray]:
+        for item in self._items(prefix):
+            yield Stray(item.key.split("/")[1], item.key, item.size_bytes, item.modified)
+
+    def drop_piece(self, key: str) -> None:
+        self._ask(self._client.remove_object, self._bucket, key)
 
     @cached_property
     def buries(self) -> bool:
