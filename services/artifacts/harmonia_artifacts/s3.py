@@ -34,7 +34,7 @@ from urllib3.response import BaseHTTPResponse
 
 from harmonia_artifacts.blocks import BLOCK_BYTES, proven
 from harmonia_artifacts.parts import proof, upload
-from harmonia_artifacts.settings import Settings
+from harmonia_artifacts.settings import S3Settings, Settings
 from harmonia_artifacts.sidecar import artifact_from_sidecar, merged, sidecar
 from harmonia_artifacts.store import (
     Arrival,
@@ -98,8 +98,11 @@ class S3Store:
     def prepare(self) -> None:
         """Makes the bucket where there is none. Raises Unavailable when S3 does not answer or does not allow it."""
         self._scratch.mkdir(parents=True, exist_ok=True)
-        if not self._ask(self._client.bucket_exists, self._bucket):
+        if not self.has_bucket():
             self._ask(self._client.make_bucket, self._bucket)
+
+    def has_bucket(self) -> bool:
+        return self._ask(self._client.bucket_exists, self._bucket)
 
     def spool(self) -> Spool:
         return Spool(self._scratch)
@@ -210,9 +213,13 @@ class S3Store:
     def put_piece(self, key: str, body: bytes) -> None:
         self._ask(self._client._put_object, self._bucket, key, body, dict[str, Any](proof(body)))
 
-    def piece(self, key: str) -> bytes | None:
+    def put_new(self, key: str, body: bytes) -> bool:
+        """False where something is there: what every sidecar relies on."""
+        return self._swap(key, body, None)
+
+    def piece(self, key: str, *, offset: int = 0, length: int = 0) -> bytes | None:
         try:
-            with self._ask(self._client.get_object, self._bucket, key) as response:
+            with self._ask(self._client.get_object, self._bucket, key, offset=offset, length=length) as response:
                 return response.read()
         except S3Error:
             return None
@@ -424,7 +431,7 @@ def open_s3(settings: Settings, *, now: Callable[[], datetime]) -> S3Store:
     return store
 
 
-def connected(endpoint: str, settings: Settings) -> Minio:
+def connected(endpoint: str, settings: S3Settings) -> Minio:
     address = urlsplit(endpoint)
     return Minio(
         address.netloc,
