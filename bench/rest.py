@@ -23,6 +23,7 @@ from harmonia_local.rest import find_rest
 CALLS = 500
 WATCHERS = 200
 WARM_UP = 1 / 6
+PAUSE_S = 2.0
 SHORT_MINUTES = 0.5
 
 
@@ -112,6 +113,7 @@ async def _watched(measured: Measured, minutes: float) -> list[Row]:
             last = (await measured.client.get(song.name)).etag
             complete += sum(etags == seen[0] and etags[-1] == last for etags in seen)
             watches += len(seen)
+            await asyncio.sleep(PAUSE_S)
     grown = door.memory_info().rss / (warm or door.memory_info().rss) - 1
     over = f"{minutes * (1 - WARM_UP):.1f} min"
     return [
