@@ -18,6 +18,7 @@ NAMES = (
     "mastering",
     "store",
     "revise",
+    "rest",
 )
 
 

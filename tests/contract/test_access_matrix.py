@@ -39,6 +39,7 @@ OFFERED_BY = {
         "harmonia.capability.v1.CapabilityService",
         "harmonia.identity.v1.TokenService",
         "harmonia.identity.v1.KeyService",
+        "harmonia.webhook.v1.WebhookService",
         "harmonia.model.v1.ModelService",
     ),
     "lyricist": ("harmonia.lyricist.v1.LyricistService",),
