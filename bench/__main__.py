@@ -6,7 +6,19 @@ import importlib
 import os
 import platform
 
-NAMES = ("start", "song", "create", "progress", "watchers", "throughput", "cancel", "arranger", "mastering", "store")
+NAMES = (
+    "start",
+    "song",
+    "create",
+    "progress",
+    "watchers",
+    "throughput",
+    "cancel",
+    "arranger",
+    "mastering",
+    "store",
+    "musicgen",
+)
 
 
 def main() -> None:
