@@ -356,7 +356,7 @@ def _codec_names(codec: Any) -> Any:
 
 
 def hugging_face_tokens(model: Any, ids: torch.Tensor, *, frames: int, guidance: float, **how: Any) -> torch.Tensor:
-    """Tokens [4, frames] of transformers' own generate, caught on their way into its codec. Greedy unless `how` says."""
+    """Tokens [4, frames] of transformers' own generate, caught on their way into its codec. Greedy by default."""
     caught: list[torch.Tensor] = []
 
     def catch(codes: torch.Tensor, **_: object) -> Any:
