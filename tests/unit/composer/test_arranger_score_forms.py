@@ -1,8 +1,10 @@
 """Metres, kinds, forms that are asked for, what stays when something else is changed, and briefs nobody tuned for."""
 
 from dataclasses import replace
+from io import BytesIO
 from itertools import pairwise
 
+import mido
 import pytest
 
 from harmonia_composer.engine import Brief, Kind, Section, Unplayable
@@ -90,17 +92,25 @@ def test_songs_in_every_metre_have_roots_on_downbeats_and_chord_tones_on_strong_
 
 @EVERY_METRE
 def test_the_file_says_the_metre_and_one_tempo_in_quarters(metre: str) -> None:
-    import mido
-
     content = midi_bytes(arrange(Brief(genre="folk", time_signature=metre, bpm=90.0), 1))
-    from io import BytesIO
-
     conductor = mido.MidiFile(file=BytesIO(content), charset="utf-8").tracks[0]
     (told,) = [message for message in conductor if message.type == "time_signature"]
     (tempo,) = [message.tempo for message in conductor if message.type == "set_tempo"]
 
     assert f"{told.numerator}/{told.denominator}" == metre
     assert tempo == 666_667
+
+
+def test_a_slide_is_in_the_file_as_a_bend_that_ends_on_the_note() -> None:
+    score = arrange(Brief(genre="trap", complexity=0.9, duration_seconds=90.0), 2)
+    slid = sum(note.slide != 0 for note in notes_of(score, "bass"))
+    song = mido.MidiFile(file=BytesIO(midi_bytes(score)), charset="utf-8")
+    (bass,) = [track for track in song.tracks if track[0].name == "bass"]
+    bends = [message.pitch for message in bass if message.type == "pitchwheel"]
+
+    assert slid > 0
+    assert sum(bend == 0 for bend in bends) == slid
+    assert bends[-1] == 0
 
 
 @pytest.mark.parametrize("bars", range(1, 9))

@@ -100,7 +100,8 @@ def played(
         pitch = line.pitch(character, root, following, span)
         tick = span.tick - steps_in * STEP + swung(steps_in + step, sheet)
         accent = 6 if step == 0 else -4
-        slide = max(-12, min(12, before - pitch)) if character == "/" else 0
+        # From the octave above where the note before is the same: what an 808 does.
+        slide = max(-12, min(12, before - pitch or 12)) if character == "/" else 0
         velocity = chair.plan.velocity + accent + 8 * (sheet.section_at(span.tick).energy - 0.6)
         notes.append(bassist.note(tick, steps * STEP - STEP // 6, pitch, velocity, slide=slide))
     return notes

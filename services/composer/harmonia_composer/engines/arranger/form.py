@@ -126,7 +126,12 @@ def beat_shapes(bars: int) -> list[Shape]:
 
 
 def fitted(found: Sequence[Shape], bars: int) -> list[int]:
-    """Bars of each section, in the largest grain that leaves each at least one; the last takes what does not divide."""
+    """Bars of each section, in the largest grain that leaves each at least one; the last takes what does not divide.
+
+    Sections that fit nearly as they are stay as they are."""
+    usual = [shape.bars for shape in found]
+    if -(usual[-1] // 2) <= bars - sum(usual) <= 3:
+        return [*usual[:-1], bars - sum(usual[:-1])]
     grain = next(size for size in (4, 2, 1) if bars // size >= len(found))
     total = sum(shape.bars for shape in found)
     share = found[-1].bars / total * bars

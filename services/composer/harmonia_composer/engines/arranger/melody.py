@@ -96,7 +96,7 @@ def motif(sheet: Sheet, kind: str, section: Section) -> Motif:
     literal = round((1.0 - tune.repeats) * (len(PHRASES) - 1) + dice.between(-2.5, 2.5))
     forms = PHRASES[max(0, min(len(PHRASES) - 1, literal))]
     pickup = dice.choice((1, 2, 2, 3)) if dice.chance(tune.pickups) else 0
-    return Motif((first, second), forms, ARCS[arc], dice.between(-3.0, 3.0), dice.choice((-2, -1, 1, 2)), pickup)
+    return Motif((first, second), forms, ARCS[arc], dice.between(-2.0, 2.0), dice.choice((-2, -1, 1, 2)), pickup)
 
 
 def rhythms(sheet: Sheet, kind: str) -> list[tuple[str, ...]]:
@@ -313,7 +313,8 @@ class Voice:
         first, second = self.motif.bars
         match form:
             case "inverted":
-                return mirrored(first), mirrored(second)
+                centre = sum(self.motif.contour) / max(1, len(self.motif.contour))
+                return mirrored(first, centre), mirrored(second, centre)
             case "varied":
                 return first, tuple(
                     replace(one, offset=other.offset - 1) for one, other in zip(second, reversed(second), strict=True)
@@ -417,8 +418,9 @@ class Voice:
         return self.hand.note(sheet.ending, sheet.last_length, pitch, self.chair.plan.velocity)
 
 
-def mirrored(bar: Sequence[Onset]) -> tuple[Onset, ...]:
-    return tuple(replace(onset, offset=-onset.offset) for onset in bar)
+def mirrored(bar: Sequence[Onset], centre: float) -> tuple[Onset, ...]:
+    """Upside down about its own middle, so that the line stays where it lies."""
+    return tuple(replace(onset, offset=round(2 * centre) - onset.offset) for onset in bar)
 
 
 def one_at_a_time(notes: Sequence[Note]) -> list[Note]:

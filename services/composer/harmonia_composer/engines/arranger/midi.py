@@ -8,6 +8,8 @@ from harmonia_composer.engines.arranger.instruments import INSTRUMENTS
 from harmonia_composer.engines.arranger.metre import PPQ
 from harmonia_composer.engines.arranger.score import DRUM_CHANNEL, Part, Score
 
+SLIDE_S, SLIDE_STEPS, OCTAVE = 0.09, 6, 12
+
 Timed = list[tuple[int, int, mido.Message | mido.MetaMessage]]
 
 
@@ -69,6 +71,7 @@ def track(part: Part, channel: int, score: Score) -> mido.MidiTrack:
         program = INSTRUMENTS[part.instrument].program
         timed.append((0, 2, mido.Message("program_change", channel=channel, program=program)))
         timed += note_events(part, channel, score.ticks)
+        timed += slides(part, channel, score)
     if part.role == "lead":
         timed += lyric_events(score)
     return spaced(timed, score.ticks)
@@ -87,6 +90,29 @@ def note_events(part: Part, channel: int, ticks: int) -> Timed:
         timed.append((start, 7, mido.Message("note_on", channel=channel, note=note.pitch, velocity=note.velocity)))
         timed.append((end, 6, mido.Message("note_off", channel=channel, note=note.pitch, velocity=0)))
     return timed
+
+
+def slides(part: Part, channel: int, score: Score) -> Timed:
+    """A note that is slid into starts with the wheel where it comes from, over an octave either way."""
+    slid = [note for note in part.notes if note.slide]
+    if not slid:
+        return []
+    timed: Timed = [(0, 3 + place, message) for place, message in enumerate(wheel_range(channel))]
+    for note in slid:
+        length = min(note.length // 2, round(SLIDE_S * score.bpm / 60 * PPQ))
+        for step in range(SLIDE_STEPS + 1):
+            bend = note.slide * (SLIDE_STEPS - step) / SLIDE_STEPS / OCTAVE
+            wheel = mido.Message("pitchwheel", channel=channel, pitch=max(-8192, min(8191, round(bend * 8192))))
+            timed.append((min(score.ticks, note.start + length * step // SLIDE_STEPS), 6, wheel))
+    return timed
+
+
+def wheel_range(channel: int) -> list[mido.Message]:
+    """Registered parameter 0: semitones, then cents."""
+    controls = ((101, 0), (100, 0), (6, OCTAVE), (38, 0))
+    return [
+        mido.Message("control_change", channel=channel, control=control, value=value) for control, value in controls
+    ]
 
 
 def spaced(timed: Timed, end: int) -> mido.MidiTrack:

@@ -6,7 +6,8 @@ Other metres are fitted from it (metre.py). A capital is played out, its small l
   drums    X accent, x normal, o ghost, ? now and then (more with complexity), r two in the step, t three, f a flam
   bass     R root, 5 fifth above, v fifth below, 8 octave, 3 third, 7 seventh (the fifth of a triad),
            a a step below or above the next root, w walks: a tone of chord or scale on the way to the next root,
-           P the tonic whatever the chord (pedal), / the root slid into from the note before (808, fretless)
+           P the tonic whatever the chord (pedal), / the root slid into, from the note before or from its octave
+           (808, fretless)
   comp     C all at once, S the same cut short (stab, skank), D strummed down, U strummed up, T all but the lowest,
            B the lowest alone (a thumb), M muted: a scratch without pitch, 0-5 one voice counted from the lowest, left
            to ring. c s d u t b m: softer.
