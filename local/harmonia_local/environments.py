@@ -32,6 +32,7 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_MODELS_": ("composer",),
     "HARMONIA_MUSICGEN_": ("composer",),
     "HARMONIA_HUB_": ("composer",),
+    "HARMONIA_SOUNDFONTS": ("composer",),
     "HARMONIA_LINK_": ("artifacts",),
     "HARMONIA_STORAGE_": ("artifacts",),
     "HARMONIA_S3_": ("artifacts",),

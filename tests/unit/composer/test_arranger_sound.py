@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from harmonia_composer.engine import Brief, LyricLine, LyricSection, Order, Take, Unheard
 from harmonia_composer.engines.arranger.arrange import arrange
 from harmonia_composer.engines.arranger.engine import Arranger
-from harmonia_composer.engines.arranger.genres import GENRES
 from harmonia_composer.engines.arranger.metre import FOUR_FOUR
 
 BAR = FOUR_FOUR.ticks
 Samples = NDArray[np.float64]
-EVERY_GENRE = pytest.mark.parametrize("genre", sorted(GENRES))
+# Every genre is measured in test_genres.py.
+SOME = ("ambient", "folk", "rock")
+SOME_GENRES = pytest.mark.parametrize("genre", SOME)
+SECONDS = 30
 SEED = 11
 
 
@@ -55,12 +57,12 @@ def lufs(samples: Samples) -> float:
 
 @pytest.fixture(scope="session")
 def song(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Take]:
-    """A minute of each genre, made once."""
+    """Half a minute of a genre, made once."""
     takes: dict[str, Take] = {}
 
     def of(genre: str) -> Take:
         if genre not in takes:
-            (takes[genre],) = made(tmp_path_factory.mktemp("song"), Brief(genre=genre))
+            (takes[genre],) = made(tmp_path_factory.mktemp("song"), Brief(genre=genre, duration_seconds=SECONDS))
         return takes[genre]
 
     return of
@@ -72,15 +74,15 @@ from pathlib import Path
 from harmonia_composer.engine import Brief, Order, Unheard
 from harmonia_composer.engines.arranger.engine import Arranger
 for genre in sys.argv[2:]:
-    order = Order(Brief(genre=genre, duration_seconds=20.0), 11)
+    order = Order(Brief(genre=genre, duration_seconds=12.0), 11)
     Arranger().compose(order, folder=Path(sys.argv[1], genre), listener=Unheard())
 """
 
 
 def test_another_process_makes_the_same_bytes(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", AGAIN, str(tmp_path / "there"), *GENRES], check=True, timeout=250)
-    for genre in GENRES:
-        (take,) = made(tmp_path / "here" / genre, Brief(genre=genre, duration_seconds=20.0))
+    subprocess.run([sys.executable, "-c", AGAIN, str(tmp_path / "there"), *SOME], check=True, timeout=250)
+    for genre in SOME:
+        (take,) = made(tmp_path / "here" / genre, Brief(genre=genre, duration_seconds=12.0))
         names = ["premaster.flac", "song.mid", *(f"stems/{role}.flac" for role in take.stems)]
 
         for name in names:
@@ -99,7 +101,7 @@ def test_the_first_of_two_takes_is_the_song_alone_and_the_second_can_be_had_alon
     assert digests(first) != digests(second)
 
 
-@EVERY_GENRE
+@SOME_GENRES
 def test_stems_sum_to_the_premaster_and_each_is_heard(genre: str, song: Callable[[str], Take]) -> None:
     take = song(genre)
     stems = {role: read(stem.path) for role, stem in take.stems.items()}
@@ -109,11 +111,11 @@ def test_stems_sum_to_the_premaster_and_each_is_heard(genre: str, song: Callable
         assert -32.0 <= lufs(samples) <= -12.0, role
 
 
-@EVERY_GENRE
+@SOME_GENRES
 def test_the_premaster_is_clean(genre: str, song: Callable[[str], Take]) -> None:
     samples = read(song(genre).premaster)
 
-    assert samples.shape == (60 * 48_000, 2)
+    assert samples.shape == (SECONDS * 48_000, 2)
     assert np.isfinite(samples).all()
     assert np.abs(samples.mean(axis=0)).max() < 1e-3
     assert np.abs(samples).max() < 0.999
@@ -145,33 +147,6 @@ def longest_gap_s(samples: Samples) -> float:
     return longest * 0.05
 
 
-@EVERY_GENRE
-def test_the_chorus_is_louder_than_the_verse(genre: str, song: Callable[[str], Take]) -> None:
-    take = song(genre)
-    samples = read(take.premaster)
-    levels: dict[str, list[float]] = {}
-    ends = [section.start_seconds for section in take.sections[1:]] + [60.0]
-    for section, end in zip(take.sections, ends, strict=True):
-        for second in np.arange(section.start_seconds, end - 0.4, 0.1):
-            start = int(second * 48_000)
-            block = samples[start : start + 19_200]
-            levels.setdefault(section.name, []).append(block_lufs(block))
-
-    assert np.median(levels["chorus"]) >= np.median(levels["verse"]) + 1.5
-
-
-def block_lufs(block: Samples) -> float:
-    state = meter(block, pyebur128.MeasurementMode.MODE_M)
-    return float(pyebur128.get_loudness_momentary(state))
-
-
-@EVERY_GENRE
-def test_loudness_moves_as_songs_do(genre: str, song: Callable[[str], Take]) -> None:
-    state = meter(read(song(genre).premaster), pyebur128.MeasurementMode.MODE_LRA)
-
-    assert (4.0 if genre == "folk" else 3.0) <= pyebur128.get_loudness_range(state) <= 12.0
-
-
 @pytest.mark.parametrize(
     "brief",
     [
@@ -200,16 +175,6 @@ def test_odd_briefs_make_sound_songs_of_the_length_asked_for(brief: Brief, tmp_p
     assert np.abs(samples[-24:]).max() < 0.001
 
 
-def test_genres_do_not_sound_alike(song: Callable[[str], Take]) -> None:
-    """Share of power below 120 Hz: dancers ask for it, folk does without."""
-    shares = {}
-    for genre in GENRES:
-        spectrum = np.abs(np.fft.rfft(read(song(genre).premaster).mean(axis=1))) ** 2
-        shares[genre] = spectrum[: 120 * 60].sum() / spectrum.sum()
-
-    assert shares["techno"] > 1.5 * shares["folk"]
-
-
 def test_lyrics_files_are_written_with_the_times_of_the_score(tmp_path: Path) -> None:
     brief = Brief(
         title="Rain",
@@ -228,8 +193,7 @@ def test_lyrics_files_are_written_with_the_times_of_the_score(tmp_path: Path) ->
     title, first, second = take.lyrics_lrc.read_text().splitlines()
     assert title == "[ti:Rain]"
     assert first == f"[00:{seconds:05.2f}]Grey über the harbour"
-    assert second.endswith("]Lamps in the rain")
-    assert score.lines[1].tick % BAR == 0
+    assert second == f"[00:{score.seconds(score.lines[1].tick):05.2f}]Lamps in the rain"
 
 
 class Cancelled(Exception):

@@ -35,6 +35,8 @@ CEILINGS = {
     "drums": 0.31, "bass": 0.19, "comp": 0.13, "melody": 0.12, "counter": 0.08, "pad": 0.07, "texture": 0.03,
     "riser": 0.03,
 }  # fmt: skip
+# Strings and pads of code are duller than a microphone would hear them.
+AIR_DB = 4.0
 WIDTHS = {"bass": 0.4, "drums": 0.9, "melody": 0.8, "pad": 1.25, "texture": 1.2}
 
 
@@ -113,12 +115,8 @@ class Channel:
         mix = part.mix
         self._before = coefficients(self._sound.before if self._sound else ())
         self._body = coefficients(self._sound.body if self._sound else ())
-        self._tone = coefficients(
-            (
-                Band("low cut", max(25.0, mix.low_cut_hz)),
-                *((Band("high shelf", 4000, mix.high_db),) if mix.high_db else ()),
-            )
-        )
+        high_db = mix.high_db + AIR_DB * (part.style not in {"drums", "texture"})
+        self._tone = coefficients((Band("low cut", max(25.0, mix.low_cut_hz)), Band("high shelf", 4500, high_db)))
         self._states = [np.zeros((bands.shape[0], 4)) for bands in (self._before, self._body, self._tone)]
         self._amp, self._strip, self._final = np.zeros((2, 9)), np.zeros(7), np.zeros(4)
         self._chorus, self._echo, self._echo_dark = np.zeros((4096, 2)), np.zeros((1 << 17, 2)), np.zeros(2)

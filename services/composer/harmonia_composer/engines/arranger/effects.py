@@ -141,15 +141,17 @@ def chorus(block, first, line, amount, hz):  # type: ignore[no-untyped-def]
 def echo(block, first, line, delay, amount, state):  # type: ignore[no-untyped-def]
     """Ping-pong: `delay` frames apart, darker each time. `line`: [2^k, 2], longer than the delay."""
     mask = line.shape[0] - 1
+    dark_l, dark_r = state[0], state[1]
     for n in range(block.shape[0]):
         now = first + n
         left, right = line[(now - delay) & mask, 0], line[(now - delay) & mask, 1]
-        state[0] += 0.3 * (left - state[0])
-        state[1] += 0.3 * (right - state[1])
-        line[now & mask, 0] = 0.5 * (block[n, 0] + block[n, 1]) + 0.65 * state[1]
-        line[now & mask, 1] = 0.65 * state[0]
+        dark_l += 0.3 * (left - dark_l)
+        dark_r += 0.3 * (right - dark_r)
+        line[now & mask, 0] = 0.5 * (block[n, 0] + block[n, 1]) + 0.65 * dark_r
+        line[now & mask, 1] = 0.65 * dark_l
         block[n, 0] += amount * left
         block[n, 1] += amount * right
+    state[0], state[1] = dark_l, dark_r
 
 
 @njit(cache=True, nogil=True)
@@ -162,6 +164,7 @@ def room(block, first, lines, lengths, gains, state, amount, damping):  # type: 
     mask = lines.shape[1] - 1
     out = np.zeros(8)
     pre = 600
+    last_l, last_r, bass_l, bass_r = state[8], state[9], state[10], state[11]
     for pair in range((block.shape[0] + 1) // 2):
         n = 2 * pair
         after = min(n + 1, block.shape[0] - 1)
@@ -170,10 +173,10 @@ def room(block, first, lines, lengths, gains, state, amount, damping):  # type: 
         lines[8, place] = 0.5 * (block[n, 0] + block[after, 0])
         lines[9, place] = 0.5 * (block[n, 1] + block[after, 1])
         left, right = 0.35 * lines[8, (now - pre) & mask], 0.35 * lines[9, (now - pre) & mask]
-        state[10] += 0.045 * (left - state[10])
-        state[11] += 0.045 * (right - state[11])
-        left -= state[10]
-        right -= state[11]
+        bass_l += 0.045 * (left - bass_l)
+        bass_r += 0.045 * (right - bass_r)
+        left -= bass_l
+        right -= bass_r
         for at in range(2):
             back_l, back_r = (
                 lines[10 + at, (now - 113 - 124 * at) & mask],
@@ -188,12 +191,12 @@ def room(block, first, lines, lengths, gains, state, amount, damping):  # type: 
             out[at] = gains[at] * state[at]
         wet_l = amount * (out[0] + out[2] + out[4] - out[6])
         wet_r = amount * (out[1] + out[3] + out[5] - out[7])
-        block[n, 0] += 0.5 * (state[8] + wet_l)
-        block[n, 1] += 0.5 * (state[9] + wet_r)
+        block[n, 0] += 0.5 * (last_l + wet_l)
+        block[n, 1] += 0.5 * (last_r + wet_r)
         if after > n:
             block[after, 0] += wet_l
             block[after, 1] += wet_r
-        state[8], state[9] = wet_l, wet_r
+        last_l, last_r = wet_l, wet_r
         a0, a1, a2, a3 = out[0] + out[1], out[0] - out[1], out[2] + out[3], out[2] - out[3]
         a4, a5, a6, a7 = out[4] + out[5], out[4] - out[5], out[6] + out[7], out[6] - out[7]
         b0, b1, b2, b3 = a0 + a2, a1 + a3, a0 - a2, a1 - a3
@@ -206,6 +209,7 @@ def room(block, first, lines, lengths, gains, state, amount, damping):  # type: 
         lines[5, place] = even * (b1 - b5) + right
         lines[6, place] = even * (b2 - b6) + left
         lines[7, place] = even * (b3 - b7) + right
+    state[8], state[9], state[10], state[11] = last_l, last_r, bass_l, bass_r
 
 
 def room_gains(seconds: float) -> tuple[NDArray[np.int64], State]:
@@ -237,32 +241,40 @@ def weighed(block, state, sums):  # type: ignore[no-untyped-def]
 def finish(block, first, gain, ceiling, wide, total, fade, state):  # type: ignore[no-untyped-def]
     """To 24 bits in int32: gain, one voice below 120 Hz, width, a soft ceiling, no offset, the final fade.
 
-    `state`: [6]: the sides' bass, twice smoothed, and the offset of each channel, followed at 5 Hz and taken out.
+    `state`: [4]: the sides' bass, twice smoothed, and the offset of each channel, followed at 5 Hz and taken out.
     """
     out = np.empty(block.shape, dtype=np.int32)
     knee = 0.6 * ceiling
     smooth = 1.0 - exp(-2.0 * pi * 120.0 / RATE)
+    low, lower, offset_l, offset_r = state[0], state[1], state[2], state[3]
     for n in range(block.shape[0]):
         left = total - (first + n)
-        slope = 1.0
+        slope = 8388608.0
         if left < fade:
-            slope = 0.5 - 0.5 * np.cos(pi * left / fade)
+            slope *= 0.5 - 0.5 * np.cos(pi * left / fade)
         middle, side = 0.5 * gain * (block[n, 0] + block[n, 1]), 0.5 * gain * (block[n, 0] - block[n, 1])
-        state[0] += smooth * (side - state[0])
-        side -= state[0]
-        state[1] += smooth * (side - state[1])
-        side = wide * (side - state[1])
-        for channel in range(2):
-            x = middle + side if channel == 0 else middle - side
-            size = abs(x)
-            if size > knee:
-                over = (size - knee) / (ceiling - knee)
-                size = knee + (ceiling - knee) * over / (1.0 + over)
-                x = size if x > 0.0 else -size
-            state[2 + channel] += 0.00066 * (x - state[2 + channel])
-            value = (x - state[2 + channel]) * slope * 8388608.0
-            out[n, channel] = int(value + 0.5 if value > 0.0 else value - 0.5) * 256
+        low += smooth * (side - low)
+        side -= low
+        lower += smooth * (side - lower)
+        side = wide * (side - lower)
+        x, y = soft(middle + side, knee, ceiling), soft(middle - side, knee, ceiling)
+        offset_l += 0.00066 * (x - offset_l)
+        offset_r += 0.00066 * (y - offset_r)
+        out[n, 0] = 256 * int(np.floor((x - offset_l) * slope + 0.5))
+        out[n, 1] = 256 * int(np.floor((y - offset_r) * slope + 0.5))
+    state[0], state[1], state[2], state[3] = low, lower, offset_l, offset_r
     return out
+
+
+@njit(cache=True, nogil=True)
+def soft(x, knee, ceiling):  # type: ignore[no-untyped-def]
+    """As it is up to the knee, then ever closer to the ceiling."""
+    size = abs(x)
+    if size <= knee:
+        return x
+    over = (size - knee) / (ceiling - knee)
+    size = knee + (ceiling - knee) * over / (1.0 + over)
+    return size if x > 0.0 else -size
 
 
 def gated_lufs(sums: State) -> float:

@@ -127,11 +127,12 @@ def floats(settings: Settings) -> Settings:
 def tone(out, start, held, hz, left, right, bright, blend, glide, seed, dark, light, p):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915
     """`held` frames until release; `bright` multiplies the cutoff; `glide`: octaves it comes from, gone in glide_s.
 
-    `dark`, `light`: tables of p.cycles waves with one guard point more; up to seven voices, spread in pitch and place.
+    `dark`, `light`: tables of p.cycles waves with one guard point more; a `light` of one point is the same as `dark`.
+    Up to seven voices, spread in pitch and place.
     """
     voices = int(p.voices)
     total = min(held + int(p.release_s * 7.0 * RATE), out.shape[0] - start)
-    size = dark.shape[0] - 1
+    size, two = dark.shape[0] - 1, light.shape[0] > 1
     attack = 1.0 / max(1.0, p.attack_s * RATE)
     fall = exp(-1.0 / max(1.0, p.decay_s * RATE))
     let_go = exp(-1.0 / max(1.0, p.release_s * RATE))
@@ -180,8 +181,9 @@ def tone(out, start, held, hz, left, right, bright, blend, glide, seed, dark, li
                 whole = int(place)
                 part = place - whole
                 a = dark[whole] + part * (dark[whole + 1] - dark[whole])
-                b = light[whole] + part * (light[whole + 1] - light[whole])
-                a += lit * (b - a)
+                if two:
+                    b = light[whole] + part * (light[whole + 1] - light[whole])
+                    a += lit * (b - a)
                 mix_l[i] += gain_l * a
                 mix_r[i] += gain_r * a
                 place += step

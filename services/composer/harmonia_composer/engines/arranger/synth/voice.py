@@ -59,7 +59,7 @@ class Waves:
         hz = note.hz * 2.0**self.octave
         band = band_of(hz)
         dark = table(self.dark, band)
-        light = dark if self.light is None else table(self.light, band)
+        light = dark[:1] if self.light is None else table(self.light, band)
         tone = floats(self.tone._replace(cycles=cycles(self.dark, hz)))
         kernels.tone(
             out, note.start, note.held, hz, note.left, note.right, bright, blend, note.glide, note.seed,
