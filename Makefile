@@ -10,7 +10,7 @@ stamp = .venv/.$(1)-$(shell cat requirements/$(1).lock requirements/bootstrap.lo
 
 MINIO = v0.0.0-20260212201848-7aac2a2c5b7c
 
-.PHONY: help song test check up rest proto locks bench chaos minio sound-report clean
+.PHONY: help song test check up rest proto locks bench chaos minio lyrics-report sound-report clean
 help:
 	@echo 'make song PROMPT="…" [OUT=DIR] [ARGS="--seed 7"]   make a song'
 	@echo 'make up        run the mesh in the foreground'
@@ -19,6 +19,7 @@ help:
 	@echo 'make check     lint, types, imports, contracts, generated code'
 	@echo 'make bench     benchmarks, as tables'
 	@echo 'make chaos     the kill suite: ALL=1, or SONGS=100 KILLS=30 SEED=1'
+	@echo 'make lyrics-report  docs/lyrics.md anew: twenty songs in words, marked'
 	@echo 'make sound-report   docs/sound.md anew: songs of every genre, measured'
 	@echo 'make proto     regenerate code and pages from contracts and settings'
 	@echo 'make locks     resolve the dependencies anew'
@@ -64,6 +65,9 @@ bench: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft)
 
 chaos: $(call stamp,test)
 	@$(BIN)/python -m tests.chaos $(if $(ALL),--all) $(if $(SONGS),--songs $(SONGS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+lyrics-report: $(call stamp,test)
+	@$(BIN)/python -m tests.lyrics_report
 
 sound-report: $(call stamp,test)
 	@$(BIN)/python -m tests.sound_report $(ARGS)

@@ -6,7 +6,21 @@ import importlib
 import os
 import platform
 
-NAMES = ("start", "song", "create", "progress", "watchers", "throughput", "cancel", "arranger", "mastering", "store")
+NAMES = (
+    "start",
+    "song",
+    "create",
+    "progress",
+    "watchers",
+    "throughput",
+    "cancel",
+    "arranger",
+    "mastering",
+    "store",
+    "revise",
+    "rest",
+    "musicgen",
+)
 
 
 def main() -> None:

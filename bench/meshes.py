@@ -34,17 +34,18 @@ async def real_mesh() -> AsyncIterator[Measured]:
 
 
 @asynccontextmanager
-async def noop_mesh() -> AsyncIterator[Measured]:
-    async with _mesh({name: (sys.executable, "-m", "bench.noop_service", name) for name in WORKERS}) as measured:
+async def noop_mesh(*, rest: Path | None = None) -> AsyncIterator[Measured]:
+    commands = {name: (sys.executable, "-m", "bench.noop_service", name) for name in WORKERS}
+    async with _mesh(commands, rest=rest) as measured:
         yield measured
 
 
 @asynccontextmanager
-async def _mesh(commands: Mapping[str, Sequence[str]]) -> AsyncIterator[Measured]:
+async def _mesh(commands: Mapping[str, Sequence[str]], *, rest: Path | None = None) -> AsyncIterator[Measured]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         async with (
-            running_mesh(home, commands=commands, environment=ENVIRONMENT, say=lambda _line: None) as mesh,
+            running_mesh(home, commands=commands, environment=ENVIRONMENT, rest=rest, say=lambda _line: None) as mesh,
             AsyncClient(home=home) as client,
         ):
             yield Measured(home, mesh, client)

@@ -22,6 +22,7 @@ SLOTS = 16
 
 class Settings(ServiceSettings):
     scratch_dir: str | None = None
+    models_dir: str | None = None
 
 
 class Composer(composer_pb2_grpc.ComposerServiceServicer):

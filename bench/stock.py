@@ -356,7 +356,7 @@ def _codec_names(codec: Any) -> Any:
 
 
 def hugging_face_tokens(model: Any, ids: torch.Tensor, *, frames: int, guidance: float, **how: Any) -> torch.Tensor:
-    """Greedy tokens [4, frames] of transformers' own generate, caught on their way into its codec."""
+    """Tokens [4, frames] of transformers' own generate, caught on their way into its codec. Greedy by default."""
     caught: list[torch.Tensor] = []
 
     def catch(codes: torch.Tensor, **_: object) -> Any:
@@ -367,7 +367,7 @@ def hugging_face_tokens(model: Any, ids: torch.Tensor, *, frames: int, guidance:
     try:
         model.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), guidance_scale=guidance,
-            max_new_tokens=frames + 3, do_sample=False, **how,
+            max_new_tokens=frames + 3, **{"do_sample": False} | how,
         )  # fmt: skip
     finally:
         model.audio_encoder.decode = whole

@@ -18,6 +18,7 @@ import (
 	lyricspb "harmonia/rest/gen/harmonia/lyrics/v1"
 	modelpb "harmonia/rest/gen/harmonia/model/v1"
 	songpb "harmonia/rest/gen/harmonia/song/v1"
+	webhookpb "harmonia/rest/gen/harmonia/webhook/v1"
 )
 
 // API answers /v1. What is one message for one is grpc-gateway's; what streams is ours: watch, words and files.
@@ -73,6 +74,7 @@ func newAPI(door *Door, table routes, draining <-chan struct{}) (*API, error) {
 		audiopb.RegisterAudioServiceHandlerClient(ctx, api.mux, api.recordings),
 		artifactpb.RegisterArtifactServiceHandlerClient(ctx, api.mux, api.artifacts),
 		modelpb.RegisterModelServiceHandlerClient(ctx, api.mux, api.models),
+		webhookpb.RegisterWebhookServiceHandlerClient(ctx, api.mux, webhookpb.NewWebhookServiceClient(door)),
 		identitypb.RegisterKeyServiceHandlerClient(ctx, api.mux, identitypb.NewKeyServiceClient(door)),
 		capabilitypb.RegisterCapabilityServiceHandlerClient(ctx, api.mux, capabilitypb.NewCapabilityServiceClient(door)),
 	} {

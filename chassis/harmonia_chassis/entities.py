@@ -40,6 +40,10 @@ class Entities:
             raise Refused(name) from error
         return int(answer.seq)
 
+    async def forget(self, kind: str, entity_id: str, *, tenant: str = MESH) -> None:
+        name = _subject(tenant, kind, entity_id)
+        await self._jobs.until_answered(lambda: self._jobs.js.purge_stream(lanes.ENTITIES, subject=name))
+
     async def list(self, kind: str, *, tenant: str = "*") -> "list[tuple[str, int, bytes]]":
         """Id, sequence and payload of the newest record of each."""
         newest: dict[str, tuple[str, int, bytes]] = {}

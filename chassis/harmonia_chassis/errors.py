@@ -43,6 +43,7 @@ class Reason(StrEnum):
     ARTIFACT_NOT_FOUND = "ARTIFACT_NOT_FOUND"
     KEY_NOT_FOUND = "KEY_NOT_FOUND"
     MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
+    WEBHOOK_NOT_FOUND = "WEBHOOK_NOT_FOUND"
     METHOD_NOT_FOUND = "METHOD_NOT_FOUND"
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     NAME_TAKEN = "NAME_TAKEN"
@@ -98,6 +99,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.ARTIFACT_NOT_FOUND: "No such file, or not one of yours.",
     Reason.KEY_NOT_FOUND: "No such API key, or not one of yours.",
     Reason.MODEL_NOT_FOUND: "No model of that name; the message lists those there are.",
+    Reason.WEBHOOK_NOT_FOUND: "No such webhook, or not one of yours.",
     Reason.METHOD_NOT_FOUND: "This door of the service does not offer the method.",
     Reason.REQUEST_ID_REUSED: "The request_id was used before, for another request.",
     Reason.NAME_TAKEN: "Something else has that name.",

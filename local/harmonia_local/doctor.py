@@ -7,12 +7,14 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harmonia_chassis.errors import HarmoniaError
+from pydantic import ValidationError
+
+from harmonia_chassis.errors import HarmoniaError, Reason
 from harmonia_local.home import Home
 from harmonia_local.mesh import PUBLIC_PORT, find_mesh
 from harmonia_local.nats_server import check_version, find_binary
@@ -21,6 +23,13 @@ from harmonia_local.ports import LOOPBACK
 PYTHONS = ((3, 11), (3, 13))
 REST_PORT = 7480
 NEEDED_BYTES = 2 << 30  # the stream of jobs may take 1 GiB; the rest is songs, caches and logs
+
+
+_STORE_WAYS_OUT = {
+    Reason.STORE_FULL: "make room there",
+    Reason.STORE_UNWRITABLE: "give yourself the right to write there: chmod -R u+rwX",
+    Reason.UNREACHABLE: "start that server, or correct HARMONIA_S3_ENDPOINT",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +42,35 @@ class Check:
     way_out: str = ""
 
 
-async def examine(home: Path) -> list[Check]:
-    """Changes nothing, starts nothing but `nats-server --version`."""
+async def examine(home: Path, environ: Mapping[str, str] = os.environ) -> list[Check]:
+    """Starts nothing but `nats-server --version`; writes nothing but a probe into a store that is there, and removes
+    it. HARMONIA_S3_* variables name a bucket instead of the home."""
     nats = await _nats_server()
     others = await asyncio.to_thread(lambda: list(_local_checks(home)))
-    return [python(sys.version_info[:3]), nats, *others]
+    return [python(sys.version_info[:3]), nats, *others, await asyncio.to_thread(store, home, environ), ffmpeg()]
+
+
+def store(home: Path, environ: Mapping[str, str]) -> Check:
+    """Whether what is put there comes back, whole, in part and by a link."""
+    from harmonia_artifacts.probe import probe_folder, probe_s3
+    from harmonia_artifacts.settings import S3Settings
+
+    names = {f"HARMONIA_{name.upper()}": name for name in S3Settings.model_fields}
+    told = {names[variable]: value for variable, value in environ.items() if variable in names}
+    folder = Home.at(home).root / "artifacts"
+    where = str(told.get("s3_endpoint", folder))
+    try:
+        if "s3_endpoint" in told:
+            probe_s3(S3Settings(**told))  # type: ignore[arg-type]  # texts, as the environment has them
+        elif not folder.is_dir() or not os.access(home, os.X_OK):  # else `permissions` says so
+            return Check("store", True, f"{folder} will be made")
+        else:
+            probe_folder(folder)
+    except HarmoniaError as error:
+        return Check("store", False, f"{where}: {error.message}", _STORE_WAYS_OUT.get(error.reason, "see the message"))
+    except (ValidationError, OSError) as error:
+        return Check("store", False, f"{where}: {error}", "see HARMONIA_S3_* in docs/settings.md")
+    return Check("store", True, f"{where} puts, reads, reads in part and removes")
 
 
 def python(running: tuple[int, int, int]) -> Check:
@@ -108,7 +141,6 @@ def _local_checks(home: Path) -> Iterator[Check]:
     yield disk_space(home)
     yield permissions(home, uid=os.getuid())
     yield clock(home, time.time())
-    yield ffmpeg()
 
 
 async def _nats_server() -> Check:

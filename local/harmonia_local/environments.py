@@ -26,6 +26,7 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "HARMONIA_RATE_": ("gateway",),
     "HARMONIA_OIDC_": ("gateway",),
     "HARMONIA_TRUSTED_": ("gateway",),
+    "HARMONIA_WEBHOOK_": ("gateway",),
     "HARMONIA_STORE_": ("gateway",),
     "HARMONIA_SLOTS": ("mastering",),
     "HARMONIA_LLM": ("lyricist",),

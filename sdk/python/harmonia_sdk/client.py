@@ -232,6 +232,16 @@ class AsyncClient:
         await transfer.download(self._artifacts, artifact, to)
         return to
 
+    async def collect_garbage(self, *, dry_run: bool = False) -> AsyncIterator[artifact_pb2.CollectGarbageResponse]:
+        """For operators. What is found and done, as it happens; the summary last."""
+        call = self._artifacts.CollectGarbage(artifact_pb2.CollectGarbageRequest(validate_only=dry_run))
+        try:
+            with rpc_errors():
+                async for part in call:
+                    yield part
+        finally:
+            call.cancel()
+
     async def analyze(self, path: Path, *, picture: bool = False) -> audio_pb2.AnalyzeResponse:
         """Uploads the recording and measures it; with picture, names a PNG to download within 24 h."""
         uploaded = await self.upload(path)

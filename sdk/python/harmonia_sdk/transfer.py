@@ -12,12 +12,13 @@ import grpc
 from harmonia.artifact.v1 import artifact_pb2 as pb
 from harmonia.artifact.v1 import artifact_pb2_grpc as rpc
 from harmonia_chassis.status import from_rpc_error, rpc_errors
-from harmonia_sdk.errors import Internal, InvalidInput, Reason, Unavailable
+from harmonia_sdk.errors import HarmoniaError, Internal, InvalidInput, Reason, Unavailable
 from harmonia_sdk.patience import Patience
 
 CHUNK_BYTES = 256 * 1024
 SILENCE_S = 30.0  # a stream that brings nothing for so long is taken for broken
 UPLOAD_S = 600.0
+RESUMED_BYTES = 4 << 20
 MEDIA_TYPES = {".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".ogg": "audio/ogg"}
 
 
@@ -34,11 +35,47 @@ async def download(artifacts: "rpc.ArtifactServiceAsyncStub", name: str, to: Pat
 
 
 async def upload(artifacts: "rpc.ArtifactServiceAsyncStub", path: Path) -> pb.Artifact:
+    """Larger files go on where a broken connection, or a service that died, left them."""
     check_readable(path)
     digest, size = await asyncio.to_thread(sha256_of, path), await asyncio.to_thread(_size, path)
+    if size > RESUMED_BYTES:
+        asked = pb.CreateUploadRequest(sha256=digest, media_type=media_type_of(path), size_bytes=size)
+        return await _upload_on_and_on(artifacts, path, asked)
     header = pb.UploadArtifactRequest.Header(sha256=digest, media_type=media_type_of(path), size_bytes=size)
     with rpc_errors():
         return await artifacts.UploadArtifact(_parts(path, header), timeout=UPLOAD_S)
+
+
+async def _upload_on_and_on(
+    artifacts: "rpc.ArtifactServiceAsyncStub", path: Path, asked: pb.CreateUploadRequest
+) -> pb.Artifact:
+    patience, upload = Patience(), pb.Upload()
+    while True:
+        received_bytes = upload.received_bytes
+        try:
+            with rpc_errors():
+                begun = artifacts.GetUpload(pb.GetUploadRequest(name=upload.name)) if upload.name else None
+                upload = await (begun or artifacts.CreateUpload(asked))
+                if not upload.HasField("artifact"):
+                    upload = await _write(artifacts, path, upload)
+        except HarmoniaError as error:
+            await patience.wait_or_raise(error)
+        if upload.HasField("artifact"):
+            return upload.artifact
+        if upload.received_bytes > received_bytes:
+            patience.heard()
+
+
+async def _write(artifacts: "rpc.ArtifactServiceAsyncStub", path: Path, upload: pb.Upload) -> pb.Upload:
+    call = artifacts.WriteUpload(timeout=UPLOAD_S)
+    header = pb.WriteUploadRequest.Header(name=upload.name, offset=upload.received_bytes)
+    with path.open("rb") as file, suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+        file.seek(upload.received_bytes)
+        await call.write(pb.WriteUploadRequest(header=header))
+        while chunk := file.read(CHUNK_BYTES):
+            await call.write(pb.WriteUploadRequest(chunk=chunk))
+        await call.done_writing()
+    return await call  # what ended it early is told here
 
 
 def check_readable(path: Path) -> None:

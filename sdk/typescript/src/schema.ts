@@ -522,6 +522,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["ListWebhooks"];
+        put?: never;
+        /** @description From now on every song of the caller that ends is told to this address. The secret is in this answer alone. */
+        post: operations["CreateWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/{webhook}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description What was not delivered yet is not. */
+        delete: operations["DeleteWebhook"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/{webhook}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What was sent and what came of it, the newest first; kept for 7 days. */
+        get: operations["ListDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -729,6 +780,35 @@ export interface components {
             /** @description Answers when the song has ended or this has passed; at most 60 s. Seconds: "1.5s" */
             wait?: string;
         };
+        CreateWebhookResponse: {
+            webhook?: components["schemas"]["Webhook"];
+            /** @description Of the signature: `harmonia-signature: t=<Unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<body>">`. */
+            secret?: string;
+        };
+        Delivery: {
+            /** @description Also in the header harmonia-delivery: the same for every try. */
+            id?: string;
+            /** @description "songs/{id}" */
+            song?: string;
+            /**
+             * @description PENDING: Sent again with growing pauses for a day.
+             * @enum {string}
+             */
+            state?: "PENDING" | "DELIVERED" | "FAILED";
+            /** Format: int32 */
+            attempts?: number;
+            /** @description What came of the last try: "204", "redirected", "address refused", "no connection". */
+            outcome?: string;
+            /** Format: date-time */
+            create_time?: string;
+            /** Format: date-time */
+            last_time?: string;
+            /**
+             * Format: date-time
+             * @description Of the next try.
+             */
+            next_time?: string;
+        };
         Engine: {
             name?: string;
             version?: string;
@@ -876,6 +956,9 @@ export interface components {
         ListAuditRecordsResponse: {
             records?: components["schemas"]["AuditRecord"][];
         };
+        ListDeliveriesResponse: {
+            deliveries?: components["schemas"]["Delivery"][];
+        };
         ListKeysResponse: {
             keys?: components["schemas"]["Key"][];
         };
@@ -887,6 +970,9 @@ export interface components {
             next_page_token?: string;
             /** Format: int32 */
             total_size?: number;
+        };
+        ListWebhooksResponse: {
+            webhooks?: components["schemas"]["Webhook"][];
         };
         /** @description ITU-R BS.1770-4 and EBU R 128. Absent where silence leaves nothing to measure. */
         Loudness: {
@@ -1361,6 +1447,13 @@ export interface components {
             /** @description Digest of what is stored. */
             sha256?: string;
         };
+        Webhook: {
+            /** @description "webhooks/{id}" */
+            name?: string;
+            url?: string;
+            /** Format: date-time */
+            create_time?: string;
+        };
         WriteLyricsRequest: {
             /** @description What it is about; at most 2000 characters. */
             prompt?: string;
@@ -1437,6 +1530,8 @@ export type CollectGarbageResponseSummary = components['schemas']['CollectGarbag
 export type Conditioning = components['schemas']['Conditioning'];
 export type CreateKeyResponse = components['schemas']['CreateKeyResponse'];
 export type CreateSongRequest = components['schemas']['CreateSongRequest'];
+export type CreateWebhookResponse = components['schemas']['CreateWebhookResponse'];
+export type Delivery = components['schemas']['Delivery'];
 export type Engine = components['schemas']['Engine'];
 export type Error = components['schemas']['Error'];
 export type Estimate = components['schemas']['Estimate'];
@@ -1448,9 +1543,11 @@ export type KeyReading = components['schemas']['KeyReading'];
 export type Limits = components['schemas']['Limits'];
 export type ListArtifactsResponse = components['schemas']['ListArtifactsResponse'];
 export type ListAuditRecordsResponse = components['schemas']['ListAuditRecordsResponse'];
+export type ListDeliveriesResponse = components['schemas']['ListDeliveriesResponse'];
 export type ListKeysResponse = components['schemas']['ListKeysResponse'];
 export type ListModelsResponse = components['schemas']['ListModelsResponse'];
 export type ListSongsResponse = components['schemas']['ListSongsResponse'];
+export type ListWebhooksResponse = components['schemas']['ListWebhooksResponse'];
 export type Loudness = components['schemas']['Loudness'];
 export type LyricLine = components['schemas']['LyricLine'];
 export type LyricSection = components['schemas']['LyricSection'];
@@ -1488,6 +1585,7 @@ export type TempoReading = components['schemas']['TempoReading'];
 export type Understood = components['schemas']['Understood'];
 export type Usage = components['schemas']['Usage'];
 export type VerifyArtifactResponse = components['schemas']['VerifyArtifactResponse'];
+export type Webhook = components['schemas']['Webhook'];
 export type WriteLyricsRequest = components['schemas']['WriteLyricsRequest'];
 export type WriteLyricsResponse = components['schemas']['WriteLyricsResponse'];
 export type WriteLyricsResponseLine = components['schemas']['WriteLyricsResponse_Line'];
@@ -2633,6 +2731,101 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Estimate"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ListWebhooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListWebhooksResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    CreateWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description https, at most 2000 characters, to a public address or one that the operator allows. */
+                    url?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreateWebhookResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    DeleteWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: components["parameters"]["webhook"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ListDeliveries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: components["parameters"]["webhook"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListDeliveriesResponse"];
                 };
             };
             default: components["responses"]["Error"];

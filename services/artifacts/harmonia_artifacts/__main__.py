@@ -24,6 +24,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never, grace: ti
     servicer = StoreServicer(
         store,
         partial(_read_reach, node),
+        now=_now,
         most_bytes=node.settings.storage_bytes,
         grace=grace,
         failpoint=failpoint,

@@ -4,6 +4,7 @@
     {tenant}/{sha[:2]}/{sha}.json   the sidecar; an object without one does not exist
     .incoming/                      what is arriving; emptied at start
     .quarantine/{tenant}/           bytes that were not what their name says
+    .uploads/{tenant}/              uploads under way
 
 Bytes and sidecar are synced before either is renamed into place, so a crash at any point leaves the object as it was
 or as it shall be. What is condemned is known to this process alone and not written: garbage must go when the disk is
@@ -16,6 +17,7 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -173,6 +175,32 @@ class FileStore:
             path.unlink(missing_ok=True)
             _sync_folder(path.parent)
         return True
+
+    def put_piece(self, key: str, body: bytes) -> None:
+        path = self._root / key
+        with trouble_named(), self.spool() as spool:
+            spool.write([body])
+            spool.sync()
+            _make_folder(path.parent)
+            spool.path.replace(path)
+            _sync_folder(path.parent)
+
+    def piece(self, key: str) -> bytes | None:
+        path = self._root / key
+        return path.read_bytes() if path.exists() else None
+
+    def pieces(self, prefix: str) -> Iterator[Stray]:
+        for path in sorted((self._root / prefix).rglob("*")):
+            if path.is_file():
+                found, key = path.stat(), str(path.relative_to(self._root))
+                modified = datetime.fromtimestamp(found.st_mtime, UTC)
+                yield Stray(key.split("/")[1], key, found.st_size, modified)
+
+    def drop_piece(self, key: str) -> None:
+        path = self._root / key
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # others lie there still
+            path.parent.rmdir()
 
     def _save(self, tenant: str, sha256: str) -> bool:
         """False for what is being removed at this moment."""

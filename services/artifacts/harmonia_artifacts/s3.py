@@ -4,6 +4,7 @@
     {tenant}/{sha[:2]}/{sha}.{version}  the bytes, where an earlier object of this name was removed or quarantined
     {tenant}/{sha[:2]}/{sha}.json       the sidecar; without one, or where it is dead, nothing exists
     .quarantine/{tenant}/               copies of bytes that were not what their name says
+    .uploads/{tenant}/                  uploads under way
 
 A sidecar names its bytes, changes by compare-and-set alone and is read before bytes are written. So replicas of this
 service may share a bucket, and a Put and a collection that meet are in order: whoever comes second fails its swap.
@@ -33,7 +34,7 @@ from urllib3.response import BaseHTTPResponse
 
 from harmonia_artifacts.blocks import BLOCK_BYTES, proven
 from harmonia_artifacts.parts import proof, upload
-from harmonia_artifacts.settings import Settings
+from harmonia_artifacts.settings import S3Settings, Settings
 from harmonia_artifacts.sidecar import artifact_from_sidecar, merged, sidecar
 from harmonia_artifacts.store import (
     Arrival,
@@ -97,8 +98,11 @@ class S3Store:
     def prepare(self) -> None:
         """Makes the bucket where there is none. Raises Unavailable when S3 does not answer or does not allow it."""
         self._scratch.mkdir(parents=True, exist_ok=True)
-        if not self._ask(self._client.bucket_exists, self._bucket):
+        if not self.has_bucket():
             self._ask(self._client.make_bucket, self._bucket)
+
+    def has_bucket(self) -> bool:
+        return self._ask(self._client.bucket_exists, self._bucket)
 
     def spool(self) -> Spool:
         return Spool(self._scratch)
@@ -205,6 +209,27 @@ class S3Store:
             return False
         self._ask(self._client.remove_object, self._bucket, stray.key)
         return True
+
+    def put_piece(self, key: str, body: bytes) -> None:
+        self._ask(self._client._put_object, self._bucket, key, body, dict[str, Any](proof(body)))
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        """False where something is there: what every sidecar relies on."""
+        return self._swap(key, body, None)
+
+    def piece(self, key: str, *, offset: int = 0, length: int = 0) -> bytes | None:
+        try:
+            with self._ask(self._client.get_object, self._bucket, key, offset=offset, length=length) as response:
+                return response.read()
+        except S3Error:
+            return None
+
+    def pieces(self, prefix: str) -> Iterator[Stray]:
+        for item in self._items(prefix):
+            yield Stray(item.key.split("/")[1], item.key, item.size_bytes, item.modified)
+
+    def drop_piece(self, key: str) -> None:
+        self._ask(self._client.remove_object, self._bucket, key)
 
     @cached_property
     def buries(self) -> bool:
@@ -406,7 +431,7 @@ def open_s3(settings: Settings, *, now: Callable[[], datetime]) -> S3Store:
     return store
 
 
-def connected(endpoint: str, settings: Settings) -> Minio:
+def connected(endpoint: str, settings: S3Settings) -> Minio:
     address = urlsplit(endpoint)
     return Minio(
         address.netloc,

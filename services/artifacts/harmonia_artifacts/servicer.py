@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import Any, ParamSpec, TypeVar
@@ -23,6 +24,7 @@ from harmonia_artifacts.blocks import stored_digest
 from harmonia_artifacts.garbage import GRACE, Reach, collected
 from harmonia_artifacts.media import SNIFFED_BYTES, uploaded_type
 from harmonia_artifacts.store import Arrival, Artifact, Kept, Spool, Store, absent
+from harmonia_artifacts.uploads import PIECE_BYTES, Upload, Uploads, check_offset
 from harmonia_artifacts.usage import Usage
 from harmonia_chassis.access import current_grant
 from harmonia_chassis.errors import InvalidInput, Overloaded, Reason
@@ -47,6 +49,7 @@ class StoreServicer(rpc.StoreServiceServicer):
         store: Store,
         read_reach: Callable[[], Awaitable[Reach]],
         *,
+        now: Callable[[], datetime],
         most_bytes: int,
         grace: timedelta = GRACE,
         failpoint: Failpoint = never,
@@ -54,6 +57,7 @@ class StoreServicer(rpc.StoreServiceServicer):
         self._store = store
         self._read_reach = read_reach
         self._usage = Usage(store, most_bytes)
+        self._uploads = Uploads(store, now=now)
         self._grace = grace
         self._collecting = asyncio.Lock()
         self._failpoint = failpoint
@@ -71,6 +75,40 @@ class StoreServicer(rpc.StoreServiceServicer):
             artifact = await self._run(self._keep, spool, arrival)
         await reach(self._failpoint, "after_put_commit", "")
         return pb.PutResponse(ref=wire.artifact_to_ref(artifact))
+
+    async def BeginUpload(
+        self, request: pb.BeginUploadRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.Upload:
+        size_bytes, grant = wire.upload_size_from_proto(request), current_grant()
+        await self._run(self._usage.check, grant.tenant, size_bytes)
+        upload = await self._run(
+            self._uploads.begin,
+            grant.tenant,
+            owner=grant.owner,
+            media_type=request.media_type,
+            size_bytes=size_bytes,
+            sha256=request.sha256,
+        )
+        return wire.upload_to_proto(upload)
+
+    async def StatUpload(self, request: pb.StatUploadRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.Upload:
+        grant = current_grant()
+        upload = await self._run(self._uploads.find, grant.tenant, grant.owner, request.id)
+        return wire.upload_to_proto(upload, await self._become(upload) if upload.kept_sha256 else None)
+
+    async def WriteUpload(
+        self, request_iterator: AsyncIterator[pb.WriteUploadRequest], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.Upload:
+        requests, grant = aiter(request_iterator), current_grant()
+        header = (await anext(requests, pb.WriteUploadRequest())).header
+        upload = await self._run(self._uploads.find, grant.tenant, grant.owner, header.id)
+        check_offset(upload, header.offset)
+        received_bytes = await self._receive_pieces(requests, upload)
+        await reach(self._failpoint, "after_upload_pieces", "")
+        upload = replace(upload, received_bytes=received_bytes)
+        if received_bytes < upload.size_bytes:
+            return wire.upload_to_proto(upload)
+        return wire.upload_to_proto(upload, await self._become(upload))
 
     async def Get(
         self, request: pb.GetRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -126,8 +164,37 @@ class StoreServicer(rpc.StoreServiceServicer):
                         yield pb.CollectResponse(garbage=wire.garbage_to_proto(each))
             if not request.dry_run:
                 self._usage.count_anew()
+                await self._run(self._uploads.sweep)
             log.info("garbage collected", dry_run=request.dry_run, **wire.summary_fields(summary))
             yield pb.CollectResponse(summary=summary)
+
+    async def _receive_pieces(self, requests: AsyncIterator[pb.WriteUploadRequest], upload: Upload) -> int:
+        """Each piece is on disk before the next is complete. How many bytes of it all are there."""
+        received_bytes, piece = upload.received_bytes, bytearray()
+        async for request in requests:
+            piece += wire.piece_from_proto(request)
+            if received_bytes + len(piece) > upload.size_bytes:
+                message = f"more than the {upload.size_bytes} bytes came that were announced"
+                raise InvalidInput(message, reason=Reason.TOO_LARGE, field="chunk")
+            if len(piece) >= PIECE_BYTES:
+                await self._run(self._uploads.write, upload, received_bytes, bytes(piece))
+                received_bytes, piece = received_bytes + len(piece), bytearray()
+        if piece:
+            await self._run(self._uploads.write, upload, received_bytes, bytes(piece))
+        return received_bytes + len(piece)
+
+    async def _become(self, upload: Upload) -> Artifact:
+        """The object that a complete upload is, or now becomes."""
+        if upload.kept_sha256:
+            return await self._own(upload.kept_sha256)
+        with self._store.spool() as spool:
+            await self._run(self._uploads.gathered, upload, spool)
+            media_type = await self._run(_sniffed, upload.media_type, spool)
+            arrival = Arrival(upload.tenant, upload.owner, media_type, Kept.UPLOAD)
+            artifact = await self._run(self._keep, spool, arrival)
+        await reach(self._failpoint, "before_upload_done", "")
+        await self._run(self._uploads.complete, upload, artifact.sha256)
+        return artifact
 
     async def _receive(self, requests: AsyncIterator[pb.PutRequest], spool: Spool, limit_bytes: int) -> str:
         """Hashed and written as it comes. The digest that its trailer promises, or nothing."""
@@ -202,5 +269,9 @@ def _checked(announced: wire.Announced, promised: str, spool: Spool, grant: Gran
         raise InvalidInput(message, reason=Reason.DIGEST_MISMATCH, field="trailer.sha256")
     media_type = announced.media_type
     if announced.kept is Kept.UPLOAD:
-        media_type = uploaded_type(media_type, spool.start(SNIFFED_BYTES))
+        media_type = _sniffed(media_type, spool)
     return Arrival(tenant=grant.tenant, owner=grant.owner, media_type=media_type, kept=announced.kept)
+
+
+def _sniffed(media_type: str, spool: Spool) -> str:
+    return uploaded_type(media_type, spool.start(SNIFFED_BYTES))

@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harmonia_chassis.settings import ServiceSettings
 
 
-class Settings(ServiceSettings):
-    state_dir: Path | None = Field(default=None, description="folder of the objects; or else s3_endpoint")
+class S3Settings(BaseModel):
+    """Where the bucket is. Of its own, because the doctor asks for no more."""
+
+    model_config = ConfigDict(frozen=True)
+
     s3_endpoint: str | None = Field(
         default=None, pattern=r"^https?://", description="https://host:port of an S3 server"
     )
@@ -23,6 +26,10 @@ class Settings(ServiceSettings):
     s3_ca: Path | None = Field(
         default=None, description="authority of the S3 server's certificate, PEM; default the system's"
     )
+
+
+class Settings(ServiceSettings, S3Settings):
+    state_dir: Path | None = Field(default=None, description="folder of the objects; or else s3_endpoint")
     scratch_dir: Path | None = Field(default=None, description="where arriving objects wait for S3")
     storage_bytes: int = Field(default=50 << 30, gt=0, description="most that the files of a tenant may take")
     link_base: str = Field(

@@ -171,6 +171,16 @@ class Store(Protocol):
     def clear(self, stray: Stray) -> bool:
         """False where it belongs to an object by now."""
 
+    # Pieces of uploads under way: bytes by their key, that are no object yet.
+    def put_piece(self, key: str, body: bytes) -> None:
+        """Durable when it returns."""
+
+    def piece(self, key: str) -> bytes | None: ...
+
+    def pieces(self, prefix: str) -> Iterator[Stray]: ...
+
+    def drop_piece(self, key: str) -> None: ...
+
 
 def write_all(descriptor: int, chunk: bytes) -> None:
     rest = memoryview(chunk)

@@ -37,6 +37,12 @@ class Usage:
                 self._add(tenant, -size_bytes)
             raise
 
+    def check(self, tenant: str, size_bytes: int) -> None:
+        """Before an upload is begun. Raises QuotaExceeded."""
+        used = self._count(tenant)
+        if not self._fits(used + size_bytes, Kept.UPLOAD):
+            raise self._exceeded(tenant, used, size_bytes)
+
     def count_anew(self) -> None:
         with self._adding:
             self._used.clear()

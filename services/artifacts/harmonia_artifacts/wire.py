@@ -8,6 +8,7 @@ from harmonia.type.v1 import type_pb2
 from harmonia_artifacts.garbage import Fate, Garbage
 from harmonia_artifacts.media import allowed_type
 from harmonia_artifacts.store import CHUNK_BYTES, Artifact, Kept, Link, Stray, is_digest, object_key
+from harmonia_artifacts.uploads import Upload
 from harmonia_chassis.errors import InvalidInput, Reason
 
 UPLOAD_BYTES = 200 << 20
@@ -68,6 +69,33 @@ def chunk_from_proto(request: pb.PutRequest) -> bytes:
         message = f"a chunk of {len(chunk)} bytes is over {CHUNK_BYTES}"
         raise InvalidInput(message, reason=Reason.TOO_LARGE, field="chunk")
     return chunk
+
+
+def upload_size_from_proto(request: pb.BeginUploadRequest) -> int:
+    if not 0 < request.size_bytes <= UPLOAD_BYTES:
+        message = f"size_bytes is {request.size_bytes}: an upload has 1 to {UPLOAD_BYTES} bytes"
+        raise InvalidInput(message, reason=Reason.TOO_LARGE, field="size_bytes")
+    if request.sha256 and not is_digest(request.sha256):
+        message = f"{request.sha256!r} is not 64 lower-case hex digits"
+        raise InvalidInput(message, reason=Reason.MALFORMED, field="sha256")
+    return request.size_bytes
+
+
+def piece_from_proto(request: pb.WriteUploadRequest) -> bytes:
+    if request.WhichOneof("part") != "chunk":
+        raise InvalidInput("an upload goes on by one header and chunks", reason=Reason.MALFORMED, field="header")
+    if len(request.chunk) > CHUNK_BYTES:
+        message = f"a chunk of {len(request.chunk)} bytes is over {CHUNK_BYTES}"
+        raise InvalidInput(message, reason=Reason.TOO_LARGE, field="chunk")
+    return request.chunk
+
+
+def upload_to_proto(upload: Upload, artifact: Artifact | None = None) -> pb.Upload:
+    message = pb.Upload(id=upload.id, received_bytes=upload.received_bytes, size_bytes=upload.size_bytes)
+    message.expire_time.FromDatetime(upload.expires)
+    if artifact:
+        message.ref.CopyFrom(artifact_to_ref(artifact))
+    return message
 
 
 def length_from_proto(request: pb.GetRequest) -> int | None:

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import structlog
 
@@ -133,7 +133,9 @@ class Composer:
         }
         plain = {name: (path, media_type) for name, (path, media_type) in files.items() if path is not None}
         stems = {role: (stem.path, "audio/flac") for role, stem in take.stems.items()}
-        shown = {file: (path, MEDIA_TYPES[path.suffix]) for file, path in sessions.items()}
+        own = {file: path for file, path in sessions.items() if (path, "audio/flac") not in stems.values()}
+        shown = {file: (path, MEDIA_TYPES[path.suffix]) for file, path in own.items()}
+        also_in = {str(PurePosixPath(file).parent) for file in sessions.keys() - own.keys()}
         refs = await self._put_all({*plain.values(), *stems.values(), *shown.values()}, work)
         stored = pb.ComposeResult.Take(
             seed=take.seed,
@@ -147,6 +149,7 @@ class Composer:
                 for one in take.sections
             ],
             daw=[pb.ComposeResult.File(file=file, ref=refs[content]) for file, content in shown.items()],
+            stems_also_in=next(iter(also_in), ""),
         )
         for name, content in plain.items():
             getattr(stored, name).CopyFrom(refs[content])

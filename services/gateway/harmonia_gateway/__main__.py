@@ -12,6 +12,7 @@ from harmonia.identity.v1 import identity_pb2_grpc, key_pb2_grpc
 from harmonia.lyrics.v1 import lyrics_pb2_grpc
 from harmonia.model.v1 import model_pb2_grpc
 from harmonia.song.v1 import song_pb2_grpc
+from harmonia.webhook.v1 import webhook_pb2_grpc
 from harmonia_chassis.entities import Entities
 from harmonia_chassis.identity import CertificateFiles, TokenSigner
 from harmonia_chassis.job_stream import JobStream
@@ -32,6 +33,7 @@ from harmonia_gateway.key_servicer import KeyServicer
 from harmonia_gateway.lyrics_servicer import LyricsServicer
 from harmonia_gateway.model_servicer import ModelServicer
 from harmonia_gateway.oidc import Issuer
+from harmonia_gateway.outside import Outside
 from harmonia_gateway.people import People, Recognise
 from harmonia_gateway.projection import Projection
 from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate
@@ -42,6 +44,8 @@ from harmonia_gateway.strangers import Strangers
 from harmonia_gateway.sweeper import Sweeper
 from harmonia_gateway.token_servicer import TokenServicer
 from harmonia_gateway.tokens import UserKeys, read_keys
+from harmonia_gateway.webhook_servicer import WebhookServicer
+from harmonia_gateway.webhooks import Webhooks
 from harmonia_gateway.words import Words
 
 
@@ -82,6 +86,9 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         signer=signer,
     )
     node.serve(song_pb2_grpc.add_SongServiceServicer_to_server, songs, public=True)
+    webhooks = Webhooks(entities, projection, _outside(node))
+    node.serve(webhook_pb2_grpc.add_WebhookServiceServicer_to_server, WebhookServicer(webhooks, quotas), public=True)
+    node.background("webhooks", webhooks.run)
     node.serve(key_pb2_grpc.add_KeyServiceServicer_to_server, KeyServicer(keys, audit, quotas), public=True)
     collector = Collector(jobs, node.channel("artifacts"), every=settings.collect)
     _serve_call_doors(node, signer, capabilities, quotas, collector)
@@ -113,6 +120,14 @@ def _issuer(node: Node[Settings]) -> Recognise | None:
     keys = IssuerKeys(settings.oidc_issuer, http)
     issuer = Issuer(settings.oidc_issuer, settings.oidc_audience, tenant_claim=settings.oidc_tenant_claim, keys=keys)
     return issuer.recognise
+
+
+def _outside(node: Node[Settings]) -> Outside:
+    settings = node.settings
+    authorities = settings.webhook_ca.read_text() if settings.webhook_ca is not None else ""
+    outside = Outside(settings.webhook_allow, authorities=authorities)
+    node.background("outside", closing(outside.aclose))
+    return outside
 
 
 def closing(close: Callable[[], Awaitable[None]]) -> Background:

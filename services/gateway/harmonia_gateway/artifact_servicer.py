@@ -5,7 +5,7 @@ Bytes pass through chunk by chunk: gRPC's flow control holds back whichever side
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import grpc
 
@@ -18,7 +18,7 @@ from harmonia_chassis.identity import TokenSigner
 from harmonia_gateway import limits, rules
 from harmonia_gateway.collector import Collector
 from harmonia_gateway.grants import call_grant
-from harmonia_gateway.names import artifact_digest
+from harmonia_gateway.names import artifact_digest, upload_id
 from harmonia_gateway.quotas import Quotas
 
 _DEFAULT_PAGE_SIZE = 100
@@ -52,6 +52,37 @@ class ArtifactServicer(rpc.ArtifactServiceServicer):
             raise
         return await self._stat(put.ref.sha256, metadata)
 
+    async def CreateUpload(self, request: pb.CreateUploadRequest, _context: object) -> pb.Upload:
+        rules.refuse_unknown_fields(request)
+        begin = store_pb2.BeginUploadRequest(
+            media_type=request.media_type, size_bytes=request.size_bytes, sha256=request.sha256
+        )
+        return _upload(await self._store.BeginUpload(begin, metadata=self._admitted()))
+
+    async def GetUpload(self, request: pb.GetUploadRequest, _context: object) -> pb.Upload:
+        rules.refuse_unknown_fields(request)
+        stat, metadata = store_pb2.StatUploadRequest(id=upload_id(request.name)), self._admitted()
+        return await self._with_artifact(await self._store.StatUpload(stat, metadata=metadata), metadata)
+
+    async def WriteUpload(self, request_iterator: AsyncIterator[pb.WriteUploadRequest], _context: object) -> pb.Upload:
+        metadata, requests = self._admitted(), aiter(request_iterator)
+        first = await anext(requests, pb.WriteUploadRequest())
+        rules.refuse_unknown_fields(first)
+        header = store_pb2.WriteUploadRequest.Header(
+            id=upload_id(first.header.name, field="header.name"), offset=first.header.offset
+        )
+        call = self._store.WriteUpload(metadata=metadata, timeout=_LONGEST_S)
+        try:
+            # Written one by one: a call whose requests come from an iterator does not tell why it ended early.
+            with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+                await call.write(store_pb2.WriteUploadRequest(header=header))
+                async for request in requests:
+                    await call.write(store_pb2.WriteUploadRequest(chunk=request.chunk))
+                await call.done_writing()
+            return await self._with_artifact(await call, metadata)
+        finally:
+            call.cancel()
+
     async def DownloadArtifact(
         self, request: pb.DownloadArtifactRequest, _context: object
     ) -> AsyncIterator[pb.DownloadArtifactResponse]:
@@ -59,7 +90,10 @@ class ArtifactServicer(rpc.ArtifactServiceServicer):
         if request.offset < 0:
             message = f"offset is {request.offset}: it must be the number of bytes to skip"
             raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="offset")
-        get = store_pb2.GetRequest(sha256=artifact_digest(request.name), offset=request.offset)
+        if request.length < 0:
+            message = f"length is {request.length}: it must be the number of bytes to send, or 0 for all"
+            raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="length")
+        get = store_pb2.GetRequest(sha256=artifact_digest(request.name), offset=request.offset, length=request.length)
         call = self._store.Get(get, metadata=self._admitted(), timeout=_LONGEST_S)
         try:
             async for part in call:
@@ -106,6 +140,12 @@ class ArtifactServicer(rpc.ArtifactServiceServicer):
         async with aclosing(self._collector.collect(dry_run=request.validate_only)) as parts:
             async for part in parts:
                 yield _garbage(part)
+
+    async def _with_artifact(self, found: store_pb2.Upload, metadata: tuple[tuple[str, str], ...]) -> pb.Upload:
+        upload = _upload(found)
+        if found.HasField("ref"):
+            upload.artifact.CopyFrom(await self._stat(found.ref.sha256, metadata))
+        return upload
 
     async def _stat(self, sha256: str, metadata: tuple[tuple[str, str], ...]) -> pb.Artifact:
         answer = await self._store.Stat(store_pb2.StatRequest(sha256=sha256), metadata=metadata)
@@ -183,6 +223,15 @@ def _link_s(request: pb.CreateArtifactLinkRequest) -> int:
         message = f"valid_for is {request.valid_for.seconds} s: it must be from {shortest} to {longest} s"
         raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="valid_for")
     return request.valid_for.seconds
+
+
+def _upload(found: store_pb2.Upload) -> pb.Upload:
+    return pb.Upload(
+        name=f"uploads/{found.id}",
+        received_bytes=found.received_bytes,
+        size_bytes=found.size_bytes,
+        expire_time=found.expire_time,
+    )
 
 
 def _artifact(found: store_pb2.Object) -> pb.Artifact:

@@ -19,7 +19,6 @@ from harmonia_gateway.words import Words
 
 Request = song_pb2.CreateSongRequest
 Revise = song_pb2.ReviseSongRequest
-ReadSource = Callable[[], Awaitable[Stored]]
 Plan = Callable[[str], Awaitable[job_pb2.Job]]
 
 
@@ -57,13 +56,13 @@ class Intake:
 
         return await self._made_once(requester, songs.digest(request.spec), planned)
 
-    async def revise(self, request: Revise, principal: Principal, source: ReadSource) -> Stored:
+    async def revise(self, request: Revise, principal: Principal, source: job_pb2.Job) -> Stored:
         """As `accept`: the song in the stream, or the one that the same request made before."""
         check_revise_request(request)
         requester = _requester(request, principal)
 
         async def planned(identity: str) -> job_pb2.Job:
-            return await self._revised(request, requester, identity, await source())
+            return await self._revised(request, requester, identity, source)
 
         return await self._made_once(requester, revising.digest(request), planned)
 
@@ -99,11 +98,11 @@ class Intake:
         self._quotas.creates.take(principal.tenant)
         return await self._planned(request.spec, _requester(request, principal), "", batch=batch)
 
-    async def rehearse_revision(self, request: Revise, principal: Principal, source: ReadSource) -> job_pb2.Job:
+    async def rehearse_revision(self, request: Revise, principal: Principal, source: job_pb2.Job) -> job_pb2.Job:
         """The job that `revise` would write; nothing is kept."""
         check_revise_request(request)
         self._quotas.creates.take(principal.tenant)
-        return await self._revised(request, _requester(request, principal), "", await source())
+        return await self._revised(request, _requester(request, principal), "", source)
 
     def grant(self, tenant: str, owner: str, identity: str, expires: datetime) -> str:
         """For the workers of one song."""
@@ -117,10 +116,10 @@ class Intake:
         spec.batch = sent.batch or batch
         return await self._plan(spec, requester, identity, spec_digest=songs.digest(sent))
 
-    async def _revised(self, request: Revise, requester: Requester, identity: str, source: Stored) -> job_pb2.Job:
-        revised = revising.revision(request, source.job)
+    async def _revised(self, request: Revise, requester: Requester, identity: str, source: job_pb2.Job) -> job_pb2.Job:
+        revised = revising.revision(request, source)
         job = await self._plan(revised.spec, requester, identity, spec_digest=revising.digest(request))
-        revising.carry_over(job, revised, source.job)
+        revising.carry_over(job, revised, source)
         return job
 
     async def _plan(

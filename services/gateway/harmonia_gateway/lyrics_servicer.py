@@ -13,7 +13,7 @@ from harmonia_chassis.access import GRANT, current_principal
 from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_chassis.identity import TokenSigner
 from harmonia_chassis.store import StoreClient
-from harmonia_gateway import rules, songs
+from harmonia_gateway import editing, rules, songs
 from harmonia_gateway.capabilities import Capabilities
 from harmonia_gateway.grants import call_grant
 from harmonia_gateway.offer import offer_for
@@ -43,7 +43,7 @@ class LyricsServicer(rpc.LyricsServiceServicer):
         self._quotas.reads.take(current_principal().tenant)
         write, warnings = await self._write_request(_with_prompt(request))
         answer = await self._lyricist.ReadPrompt(
-            lyricist_pb2.ReadPromptRequest(request=write), metadata=((GRANT, call_grant(self._signer)),)
+            lyricist_pb2.ReadPromptRequest(request=write), metadata=self._granted()
         )
         read = answer.result
         return pb.ReadPromptResponse(brief=read.brief, understood=read.understood, warnings=[*warnings, *read.warnings])
@@ -67,6 +67,31 @@ class LyricsServicer(rpc.LyricsServiceServicer):
                     yield pb.WriteLyricsResponse(result=await self._result(event.result, warnings, grant))
         finally:
             call.cancel()
+
+    async def RewriteLyrics(self, request: pb.RewriteLyricsRequest, _context: object) -> pb.RewriteLyricsResponse:
+        rules.refuse_unknown_fields(request)
+        editing.check_rewrite(request)
+        self._quotas.reads.take(current_principal().tenant)
+        answer = await self._lyricist.Rewrite(lyricist_pb2.RewriteRequest(request=request), metadata=self._granted())
+        return answer.response
+
+    async def ScanLyrics(self, request: pb.ScanLyricsRequest, _context: object) -> pb.ScanLyricsResponse:
+        rules.refuse_unknown_fields(request)
+        editing.check_text(request.text)
+        self._quotas.reads.take(current_principal().tenant)
+        answer = await self._lyricist.Scan(lyricist_pb2.ScanRequest(request=request), metadata=self._granted())
+        return answer.response
+
+    async def ListRhymes(self, request: pb.ListRhymesRequest, _context: object) -> pb.ListRhymesResponse:
+        rules.refuse_unknown_fields(request)
+        editing.check_rhymes(request)
+        self._quotas.reads.take(current_principal().tenant)
+        asked = lyricist_pb2.ListRhymesRequest(request=request)
+        answer = await self._lyricist.ListRhymes(asked, metadata=self._granted())
+        return answer.response
+
+    def _granted(self) -> tuple[tuple[str, str], ...]:
+        return ((GRANT, call_grant(self._signer)),)
 
     async def _result(
         self, written: lyricist_pb2.WriteResult, warnings: tuple[str, ...], grant: str

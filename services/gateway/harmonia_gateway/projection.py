@@ -27,6 +27,9 @@ from harmonia_gateway.states import public_state
 
 log = structlog.get_logger()
 
+# What a webhook is told of.
+ENDED = (job_pb2.Job.SUCCEEDED, job_pb2.Job.FAILED, job_pb2.Job.CANCELLED, job_pb2.Job.EXPIRED)
+
 _SCHEMA_VERSION = 1
 _OLDEST_S = 7 * 86400
 _SCHEMA = """
@@ -121,6 +124,20 @@ class Projection:
             (*values, limit, offset),
         )
         return [_stored(*row) for row in rows], total
+
+    def ended_since(self, tenant: str, owner: str, since: float) -> list[Stored]:
+        """Songs of the owner that ended after `since` (Unix seconds) and are not deleted, in that order."""
+        marks = ",".join("?" * len(ENDED))
+        rows = self._db.execute(
+            f"SELECT seq, record FROM songs WHERE tenant = ? AND owner = ? AND update_time > ?"  # noqa: S608
+            f" AND job_state IN ({marks}) ORDER BY update_time",
+            (tenant, owner, since, *ENDED),
+        )
+        return [_stored(*row) for row in rows]
+
+    def one(self, tenant: str, job_id: str) -> Stored | None:
+        row = self._db.execute("SELECT seq, record FROM songs WHERE tenant = ? AND id = ?", (tenant, job_id)).fetchone()
+        return None if row is None else _stored(*row)
 
     def in_states(self, states: Sequence[int]) -> list[Stored]:
         """Every job in one of these states of the record."""

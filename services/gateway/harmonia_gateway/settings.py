@@ -56,6 +56,12 @@ class Settings(ServiceSettings):
     )
     oidc_audience: str | None = Field(default=None, min_length=1, description="what their aud must be, exactly")
     oidc_tenant_claim: str = Field(default="tenant", min_length=1, description="the claim that names the tenant")
+    webhook_allow: Networks = Field(
+        default=(), description="CIDR ranges that webhooks may call although they are not public, by commas"
+    )
+    webhook_ca: Path | None = Field(
+        default=None, description="PEM; authorities that webhooks' receivers may have beside the system's"
+    )
 
     @model_validator(mode="after")
     def _an_issuer_needs_an_audience(self) -> Self:

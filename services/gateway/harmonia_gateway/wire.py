@@ -207,6 +207,8 @@ def _composed_files(
         yield _output(number, "lyrics", "lyrics.lrc", take.lyrics_lrc)
     for session in take.daw:
         yield _output(number, "daw", session.file, session.ref)
+    for stem in take.stems if take.stems_also_in else ():
+        yield _output(number, "daw", f"{take.stems_also_in}/{stem.role}.flac", stem.ref, take.duration_seconds)
 
 
 def _output(take: int, role: str, file: str, ref: type_pb2.ArtifactRef, seconds: float = 0.0) -> song_pb2.Output:

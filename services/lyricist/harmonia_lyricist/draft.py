@@ -34,7 +34,8 @@ _INSTRUCTIONS = (
 )
 _AGAIN = (
     "You repair single lines of song lyrics. For each entry of `lines` write one line in its place, in the language "
-    "named: `wrong` says what was wrong with it, `rhymes_with` names a word that it must rhyme with and not repeat."
+    "named: `wrong` says what was wrong with it; it must rhyme with the word of `rhymes_with`, if any, and not "
+    "repeat it."
 )
 
 
@@ -64,6 +65,16 @@ class Fault:
     rhymes_with: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A line in place of another."""
+
+    old: str
+    syllables: int
+    rhymes_with: str = ""
+    wrong: str = "another one is wanted"
+
+
 Stanzas = tuple[tuple[str, ...], ...]
 
 
@@ -90,24 +101,37 @@ def question(plan: Plan, *, seed: int) -> Question:
 
 
 def question_again(plan: Plan, stanzas: Stanzas, faults: Sequence[Fault], *, seed: int) -> Question:
-    lines = [
-        {
-            "line": stanzas[fault.stanza][fault.line],
-            "wrong": fault.wrong,
-            "syllables": targets(plan.written[fault.stanza])[fault.line],
-            **({"rhymes_with": fault.rhymes_with} if fault.rhymes_with else {}),
-        }
+    wanted = [
+        Wanted(
+            stanzas[fault.stanza][fault.line],
+            targets(plan.written[fault.stanza])[fault.line],
+            fault.rhymes_with,
+            fault.wrong,
+        )
         for fault in faults
+    ]
+    return question_lines(wanted, theme=plan.theme, language=plan.language, seed=seed)
+
+
+def question_lines(wanted: Sequence[Wanted], *, theme: str, language: str, seed: int) -> Question:
+    lines = [
+        {"line": one.old, "wrong": one.wrong, "syllables": one.syllables, "rhymes_with": one.rhymes_with}
+        for one in wanted
     ]
     count = len(lines)
     return Question(
         Task.LYRICS,
         _AGAIN,
-        {"theme": plan.theme, "language": plan.language, "lines": lines},
+        {"theme": theme, "language": language, "lines": lines},
         _object({"lines": {"type": "array", "minItems": count, "maxItems": count, "items": _line_schema()}}),
         seed,
         200 + 40 * count,
     )
+
+
+def lines_from(answer: object, count: int) -> tuple[str, ...]:
+    """Cleaned. Raises NoAnswer when there are not as many."""
+    return _lines(at(answer, "lines"), count)
 
 
 def stanzas_from(answer: object, plan: Plan) -> Stanzas:
@@ -119,7 +143,7 @@ def stanzas_from(answer: object, plan: Plan) -> Stanzas:
 
 
 def repaired(stanzas: Stanzas, faults: Sequence[Fault], answer: object) -> Stanzas:
-    lines = _lines(at(answer, "lines"), len(faults))
+    lines = lines_from(answer, len(faults))
     found = [list(stanza) for stanza in stanzas]
     for fault, line in zip(faults, lines, strict=True):
         found[fault.stanza][fault.line] = line
@@ -174,6 +198,19 @@ def titled(stanzas: Stanzas, plan: Plan) -> Stanzas:
 
 
 def _wrong(line: str, name: str, place: int, plan: Plan, writing: Writing) -> str:
+    if said := unsingable(line, writing):
+        return said
+    if plan.title and plan.title.lower() in line.lower():
+        return ""
+    return wrong_length(line, targets(name)[place], writing)
+
+
+def wrong_length(line: str, asked: int, writing: Writing) -> str:
+    has = line_syllables(line, writing.metre)
+    return "" if abs(has - asked) <= SLACK else f"has {has} syllables, should have {asked}"
+
+
+def unsingable(line: str, writing: Writing) -> str:
     letters = sum(letter.isalpha() or letter in " '’-" for letter in line)
     if letters < 0.8 * len(line) or not any(letter.isalpha() for letter in line):
         return "is not words"
@@ -181,10 +218,7 @@ def _wrong(line: str, name: str, place: int, plan: Plan, writing: Writing) -> st
         return "is not a line of a song"
     if not is_clean(line, writing):
         return "is not clean"
-    if plan.title and plan.title.lower() in line.lower():
-        return ""
-    asked, has = targets(name)[place], line_syllables(line, writing.metre)
-    return "" if abs(has - asked) <= SLACK else f"has {has} syllables, should have {asked}"
+    return ""
 
 
 def _unrhymed(number: int, stanza: tuple[str, ...], writing: Writing) -> list[Fault]:

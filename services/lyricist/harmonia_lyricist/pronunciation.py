@@ -6,7 +6,8 @@ Only the data is taken over. Its phones are ARPAbet; a vowel ends in its stress:
 import gzip
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
@@ -30,6 +31,13 @@ class Dictionary:
     def _said(self, word: str) -> tuple[Phones, ...]:
         """Every way to say it, the usual one first; a compound like its parts; empty for what it does not know."""
         return self._listed(word) or self._compound(word)
+
+    def rhyming(self, part: str) -> Iterator[tuple[str, Phones]]:
+        """Every word with that rhyming part, as it is usually said; reads the whole dictionary, some 0.5 s."""
+        for row in self._rows:
+            word, *phones = row.split(b"#")[0].decode().split()
+            if word.isalpha() and rhyme_of(tuple(phones)).part == part:
+                yield word, tuple(phones)
 
     def _listed(self, word: str) -> tuple[Phones, ...]:
         if not re.fullmatch(r"[a-z'.-]+", word):
@@ -64,14 +72,32 @@ def stress_of(phones: Phones) -> str:
     )
 
 
-def rhyming_part_of(phones: Phones) -> str:
-    """From the last stressed vowel on. After two weak syllables a song leans on the last one: "melody" ends in IY."""
+@dataclass(frozen=True, slots=True)
+class Rhyme:
+    """A word's end: `part` from the last stressed vowel on, `onset` the consonants just before it.
+
+    Words rhyme whose parts are equal and whose onsets are not: "rain" and "train" do, "long" and "along" do not.
+    """
+
+    onset: Phones
+    part: str
+
+    def goes_with(self, other: "Rhyme") -> bool:
+        return self.part == other.part != "" and self.onset != other.onset
+
+
+NO_RHYME = Rhyme((), "")
+
+
+def rhyme_of(phones: Phones) -> Rhyme:
+    """After two weak syllables a song leans on the last one: "melody" ends in IY."""
     vowels = [at for at, phone in enumerate(phones) if phone[-1].isdigit()]
     if not vowels:
-        return ""
+        return NO_RHYME
     stressed = [at for at in vowels if phones[at][-1] in "12"] or vowels[-1:]
     start = vowels[-1] if len([at for at in vowels if at > stressed[-1]]) >= 2 else stressed[-1]
+    before = max((at + 1 for at in vowels if at < start), default=0)
     part = " ".join(phone.rstrip("012") for phone in phones[start:])
     for one, other in _SAME:
         part = part.replace(one, other) if part.startswith(one) else part
-    return part
+    return Rhyme(phones[before:start], part)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harmonia_lyricist.pronunciation import Dictionary, rhyming_part_of
+from harmonia_lyricist.pronunciation import Dictionary, Rhyme, rhyme_of
 from harmonia_lyricist.tokens import fold
 
 _VOWELS = "aeiouy"
@@ -26,8 +26,22 @@ def last_word(line: str) -> str:
 
 def rhyming_part(word: str, sounds: Sounds) -> str:
     """Empty for what has no vowel to rhyme on."""
+    return rhyme(word, sounds).part
+
+
+def rhyme(word: str, sounds: Sounds) -> Rhyme:
+    """As the word is usually said; of a word that is in no dictionary the letters stand for its onset."""
     said = sounds.dictionary.said(word)
-    return rhyming_part_of(said[0]) if said else _spelled_part(word, sounds)
+    return rhyme_of(said[0]) if said else Rhyme((word,), _spelled_part(word, sounds))
+
+
+def rhymes(one: str, other: str, sounds: Sounds) -> bool:
+    """By the dictionary where it has both words, else by their spelling: a sound and a spelling cannot be compared."""
+    ones, others = sounds.dictionary.said(one), sounds.dictionary.said(other)
+    if ones and others:
+        return one != other and any(rhyme_of(a).goes_with(rhyme_of(b)) for a in ones for b in others)
+    part = _spelled_part(one, sounds)
+    return bool(part) and part == _spelled_part(other, sounds) and not same_word(one, other)
 
 
 def _spelled_part(word: str, sounds: Sounds) -> str:
@@ -36,18 +50,6 @@ def _spelled_part(word: str, sounds: Sounds) -> str:
             return sounds.endings[word[-length:]]
     tail = _TAIL.search(word)
     return tail[0] if tail else ""
-
-
-def rhymes(one: str, other: str, sounds: Sounds) -> bool:
-    """Same rhyming part, and not the same word nor the same word inside it: "long" does not rhyme with "along"."""
-    return bool(_parts(one, other, sounds) & _parts(other, one, sounds)) and not same_word(one, other)
-
-
-def _parts(word: str, other: str, sounds: Sounds) -> set[str]:
-    """By the dictionary where it has both words: a spelling and a sound cannot be compared."""
-    if sounds.dictionary.said(other) and (said := sounds.dictionary.said(word)):
-        return {rhyming_part_of(phones) for phones in said} - {""}
-    return {_spelled_part(word, sounds)} - {""}
 
 
 def same_word(one: str, other: str) -> bool:

@@ -36,6 +36,20 @@ class LyricistServicer(rpc.LyricistServiceServicer):
                 yield pb.WriteEvent(line=pb.WriteEvent.Line(section=section.name, line=line))
         yield pb.WriteEvent(result=await self._lyricist.result(written, grant))
 
+    async def Rewrite(
+        self, request: pb.RewriteRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.RewriteResponse:
+        async with self._slots:
+            return pb.RewriteResponse(response=await self._lyricist.rewrite(request.request))
+
+    async def Scan(self, request: pb.ScanRequest, _context: grpc.aio.ServicerContext[Any, Any]) -> pb.ScanResponse:
+        return pb.ScanResponse(response=self._lyricist.scan(request.request))
+
+    async def ListRhymes(
+        self, request: pb.ListRhymesRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ListRhymesResponse:
+        return pb.ListRhymesResponse(response=await self._lyricist.rhymes(request.request))
+
     async def GetCapabilities(
         self, _request: pb.GetCapabilitiesRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.GetCapabilitiesResponse:

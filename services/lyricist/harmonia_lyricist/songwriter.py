@@ -6,11 +6,13 @@ No failure of a model reaches the song: the writer answers in its place and a wa
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harmonia_lyricist import draft, opinion, writer
-from harmonia_lyricist.brief import Asked, Lyrics, Palette, Reading, Understood
+from harmonia_lyricist import draft, editor, opinion, writer
+from harmonia_lyricist.brief import Asked, Line, Lyrics, LyricSection, Palette, Reading, Understood
 from harmonia_lyricist.lexicon import Lexicon
 from harmonia_lyricist.llm import LanguageModel, NoAnswer
+from harmonia_lyricist.metre import scanned
 from harmonia_lyricist.prompt import read, total_bars
+from harmonia_lyricist.rhyme import last_word, rhymes
 from harmonia_lyricist.title import fit
 
 
@@ -104,3 +106,40 @@ def plan(reading: Reading) -> draft.Plan:
 
 def credit(reading: Reading, sung: Sung) -> tuple[Understood, ...]:
     return (*reading.understood, Understood("", "written_by", sung.by)) if sung.by else reading.understood
+
+
+async def another(
+    lyrics: Lyrics, change: editor.Change, *, language: str, writing: writer.Writing, model: LanguageModel | None
+) -> tuple[tuple[Line, ...], tuple[str, ...]]:
+    """New lines and warnings. Raises editor.NoLine when nobody has any."""
+    if model is None:
+        return editor.new_lines(lyrics, change, writing), ()
+    try:
+        return await _by_model(lyrics, change, language=language, writing=writing, model=model), ()
+    except NoAnswer as failure:
+        told = f"lyrics: no answer from the language model: {failure}; the words are the built-in writer's"
+        return editor.new_lines(lyrics, change, writing), (told,)
+
+
+async def _by_model(
+    lyrics: Lyrics, change: editor.Change, *, language: str, writing: writer.Writing, model: LanguageModel
+) -> tuple[Line, ...]:
+    section = lyrics.sections[change.section]
+    places = range(len(section.lines)) if change.line is None else [change.line]
+    wanted = [_wanted(section, place, change, writing) for place in places]
+    question = draft.question_lines(wanted, theme=change.theme, language=language, seed=change.seed)
+    texts = draft.lines_from(await model.answer(question), len(wanted))
+    for text, one in zip(texts, wanted, strict=True):
+        if wrong := draft.unsingable(text, writing) or draft.wrong_length(text, one.syllables, writing):
+            raise NoAnswer(f"a line {wrong}")
+        english = language.split("-", maxsplit=1)[0].lower() == "en"
+        if english and one.rhymes_with and not rhymes(last_word(text), one.rhymes_with, writing.sounds):
+            raise NoAnswer(f"a line does not rhyme with {one.rhymes_with!r}")
+    return tuple(scanned(text, writing.metre) for text in texts)
+
+
+def _wanted(section: LyricSection, place: int, change: editor.Change, writing: writer.Writing) -> draft.Wanted:
+    old = section.lines[place]
+    # Where all lines are new, what they rhyme with is not there yet.
+    word = change.rhyme_with.lower() or editor.partner(section, place, writing) if change.line is not None else ""
+    return draft.Wanted(old.text, change.syllables or old.syllables, word)

@@ -4,9 +4,12 @@ from collections.abc import Iterable
 
 from harmonia.job.v1 import job_pb2
 from harmonia.lyricist.v1 import lyricist_pb2 as pb
+from harmonia.lyrics.v1 import lyrics_pb2
 from harmonia.song.v1 import brief_pb2, spec_pb2
 from harmonia.type.v1 import type_pb2
+from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_lyricist.brief import Asked, Brief, Kind, Line, Lyrics, Palette, Section, Understood, Words
+from harmonia_lyricist.editor import Change
 
 _KINDS = {spec_pb2.SongSpec.SONG: Kind.SONG, spec_pb2.SongSpec.BEAT: Kind.BEAT, spec_pb2.SongSpec.LOOP: Kind.LOOP}
 _KIND_VALUES = {kind: value for value, kind in _KINDS.items()}
@@ -118,7 +121,7 @@ def brief_to_proto(brief: Brief) -> brief_pb2.Brief:
     )
 
 
-def _line_to_proto(line: Line) -> brief_pb2.LyricLine:
+def line_to_proto(line: Line) -> brief_pb2.LyricLine:
     return brief_pb2.LyricLine(text=line.text, syllables=line.syllables, stresses=line.stresses)
 
 
@@ -127,10 +130,54 @@ def lyrics_to_proto(lyrics: Lyrics) -> brief_pb2.Lyrics:
         sections=[
             brief_pb2.LyricSection(
                 name=section.name,
-                lines=[_line_to_proto(line) for line in section.lines],
+                lines=[line_to_proto(line) for line in section.lines],
             )
             for section in lyrics.sections
         ]
+    )
+
+
+def change_from_proto(request: lyrics_pb2.RewriteLyricsRequest, lyrics: Lyrics) -> Change:
+    """Raises InvalidInput for a place that the lyrics do not have."""
+    _among("section", request.section, len(lyrics.sections), "section")
+    section = lyrics.sections[request.section - 1]
+    if request.line:
+        _among("line", request.line, len(section.lines), "line of the section")
+    elif request.rhyme_with:
+        message = "rhyme_with is for a line: name one, or leave the word out"
+        raise InvalidInput(message, reason=Reason.CONTRADICTORY, field="rhyme_with")
+    return Change(
+        section=request.section - 1,
+        line=request.line - 1 if request.line else None,
+        theme=request.theme,
+        syllables=request.syllables if request.HasField("syllables") else None,
+        rhyme_with=request.rhyme_with.strip(),
+        seed=request.seed,
+    )
+
+
+def _among(field: str, number: int, most: int, what: str) -> None:
+    if not 1 <= number <= most:
+        message = f"{field} is {number}: the text has {most or 'no'} {what}{'s' * (most != 1)}, counted from 1"
+        raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field=field)
+
+
+def scan_to_proto(lyrics: Lyrics, letters: Iterable[str], warnings: Iterable[str]) -> lyrics_pb2.ScanLyricsResponse:
+    """`letters`: the rhyme scheme of each section."""
+    return lyrics_pb2.ScanLyricsResponse(
+        sections=[
+            lyrics_pb2.ScanLyricsResponse.Section(
+                name=section.name,
+                lines=[
+                    lyrics_pb2.ScanLyricsResponse.Line(
+                        text=line.text, syllables=line.syllables, stresses=line.stresses, rhyme=letter
+                    )
+                    for line, letter in zip(section.lines, marks, strict=True)
+                ],
+            )
+            for section, marks in zip(lyrics.sections, letters, strict=True)
+        ],
+        warnings=warnings,
     )
 
 

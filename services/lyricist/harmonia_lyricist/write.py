@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 from harmonia.job.v1 import job_pb2
 from harmonia.lyricist.v1 import lyricist_pb2 as pb
+from harmonia.lyrics.v1 import lyrics_pb2
 from harmonia.song.v1 import brief_pb2
 from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_chassis.store import StoreClient
 from harmonia_chassis.worker import Work
-from harmonia_lyricist import lexicon, songwriter, wire, writer
+from harmonia_lyricist import editor, lexicon, songwriter, wire, writer
 from harmonia_lyricist.brief import Asked, Brief, Palette, Reading, Words
 from harmonia_lyricist.llm import LanguageModel
 from harmonia_lyricist.prompt import read
@@ -68,6 +69,38 @@ class Lyricist:
         if self._model is None:
             return await asyncio.to_thread(_timed, request.spec.prompt, asked, palette, tables=self._tables)
         return await write_with(self._model, request.spec.prompt, asked, palette, tables=self._tables)
+
+    async def rewrite(self, request: lyrics_pb2.RewriteLyricsRequest) -> lyrics_pb2.RewriteLyricsResponse:
+        """Raises InvalidInput for a place that is not in the text, and where nobody has another line."""
+        writing = self._tables.writing
+        lyrics, warnings = read_sheet(request.text, writing.metre)
+        change = wire.change_from_proto(request, lyrics)
+        try:
+            lines, more = await songwriter.another(
+                lyrics, change, language=request.language or "en", writing=writing, model=self._model
+            )
+        except editor.NoLine as none:
+            message = f"{none}: ask for another length or rhyme"
+            raise InvalidInput(message, reason=Reason.NOT_SUPPORTED, field="line") from none
+        changed = editor.put(lyrics, change, lines)
+        return lyrics_pb2.RewriteLyricsResponse(
+            text=editor.sheet(changed), lines=map(wire.line_to_proto, lines), warnings=[*warnings, *more]
+        )
+
+    def scan(self, request: lyrics_pb2.ScanLyricsRequest) -> lyrics_pb2.ScanLyricsResponse:
+        lyrics, warnings = read_sheet(request.text, self._tables.writing.metre)
+        letters = [editor.letters(section, self._tables.writing) for section in lyrics.sections]
+        return wire.scan_to_proto(lyrics, letters, warnings)
+
+    async def rhymes(self, request: lyrics_pb2.ListRhymesRequest) -> lyrics_pb2.ListRhymesResponse:
+        word = request.word.strip().lower()
+        found = await asyncio.to_thread(editor.rhymes_of, word, self._tables.writing)
+        return lyrics_pb2.ListRhymesResponse(
+            rhymes=[
+                lyrics_pb2.ListRhymesResponse.Rhyme(word=other, syllables=count)
+                for other, count in found[: request.page_size or 50]
+            ]
+        )
 
     async def result(self, written: Written, grant: str) -> pb.WriteResult:
         result = wire.result_to_proto(written.brief, written.reading.understood, written.warnings)

@@ -16,7 +16,8 @@ from harmonia_lyricist import pronunciation
 from harmonia_lyricist.brief import Line, Lyrics, LyricSection
 from harmonia_lyricist.lexicon import table
 from harmonia_lyricist.metre import Metre, clashes, line_stresses, line_syllables, scanned, words
-from harmonia_lyricist.rhyme import Sounds, last_word, rhyming_part, same_word
+from harmonia_lyricist.pronunciation import Rhyme
+from harmonia_lyricist.rhyme import Sounds, last_word, rhyme, rhymes, rhyming_part
 from harmonia_lyricist.title import fit, title_case
 
 _BARS_A_STANZA = 8
@@ -30,6 +31,10 @@ _METRES = {
 }
 
 
+class NoRhyme(LookupError):
+    """The tables have no phrases for such lines; for the writer's own metres they have several."""
+
+
 @dataclass(frozen=True, slots=True)
 class Phrase:
     text: str
@@ -37,8 +42,8 @@ class Phrase:
     syllables: int
     word: str
     kind: str
-    # Rhyming part of the last word.
-    part: str
+    # Of the last word.
+    rhyme: Rhyme
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ def load() -> Writing:
 def _phrase(marked: str, metre: Metre, sounds: Sounds, *, kind: str) -> Phrase:
     text, *topics = (part.strip() for part in marked.split("#"))
     word = last_word(text)
-    return Phrase(text, frozenset(topics), line_syllables(text, metre), word, kind, rhyming_part(word, sounds))
+    return Phrase(text, frozenset(topics), line_syllables(text, metre), word, kind, rhyme(word, sounds))
 
 
 def form_for(bars: float) -> tuple[str, ...]:
@@ -132,6 +137,22 @@ def write(theme: str, *, title: str, form: Sequence[str], seed: int, writing: Wr
         sections.append(LyricSection(name, lines))
         schemes.append(scheme)
     return Written(Lyrics(tuple(sections)), tuple(schemes))
+
+
+def line(
+    theme: str, *, syllables: int, rhymes_with: str, apart_from: Sequence[str], seed: int, writing: Writing
+) -> str:
+    """Raises NoRhyme when no phrase has that sound and length. Without a word to rhyme with it rhymes with none of
+    `apart_from`."""
+    pen = _Pen(writing, random.Random(f"{seed}:line"), _topics(theme, "", writing))  # noqa: S311  # repeatable, not secret
+    pen.used.update(last_word(text) for text in apart_from)
+    return pen.rhyming(syllables, rhymes_with) if rhymes_with else pen.alone(syllables, apart_from)
+
+
+def stanza(theme: str, *, scheme: str, syllables: Sequence[int], seed: int, writing: Writing) -> tuple[Line, ...]:
+    """As many lines as the scheme has letters, of which no more than two may be the same."""
+    pen = _Pen(writing, random.Random(f"{seed}:stanza"), _topics(theme, "", writing))  # noqa: S311  # repeatable, not secret
+    return pen.stanza(scheme, tuple(syllables))
 
 
 def _topics(theme: str, title: str, writing: Writing) -> frozenset[str]:
@@ -204,17 +225,17 @@ class _Pen:
         for reused in (False, True):
             found = []
             for rows in self.writing.closings.values():
-                fresh = [p for p in rows if (reused or p.word not in self.used) and p.part not in taken]
+                fresh = [p for p in rows if (reused or p.word not in self.used) and p.rhyme.part not in taken]
                 firsts = [p for p in fresh if (p.kind == "where" if hook else self._opens(p, targets[0]))]
                 firsts = [p for p in firsts if not hook or abs(hooked + p.syllables - targets[0]) <= 1]
                 seconds = [p for p in fresh if self._opens(p, targets[1])]
-                pairs = [(a, b) for a in firsts for b in seconds if a.part == b.part and not same_word(a.word, b.word)]
+                pairs = [(a, b) for a in firsts for b in seconds if a.rhyme.goes_with(b.rhyme)]
                 if pairs:
                     self.dice.shuffle(pairs)
                     found.append(max(pairs, key=lambda pair: self._fit(*pair)))
             if found:
                 return found
-        raise AssertionError("no two closings rhyme")  # the tables hold several pairs for every metre above
+        raise NoRhyme(f"no two closings rhyme in lines of {targets[0]} and {targets[1]} syllables")
 
     def _liking(self, *phrases: Phrase) -> float:
         return self._fit(*phrases) + self.dice.random() * 2.5
@@ -255,8 +276,22 @@ class _Pen:
             p
             for rows in self.writing.closings.values()
             for p in rows
-            if p.word not in self.used and p.part not in spoken and self._opens(p, target)
+            if p.word not in self.used and p.rhyme.part not in spoken and self._opens(p, target)
         ]
         if not closings:
             closings = [p for rows in self.writing.closings.values() for p in rows if self._opens(p, target)]
+        if not closings:
+            raise NoRhyme(f"no closing fits a line of {target} syllables")
+        return self._finish(max(closings, key=self._liking), target)
+
+    def rhyming(self, target: int, word: str) -> str:
+        """A line that rhymes with a word."""
+        closings = [
+            p
+            for rows in self.writing.closings.values()
+            for p in rows
+            if rhymes(p.word, word, self.writing.sounds) and p.word not in self.used and self._opens(p, target)
+        ]
+        if not closings:
+            raise NoRhyme(f"nothing of {target} syllables rhymes with {word!r}")
         return self._finish(max(closings, key=self._liking), target)

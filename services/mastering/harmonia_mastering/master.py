@@ -107,8 +107,16 @@ class Mastered:
 @dataclass(frozen=True, slots=True)
 class _Try:
     gain_db: float
-    curve: Samples
     error_lu: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """peak: the true peak of the samples, linear."""
+
+    samples: Samples
+    curve: Samples
+    peak: float
 
 
 def master(samples: Samples, rate_hz: int, target: Target, *, check: Callable[[], None] = lambda: None) -> Mastered:
@@ -121,40 +129,47 @@ def master(samples: Samples, rate_hz: int, target: Target, *, check: Callable[[]
     if not np.isfinite(samples).all():
         raise InvalidInput("samples that are not finite cannot be mastered", reason=Reason.AUDIO_UNREADABLE)
     toned = tone(np.ascontiguousarray(samples, dtype=np.float32), rate_hz, intensity=target.intensity)
+    samples, tilt_db = toned.samples, toned.tilt_db
+    # Twenty minutes are 440 MiB: what is done with goes at once.
+    del toned
     check()
-    energies = hop_energies(toned.samples, rate_hz)
-    glued = glue(toned.samples, energies, rate_hz, intensity=target.intensity)
-    samples = glued.samples
-    before = integrated_of(energies) if glued.reduction_db == 0 else integrated(samples, rate_hz)
+    energies = hop_energies(samples, rate_hz)
+    glued = glue(samples, energies, rate_hz, intensity=target.intensity)
+    samples, glue_reduction_db = glued.samples, glued.reduction_db
+    del glued
+    before = integrated_of(energies) if glue_reduction_db == 0 else integrated(samples, rate_hz)
     check()
     envelope = peak_envelope(samples)
 
+    def curve_of(gain_db: float) -> Samples:
+        return limiter.gain_curve(envelope, rate_hz, gain=10 ** (gain_db / 20), ceiling=_aim(target.ceiling_dbtp))
+
     def attempt(goal_lufs: float | None, gain_db: float) -> _Try:
         check()
-        curve = limiter.gain_curve(envelope, rate_hz, gain=10 ** (gain_db / 20), ceiling=_aim(target.ceiling_dbtp))
-        after = None if goal_lufs is None else integrated(samples, rate_hz, gains=curve)
-        return _Try(gain_db, curve, 0.0 if after is None or goal_lufs is None else after - goal_lufs)
+        if goal_lufs is None:
+            return _Try(gain_db, 0.0)
+        after = integrated(samples, rate_hz, gains=curve_of(gain_db))
+        return _Try(gain_db, 0.0 if after is None else after - goal_lufs)
 
     goal_lufs = None if before is None else target.loudness_lufs
     gain_db = 0.0 if before is None or goal_lufs is None else goal_lufs - before
     for _ in range(_MAX_ROUNDS):
         best = _secant(partial(attempt, goal_lufs), min(gain_db, MAX_GAIN_DB))
-        curve, peak = _settled(samples, best.curve, rate_hz, ceiling_dbtp=target.ceiling_dbtp, check=check)
-        mastered = samples * curve
-        loudness = measure(mastered, rate_hz, peak=peak)
+        settled = _settled(samples, curve_of(best.gain_db), rate_hz, ceiling_dbtp=target.ceiling_dbtp, check=check)
+        loudness = measure(settled.samples, rate_hz, peak=settled.peak)
         missed_lu = _missed(target, loudness)
         if goal_lufs is None or abs(missed_lu) <= TOLERANCE_LU:
             break
         # Settling took it: ask for as much more.
         goal_lufs, gain_db = goal_lufs - missed_lu, best.gain_db - missed_lu
     return Mastered(
-        samples=mastered,
+        samples=settled.samples,
         loudness=loudness,
         gain_db=best.gain_db,
-        gain_reduction_db=_reduction_db(best.gain_db, curve),
-        limiter_reduction_db=_usual_reduction_db(best.gain_db, curve, round(rate_hz / HOPS_PER_SECOND)),
-        glue_reduction_db=glued.reduction_db,
-        tilt_db=toned.tilt_db,
+        gain_reduction_db=_reduction_db(best.gain_db, settled.curve),
+        limiter_reduction_db=_usual_reduction_db(best.gain_db, settled.curve, round(rate_hz / HOPS_PER_SECOND)),
+        glue_reduction_db=glue_reduction_db,
+        tilt_db=tilt_db,
         reached=abs(missed_lu) <= TOLERANCE_LU,
     )
 
@@ -162,7 +177,7 @@ def master(samples: Samples, rate_hz: int, target: Target, *, check: Callable[[]
 def lower_peaks(samples: Samples, rate_hz: int, *, ceiling_dbtp: float, gain_db: float = 0.0) -> Samples:
     """The same recording after the gain with no true peak above the ceiling."""
     curve = limiter.gain_curve(peak_envelope(samples), rate_hz, gain=10 ** (gain_db / 20), ceiling=_aim(ceiling_dbtp))
-    return samples * _settled(samples, curve, rate_hz, ceiling_dbtp=ceiling_dbtp, check=lambda: None)[0]
+    return _settled(samples, curve, rate_hz, ceiling_dbtp=ceiling_dbtp, check=lambda: None).samples
 
 
 def _aim(ceiling_dbtp: float) -> float:
@@ -189,23 +204,29 @@ def _secant(attempt: Callable[[float], _Try], start_db: float) -> _Try:
 
 def _settled(
     samples: Samples, curve: Samples, rate_hz: int, *, ceiling_dbtp: float, check: Callable[[], None]
-) -> tuple[Samples, float]:
+) -> _Settled:
     """The curve, lowered where the moving gain itself lifted a peak between samples: local, and mostly little.
 
-    And the true peak of what comes out, linear.
+    The curve that was given is the one that comes back.
     """
     aim, changed = _aim(ceiling_dbtp), None
+    out = samples * curve
     for _ in range(_MAX_SETTLINGS):
         check()
-        envelope = residue(samples * curve, ceiling=aim, changed=changed)
+        envelope = residue(out, ceiling=aim, changed=changed)
         if float(envelope.max(initial=0.0)) <= aim:
             break
         lower = limiter.gain_curve(envelope, rate_hz, gain=1.0, ceiling=aim * _SETTLING_AIM)
-        curve, changed = curve * lower, blocks_under(lower, 1.0)
-    peak = true_peak(samples * curve)
+        changed = blocks_under(lower, 1.0)
+        curve *= lower
+        out *= lower
+    peak = true_peak(out)
     # A millionth less: float32 rounds.
-    last = min(1.0, 0.999999 * 10 ** (ceiling_dbtp / 20) / max(peak, 1e-9))
-    return curve * np.float32(last), peak * last
+    last = np.float32(min(1.0, 0.999999 * 10 ** (ceiling_dbtp / 20) / max(peak, 1e-9)))
+    if last < 1:
+        curve *= last
+        out *= last
+    return _Settled(out, curve, peak * float(last))
 
 
 def _missed(target: Target, loudness: Loudness) -> float:

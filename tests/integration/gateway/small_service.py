@@ -41,6 +41,7 @@ PRESETS = [capability_pb2.MasteringPreset(name="STREAMING", target_lufs=-14, cei
 
 class Settings(ServiceSettings):
     scratch_dir: Path | None = None  # given to some of the three
+    models_dir: Path | None = None  # to the composer
 
 
 def brief_of(spec: spec_pb2.SongSpec) -> brief_pb2.Brief:

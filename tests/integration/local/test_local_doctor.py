@@ -13,7 +13,7 @@ async def test_this_machine_can_run_a_mesh(tmp_path: Path) -> None:
     checks = await doctor.examine(tmp_path / "new" / "home")
 
     assert [check.name for check in checks] == [
-        *("python", "nats-server", "ports", "disk space", "home permissions", "clock", "ffmpeg (optional)"),
+        *("python", "nats-server", "ports", "disk space", "home permissions", "clock", "store", "ffmpeg (optional)"),
     ]
     assert [check for check in checks if not check.ok] == []
     assert not (tmp_path / "new").exists()

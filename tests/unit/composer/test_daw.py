@@ -18,6 +18,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from harmonia.composer.v1 import composer_pb2 as pb
+from harmonia.song.v1 import brief_pb2
+from harmonia.type.v1 import type_pb2
+from harmonia_chassis.errors import NotFound, Reason
+from harmonia_chassis.worker import Work
+from harmonia_composer.compose import Composer
 from harmonia_composer.daw.make import session_files
 from harmonia_composer.engine import Brief, Order, Placed, Stem, Take, Unheard
 from harmonia_composer.engines.arranger.engine import Arranger
@@ -297,3 +303,37 @@ def test_what_ardour_exports_is_the_sum_of_the_stems(made: Made, tmp_path: Path)
     assert heard.shape == (12 * RATE, 2)
     assert np.abs(heard).max() > 0.1
     assert np.abs(heard - mixed).max() <= 10 ** (-120 / 20)
+
+
+async def test_a_session_is_kept_with_the_song_and_its_stems_only_once(made: Made, tmp_path: Path) -> None:
+    shelf, asked = Shelf(), pb.ComposeRequest(engine="arranger", seed=3, variations=1, daw=["ardour"])
+    asked.brief.MergeFrom(brief_pb2.Brief(genre="folk", duration_seconds=6.0, bpm=97.3, key="A minor"))
+    work = Work(job="j", tenant="t", owner="o", grant="g", on_progress=Unheard().progress)
+    (take,) = (await Composer({"arranger": Arranger()}, shelf, tmp_path).perform(asked, work)).compose.takes
+    files = [one.file for one in take.daw]
+
+    assert files[0] == "daw/ardour/song.ardour"
+    assert all(name.endswith(".mid") for name in files[1:])
+    assert take.stems_also_in == "daw/ardour/interchange/ardour/audiofiles"
+    assert len(take.stems) > 2
+    assert len(shelf.kept) == len(set(shelf.kept))
+
+
+class Shelf:
+    """A store that remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.kept: list[Path] = []
+
+    async def put(
+        self, source: bytes | Path, media_type: str, grant: str, *, storage_class: int = 0
+    ) -> type_pb2.ArtifactRef:
+        if isinstance(source, Path) and source.name != "preview.flac":
+            self.kept.append(source)
+        return type_pb2.ArtifactRef(sha256="0" * 64, media_type=media_type)
+
+    async def get(self, ref: type_pb2.ArtifactRef, grant: str) -> bytes:
+        raise NotFound("gone", reason=Reason.ARTIFACT_NOT_FOUND)
+
+    async def fetch(self, ref: type_pb2.ArtifactRef, grant: str, to: Path) -> None:
+        raise NotFound("gone", reason=Reason.ARTIFACT_NOT_FOUND)

@@ -328,3 +328,16 @@ def test_without_a_trace_there_is_no_trace_id(traceparent):
 def test_refused_specs_say_where():
     with pytest.raises(InvalidInput, match="request_id has 65 characters"):
         songs.check_request_id("x" * 65)
+
+
+def test_a_session_has_its_stems_beside_it_and_they_are_by_themselves_only_where_wanted(job, now):
+    done = finished(job, now)
+    take = done.stages[1].result.compose.takes[0]
+    take.daw.add(file="daw/ardour/song.ardour", ref=ref(99, "application/octet-stream"))
+    take.stems_also_in = "daw/ardour/audio"
+    done.resolved.outputs.stems = done.resolved.outputs.midi = False
+    files = [output.file for output in wire.outputs(done)]
+
+    assert files[-len(take.stems) :] == [f"daw/ardour/audio/{stem.role}.flac" for stem in take.stems]
+    assert "daw/ardour/song.ardour" in files
+    assert not any(file.startswith("stems/") or file == "song.mid" for file in files)

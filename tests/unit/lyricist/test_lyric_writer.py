@@ -108,7 +108,7 @@ def test_no_theme_or_title_is_an_error(theme: str, title: str, form: list[str], 
 
 
 def test_closings_of_a_sound_all_have_that_sound(writing: Writing) -> None:
-    parts = {sound: {phrase.part for phrase in rows} for sound, rows in writing.closings.items()}
+    parts = {sound: {phrase.rhyme.part for phrase in rows} for sound, rows in writing.closings.items()}
 
     assert {sound: found for sound, found in parts.items() if len(found) > 1} == {}
 

@@ -3,7 +3,7 @@
 import pytest
 
 from harmonia_lyricist import pronunciation
-from harmonia_lyricist.pronunciation import Dictionary, rhyming_part_of, stress_of
+from harmonia_lyricist.pronunciation import Dictionary, rhyme_of, stress_of
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +33,15 @@ def test_a_secondary_stress_counts_where_no_main_one_is_beside_it(
 def test_the_rhyming_part_begins_at_the_stress_or_after_two_weak_syllables_at_the_last(
     word: str, part: str, dictionary: Dictionary
 ) -> None:
-    assert rhyming_part_of(dictionary.said(word)[0]) == part
+    assert rhyme_of(dictionary.said(word)[0]).part == part
 
 
 def test_a_word_said_in_two_ways_has_both(dictionary: Dictionary) -> None:
-    assert {rhyming_part_of(phones) for phones in dictionary.said("tear")} == {"EH R", "IH R"}
+    assert {rhyme_of(phones).part for phones in dictionary.said("tear")} == {"EH R", "IH R"}
 
 
 def test_a_compound_is_said_like_its_parts(dictionary: Dictionary) -> None:
-    assert rhyming_part_of(dictionary.said("firelight")[0]) == "AY T"
+    assert rhyme_of(dictionary.said("firelight")[0]).part == "AY T"
 
 
 @pytest.mark.parametrize("word", ["", "xqzt", "дождь", "3", "a b"])

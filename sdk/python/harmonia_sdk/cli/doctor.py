@@ -1,6 +1,9 @@
 """`harmonia doctor`: what harmonia_local finds on this machine, and whether the mesh to be used answers."""
 
+import asyncio
 import json
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,10 +25,10 @@ class Finding:
     needed: bool = True  # False: nothing but comfort is missing
 
 
-async def examine(common: Common, *, as_json: bool) -> None:
+async def examine(common: Common, *, gpu: bool, as_json: bool) -> None:
     """Exit code 5 when something that is needed is missing."""
     missing = []
-    async for finding in _findings(common):
+    async for finding in _findings(common, gpu=gpu):
         if finding.needed and not finding.ok:
             missing.append(finding.check)
         _print(finding, as_json=as_json)
@@ -33,8 +36,11 @@ async def examine(common: Common, *, as_json: bool) -> None:
         raise FailedPrecondition(f"not ready: {', '.join(missing)}", reason=Reason.NOT_READY, field=missing[0])
 
 
-async def _findings(common: Common) -> AsyncIterator[Finding]:
+async def _findings(common: Common, *, gpu: bool) -> AsyncIterator[Finding]:
     remote = remote_of(common)
+    if gpu:
+        for finding in await _gpu():
+            yield finding
     for finding in await _this_machine(home_of(common), needed=remote is None):
         yield finding
     yield await _mesh(common, remote)
@@ -48,6 +54,17 @@ async def _this_machine(home: Path, *, needed: bool) -> list[Finding]:
         return [Finding("harmonia_local", False, detail, way_out, needed=False)]
     found = await doctor.examine(home)
     return [Finding(check.name, check.ok, check.detail, check.way_out, needed=needed) for check in found]
+
+
+async def _gpu() -> list[Finding]:
+    """By a process of its own: what it looks at takes gigabytes, and may fail in ways that end a process."""
+    command = [sys.executable, "-m", "harmonia_composer.engines.musicgen.gpu"]
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+    told, complaint = await process.communicate()
+    if process.returncode != 0:
+        last = (complaint.decode(errors="replace").strip().splitlines() or ["it ended without a word"])[-1]
+        return [Finding("gpu", False, f"cannot be looked at: {last}", "make song ARGS='--engine musicgen'")]
+    return [Finding(**json.loads(line)) for line in told.splitlines()]
 
 
 async def _mesh(common: Common, remote: Endpoint | None) -> Finding:

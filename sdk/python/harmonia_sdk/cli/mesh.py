@@ -2,6 +2,7 @@
 
 import json
 from importlib.metadata import version as version_of
+from typing import Annotated
 
 import typer
 
@@ -24,11 +25,14 @@ async def up(common: Common) -> None:
     await run_mesh(home_of(common), json_output=common.json, environment=for_a_mesh())
 
 
-async def doctor(common: Common) -> None:
+async def doctor(
+    common: Common,
+    gpu: Annotated[bool, typer.Option("--gpu", help="The GPU too: driver, memory, bandwidth, kernels.")] = False,
+) -> None:
     """Checks what this machine has and what is missing."""
     from harmonia_sdk.cli.doctor import examine
 
-    await examine(common, as_json=common.json)
+    await examine(common, gpu=gpu, as_json=common.json)
 
 
 def version(common: Common) -> None:

@@ -87,6 +87,8 @@ class _Piped:
 
     async def play(self, pcm: bytes) -> bool:
         assert self._process.stdin is not None
+        if self._process.returncode is not None:
+            return False
         try:
             self._process.stdin.write(pcm)
             await self._process.stdin.drain()
@@ -95,8 +97,11 @@ class _Piped:
         return True
 
     async def finish(self) -> None:
-        _, said = await self._process.communicate()
-        raise_unless_played(self._name, self._process.returncode or 0, said)
+        left_early = self._process.returncode is not None
+        # Nothing more to write, and so the end of it: communicate() alone leaves the pipe open on Python 3.11.
+        _, said = await self._process.communicate(b"")
+        # ffplay without a sound device complains, and ends as if all were well.
+        raise_unless_played(self._name, self._process.returncode or (1 if left_early and said else 0), said)
 
 
 class _Later:
@@ -122,9 +127,10 @@ class _Later:
 
 
 def raise_unless_played(name: str, code: int, said: bytes) -> None:
+    """Raises FailedPrecondition, with the player's last words."""
     if code == 0:
         return
     lines = said.decode(errors="replace").strip().splitlines()
     why = f": {lines[-1].strip()}" if lines else ""
-    message = f"{name} ended with {code}{why}; is there a sound device? --out FILE.wav writes the sound instead"
+    message = f"{name} played nothing{why}; is there a sound device? `harmonia play --out FILE.wav` writes the sound"
     raise FailedPrecondition(message, reason=Reason.NOT_SUPPORTED, field="play")

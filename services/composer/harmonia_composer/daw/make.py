@@ -14,13 +14,15 @@ from harmonia_composer.engine import Brief, Take
 MEDIA_TYPES = {
     ".dawproject": "application/zip",
     ".ardour": "application/octet-stream",
-    ".flac": "audio/flac",
     ".mid": "audio/midi",
 }
 
 
 def session_files(take: Take, brief: Brief, kinds: Collection[str], folder: Path) -> dict[str, Path]:
-    """Where each file goes in a saved folder ("daw/song.dawproject") → where it lies. Blocks."""
+    """Where each file goes in a saved folder ("daw/song.dawproject") → where it lies. Blocks.
+
+    Of the take's own files only stems are among them, all in one folder, each called after its role.
+    """
     if not kinds:
         return {}
     session, files = session_of(take, brief), dict[str, Path]()

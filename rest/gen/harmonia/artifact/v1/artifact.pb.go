@@ -77,7 +77,7 @@ func (x Garbage_Fate) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Garbage_Fate.Descriptor instead.
 func (Garbage_Fate) EnumDescriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{13, 0}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{17, 0}
 }
 
 type Artifact struct {
@@ -240,19 +240,292 @@ func (*UploadArtifactRequest_Header_) isUploadArtifactRequest_Part() {}
 
 func (*UploadArtifactRequest_Chunk) isUploadArtifactRequest_Part() {}
 
+type CreateUploadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sniffed, and refused when it is something else.
+	MediaType string `protobuf:"bytes,1,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	// 1 to 200 MiB.
+	SizeBytes int64 `protobuf:"varint,2,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// Checked with the last byte when given.
+	Sha256        string `protobuf:"bytes,3,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateUploadRequest) Reset() {
+	*x = CreateUploadRequest{}
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateUploadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateUploadRequest) ProtoMessage() {}
+
+func (x *CreateUploadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateUploadRequest.ProtoReflect.Descriptor instead.
+func (*CreateUploadRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CreateUploadRequest) GetMediaType() string {
+	if x != nil {
+		return x.MediaType
+	}
+	return ""
+}
+
+func (x *CreateUploadRequest) GetSizeBytes() int64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *CreateUploadRequest) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+type WriteUploadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Part:
+	//
+	//	*WriteUploadRequest_Header_
+	//	*WriteUploadRequest_Chunk
+	Part          isWriteUploadRequest_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteUploadRequest) Reset() {
+	*x = WriteUploadRequest{}
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteUploadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteUploadRequest) ProtoMessage() {}
+
+func (x *WriteUploadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteUploadRequest.ProtoReflect.Descriptor instead.
+func (*WriteUploadRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *WriteUploadRequest) GetPart() isWriteUploadRequest_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *WriteUploadRequest) GetHeader() *WriteUploadRequest_Header {
+	if x != nil {
+		if x, ok := x.Part.(*WriteUploadRequest_Header_); ok {
+			return x.Header
+		}
+	}
+	return nil
+}
+
+func (x *WriteUploadRequest) GetChunk() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*WriteUploadRequest_Chunk); ok {
+			return x.Chunk
+		}
+	}
+	return nil
+}
+
+type isWriteUploadRequest_Part interface {
+	isWriteUploadRequest_Part()
+}
+
+type WriteUploadRequest_Header_ struct {
+	Header *WriteUploadRequest_Header `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
+}
+
+type WriteUploadRequest_Chunk struct {
+	// At most 256 KiB.
+	Chunk []byte `protobuf:"bytes,2,opt,name=chunk,proto3,oneof"`
+}
+
+func (*WriteUploadRequest_Header_) isWriteUploadRequest_Part() {}
+
+func (*WriteUploadRequest_Chunk) isWriteUploadRequest_Part() {}
+
+type GetUploadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "uploads/{upload}"
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUploadRequest) Reset() {
+	*x = GetUploadRequest{}
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUploadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUploadRequest) ProtoMessage() {}
+
+func (x *GetUploadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUploadRequest.ProtoReflect.Descriptor instead.
+func (*GetUploadRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GetUploadRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type Upload struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "uploads/{upload}"
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// On disk: the rest has to be sent.
+	ReceivedBytes int64 `protobuf:"varint,2,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
+	SizeBytes     int64 `protobuf:"varint,3,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// 24 h after it was begun.
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// Once it is complete.
+	Artifact      *Artifact `protobuf:"bytes,5,opt,name=artifact,proto3" json:"artifact,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Upload) Reset() {
+	*x = Upload{}
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Upload) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Upload) ProtoMessage() {}
+
+func (x *Upload) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Upload.ProtoReflect.Descriptor instead.
+func (*Upload) Descriptor() ([]byte, []int) {
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Upload) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Upload) GetReceivedBytes() int64 {
+	if x != nil {
+		return x.ReceivedBytes
+	}
+	return 0
+}
+
+func (x *Upload) GetSizeBytes() int64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *Upload) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *Upload) GetArtifact() *Artifact {
+	if x != nil {
+		return x.Artifact
+	}
+	return nil
+}
+
 type DownloadArtifactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "artifacts/{sha256}"
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Bytes to skip.
-	Offset        int64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Offset int64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	// Most bytes to send; 0: to the end.
+	Length        int64 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DownloadArtifactRequest) Reset() {
 	*x = DownloadArtifactRequest{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[2]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -264,7 +537,7 @@ func (x *DownloadArtifactRequest) String() string {
 func (*DownloadArtifactRequest) ProtoMessage() {}
 
 func (x *DownloadArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[2]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -277,7 +550,7 @@ func (x *DownloadArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadArtifactRequest.ProtoReflect.Descriptor instead.
 func (*DownloadArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{2}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DownloadArtifactRequest) GetName() string {
@@ -290,6 +563,13 @@ func (x *DownloadArtifactRequest) GetName() string {
 func (x *DownloadArtifactRequest) GetOffset() int64 {
 	if x != nil {
 		return x.Offset
+	}
+	return 0
+}
+
+func (x *DownloadArtifactRequest) GetLength() int64 {
+	if x != nil {
+		return x.Length
 	}
 	return 0
 }
@@ -307,7 +587,7 @@ type DownloadArtifactResponse struct {
 
 func (x *DownloadArtifactResponse) Reset() {
 	*x = DownloadArtifactResponse{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[3]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -319,7 +599,7 @@ func (x *DownloadArtifactResponse) String() string {
 func (*DownloadArtifactResponse) ProtoMessage() {}
 
 func (x *DownloadArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[3]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -332,7 +612,7 @@ func (x *DownloadArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadArtifactResponse.ProtoReflect.Descriptor instead.
 func (*DownloadArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{3}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DownloadArtifactResponse) GetPart() isDownloadArtifactResponse_Part {
@@ -386,7 +666,7 @@ type GetArtifactRequest struct {
 
 func (x *GetArtifactRequest) Reset() {
 	*x = GetArtifactRequest{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[4]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -398,7 +678,7 @@ func (x *GetArtifactRequest) String() string {
 func (*GetArtifactRequest) ProtoMessage() {}
 
 func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[4]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -411,7 +691,7 @@ func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactRequest.ProtoReflect.Descriptor instead.
 func (*GetArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{4}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetArtifactRequest) GetName() string {
@@ -433,7 +713,7 @@ type CreateArtifactLinkRequest struct {
 
 func (x *CreateArtifactLinkRequest) Reset() {
 	*x = CreateArtifactLinkRequest{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[5]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +725,7 @@ func (x *CreateArtifactLinkRequest) String() string {
 func (*CreateArtifactLinkRequest) ProtoMessage() {}
 
 func (x *CreateArtifactLinkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[5]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +738,7 @@ func (x *CreateArtifactLinkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateArtifactLinkRequest.ProtoReflect.Descriptor instead.
 func (*CreateArtifactLinkRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{5}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CreateArtifactLinkRequest) GetName() string {
@@ -485,7 +765,7 @@ type ArtifactLink struct {
 
 func (x *ArtifactLink) Reset() {
 	*x = ArtifactLink{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[6]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +777,7 @@ func (x *ArtifactLink) String() string {
 func (*ArtifactLink) ProtoMessage() {}
 
 func (x *ArtifactLink) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[6]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +790,7 @@ func (x *ArtifactLink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactLink.ProtoReflect.Descriptor instead.
 func (*ArtifactLink) Descriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{6}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ArtifactLink) GetUrl() string {
@@ -538,7 +818,7 @@ type ListArtifactsRequest struct {
 
 func (x *ListArtifactsRequest) Reset() {
 	*x = ListArtifactsRequest{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[7]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -550,7 +830,7 @@ func (x *ListArtifactsRequest) String() string {
 func (*ListArtifactsRequest) ProtoMessage() {}
 
 func (x *ListArtifactsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[7]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -563,7 +843,7 @@ func (x *ListArtifactsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListArtifactsRequest.ProtoReflect.Descriptor instead.
 func (*ListArtifactsRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{7}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListArtifactsRequest) GetPageSize() int32 {
@@ -590,7 +870,7 @@ type ListArtifactsResponse struct {
 
 func (x *ListArtifactsResponse) Reset() {
 	*x = ListArtifactsResponse{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[8]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -602,7 +882,7 @@ func (x *ListArtifactsResponse) String() string {
 func (*ListArtifactsResponse) ProtoMessage() {}
 
 func (x *ListArtifactsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[8]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -615,7 +895,7 @@ func (x *ListArtifactsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListArtifactsResponse.ProtoReflect.Descriptor instead.
 func (*ListArtifactsResponse) Descriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{8}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListArtifactsResponse) GetArtifacts() []*Artifact {
@@ -642,7 +922,7 @@ type VerifyArtifactRequest struct {
 
 func (x *VerifyArtifactRequest) Reset() {
 	*x = VerifyArtifactRequest{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[9]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +934,7 @@ func (x *VerifyArtifactRequest) String() string {
 func (*VerifyArtifactRequest) ProtoMessage() {}
 
 func (x *VerifyArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[9]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +947,7 @@ func (x *VerifyArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyArtifactRequest.ProtoReflect.Descriptor instead.
 func (*VerifyArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{9}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VerifyArtifactRequest) GetName() string {
@@ -689,7 +969,7 @@ type VerifyArtifactResponse struct {
 
 func (x *VerifyArtifactResponse) Reset() {
 	*x = VerifyArtifactResponse{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[10]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +981,7 @@ func (x *VerifyArtifactResponse) String() string {
 func (*VerifyArtifactResponse) ProtoMessage() {}
 
 func (x *VerifyArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[10]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +994,7 @@ func (x *VerifyArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyArtifactResponse.ProtoReflect.Descriptor instead.
 func (*VerifyArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{10}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *VerifyArtifactResponse) GetIntact() bool {
@@ -741,7 +1021,7 @@ type CollectGarbageRequest struct {
 
 func (x *CollectGarbageRequest) Reset() {
 	*x = CollectGarbageRequest{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[11]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +1033,7 @@ func (x *CollectGarbageRequest) String() string {
 func (*CollectGarbageRequest) ProtoMessage() {}
 
 func (x *CollectGarbageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[11]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +1046,7 @@ func (x *CollectGarbageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CollectGarbageRequest.ProtoReflect.Descriptor instead.
 func (*CollectGarbageRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{11}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CollectGarbageRequest) GetValidateOnly() bool {
@@ -789,7 +1069,7 @@ type CollectGarbageResponse struct {
 
 func (x *CollectGarbageResponse) Reset() {
 	*x = CollectGarbageResponse{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[12]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +1081,7 @@ func (x *CollectGarbageResponse) String() string {
 func (*CollectGarbageResponse) ProtoMessage() {}
 
 func (x *CollectGarbageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[12]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +1094,7 @@ func (x *CollectGarbageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CollectGarbageResponse.ProtoReflect.Descriptor instead.
 func (*CollectGarbageResponse) Descriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{12}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CollectGarbageResponse) GetPart() isCollectGarbageResponse_Part {
@@ -878,7 +1158,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[13]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +1170,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[13]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +1183,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{13}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Garbage) GetTenant() string {
@@ -969,7 +1249,7 @@ type UploadArtifactRequest_Header struct {
 
 func (x *UploadArtifactRequest_Header) Reset() {
 	*x = UploadArtifactRequest_Header{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[14]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1261,7 @@ func (x *UploadArtifactRequest_Header) String() string {
 func (*UploadArtifactRequest_Header) ProtoMessage() {}
 
 func (x *UploadArtifactRequest_Header) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[14]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,6 +1298,60 @@ func (x *UploadArtifactRequest_Header) GetSizeBytes() int64 {
 	return 0
 }
 
+type WriteUploadRequest_Header struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "uploads/{upload}"
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// received_bytes of the upload.
+	Offset        int64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteUploadRequest_Header) Reset() {
+	*x = WriteUploadRequest_Header{}
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteUploadRequest_Header) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteUploadRequest_Header) ProtoMessage() {}
+
+func (x *WriteUploadRequest_Header) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteUploadRequest_Header.ProtoReflect.Descriptor instead.
+func (*WriteUploadRequest_Header) Descriptor() ([]byte, []int) {
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{3, 0}
+}
+
+func (x *WriteUploadRequest_Header) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *WriteUploadRequest_Header) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
 type CollectGarbageResponse_Summary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Records of songs that were read.
@@ -1031,7 +1365,7 @@ type CollectGarbageResponse_Summary struct {
 
 func (x *CollectGarbageResponse_Summary) Reset() {
 	*x = CollectGarbageResponse_Summary{}
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[15]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1043,7 +1377,7 @@ func (x *CollectGarbageResponse_Summary) String() string {
 func (*CollectGarbageResponse_Summary) ProtoMessage() {}
 
 func (x *CollectGarbageResponse_Summary) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[15]
+	mi := &file_harmonia_artifact_v1_artifact_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1056,7 +1390,7 @@ func (x *CollectGarbageResponse_Summary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CollectGarbageResponse_Summary.ProtoReflect.Descriptor instead.
 func (*CollectGarbageResponse_Summary) Descriptor() ([]byte, []int) {
-	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{12, 0}
+	return file_harmonia_artifact_v1_artifact_proto_rawDescGZIP(), []int{16, 0}
 }
 
 func (x *CollectGarbageResponse_Summary) GetRecords() int64 {
@@ -1110,10 +1444,34 @@ const file_harmonia_artifact_v1_artifact_proto_rawDesc = "" +
 	"media_type\x18\x02 \x01(\tR\tmediaType\x12\x1d\n" +
 	"\n" +
 	"size_bytes\x18\x03 \x01(\x03R\tsizeBytesB\x06\n" +
-	"\x04part\"E\n" +
+	"\x04part\"k\n" +
+	"\x13CreateUploadRequest\x12\x1d\n" +
+	"\n" +
+	"media_type\x18\x01 \x01(\tR\tmediaType\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x02 \x01(\x03R\tsizeBytes\x12\x16\n" +
+	"\x06sha256\x18\x03 \x01(\tR\x06sha256\"\xb5\x01\n" +
+	"\x12WriteUploadRequest\x12I\n" +
+	"\x06header\x18\x01 \x01(\v2/.harmonia.artifact.v1.WriteUploadRequest.HeaderH\x00R\x06header\x12\x16\n" +
+	"\x05chunk\x18\x02 \x01(\fH\x00R\x05chunk\x1a4\n" +
+	"\x06Header\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x03R\x06offsetB\x06\n" +
+	"\x04part\"&\n" +
+	"\x10GetUploadRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xdb\x01\n" +
+	"\x06Upload\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
+	"\x0ereceived_bytes\x18\x02 \x01(\x03R\rreceivedBytes\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12;\n" +
+	"\vexpire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12:\n" +
+	"\bartifact\x18\x05 \x01(\v2\x1e.harmonia.artifact.v1.ArtifactR\bartifact\"]\n" +
 	"\x17DownloadArtifactRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06offset\x18\x02 \x01(\x03R\x06offset\"x\n" +
+	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x16\n" +
+	"\x06length\x18\x03 \x01(\x03R\x06length\"x\n" +
 	"\x18DownloadArtifactResponse\x12<\n" +
 	"\bartifact\x18\x01 \x01(\v2\x1e.harmonia.artifact.v1.ArtifactH\x00R\bartifact\x12\x16\n" +
 	"\x05chunk\x18\x02 \x01(\fH\x00R\x05chunkB\x06\n" +
@@ -1163,10 +1521,17 @@ const file_harmonia_artifact_v1_artifact_proto_rawDesc = "" +
 	"\vUNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05FOUND\x10\x01\x12\r\n" +
 	"\tCONDEMNED\x10\x02\x12\v\n" +
-	"\aREMOVED\x10\x032\xa8\a\n" +
+	"\aREMOVED\x10\x032\x81\n" +
+	"\n" +
 	"\x0fArtifactService\x12{\n" +
 	"\x0eUploadArtifact\x12+.harmonia.artifact.v1.UploadArtifactRequest\x1a\x1e.harmonia.artifact.v1.Artifact\"\x1a\x8a\xe8\x18\x16\n" +
-	"\x01\x01\x12\x0fartifacts:write\x18\x01(\x01\x12\x8e\x01\n" +
+	"\x01\x01\x12\x0fartifacts:write\x18\x01(\x01\x12s\n" +
+	"\fCreateUpload\x12).harmonia.artifact.v1.CreateUploadRequest\x1a\x1c.harmonia.artifact.v1.Upload\"\x1a\x8a\xe8\x18\x16\n" +
+	"\x01\x01\x12\x0fartifacts:write\x18\x01\x12s\n" +
+	"\vWriteUpload\x12(.harmonia.artifact.v1.WriteUploadRequest\x1a\x1c.harmonia.artifact.v1.Upload\"\x1a\x8a\xe8\x18\x16\n" +
+	"\x01\x01\x12\x0fartifacts:write\x18\x01(\x01\x12m\n" +
+	"\tGetUpload\x12&.harmonia.artifact.v1.GetUploadRequest\x1a\x1c.harmonia.artifact.v1.Upload\"\x1a\x8a\xe8\x18\x16\n" +
+	"\x01\x01\x12\x0fartifacts:write\x18\x01\x12\x8e\x01\n" +
 	"\x10DownloadArtifact\x12-.harmonia.artifact.v1.DownloadArtifactRequest\x1a..harmonia.artifact.v1.DownloadArtifactResponse\"\x19\x8a\xe8\x18\x15\n" +
 	"\x01\x01\x12\x0eartifacts:read\x18\x010\x01\x12r\n" +
 	"\vGetArtifact\x12(.harmonia.artifact.v1.GetArtifactRequest\x1a\x1e.harmonia.artifact.v1.Artifact\"\x19\x8a\xe8\x18\x15\n" +
@@ -1194,58 +1559,72 @@ func file_harmonia_artifact_v1_artifact_proto_rawDescGZIP() []byte {
 }
 
 var file_harmonia_artifact_v1_artifact_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_harmonia_artifact_v1_artifact_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_harmonia_artifact_v1_artifact_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_harmonia_artifact_v1_artifact_proto_goTypes = []any{
 	(Garbage_Fate)(0),                      // 0: harmonia.artifact.v1.Garbage.Fate
 	(*Artifact)(nil),                       // 1: harmonia.artifact.v1.Artifact
 	(*UploadArtifactRequest)(nil),          // 2: harmonia.artifact.v1.UploadArtifactRequest
-	(*DownloadArtifactRequest)(nil),        // 3: harmonia.artifact.v1.DownloadArtifactRequest
-	(*DownloadArtifactResponse)(nil),       // 4: harmonia.artifact.v1.DownloadArtifactResponse
-	(*GetArtifactRequest)(nil),             // 5: harmonia.artifact.v1.GetArtifactRequest
-	(*CreateArtifactLinkRequest)(nil),      // 6: harmonia.artifact.v1.CreateArtifactLinkRequest
-	(*ArtifactLink)(nil),                   // 7: harmonia.artifact.v1.ArtifactLink
-	(*ListArtifactsRequest)(nil),           // 8: harmonia.artifact.v1.ListArtifactsRequest
-	(*ListArtifactsResponse)(nil),          // 9: harmonia.artifact.v1.ListArtifactsResponse
-	(*VerifyArtifactRequest)(nil),          // 10: harmonia.artifact.v1.VerifyArtifactRequest
-	(*VerifyArtifactResponse)(nil),         // 11: harmonia.artifact.v1.VerifyArtifactResponse
-	(*CollectGarbageRequest)(nil),          // 12: harmonia.artifact.v1.CollectGarbageRequest
-	(*CollectGarbageResponse)(nil),         // 13: harmonia.artifact.v1.CollectGarbageResponse
-	(*Garbage)(nil),                        // 14: harmonia.artifact.v1.Garbage
-	(*UploadArtifactRequest_Header)(nil),   // 15: harmonia.artifact.v1.UploadArtifactRequest.Header
-	(*CollectGarbageResponse_Summary)(nil), // 16: harmonia.artifact.v1.CollectGarbageResponse.Summary
-	(*timestamppb.Timestamp)(nil),          // 17: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),            // 18: google.protobuf.Duration
+	(*CreateUploadRequest)(nil),            // 3: harmonia.artifact.v1.CreateUploadRequest
+	(*WriteUploadRequest)(nil),             // 4: harmonia.artifact.v1.WriteUploadRequest
+	(*GetUploadRequest)(nil),               // 5: harmonia.artifact.v1.GetUploadRequest
+	(*Upload)(nil),                         // 6: harmonia.artifact.v1.Upload
+	(*DownloadArtifactRequest)(nil),        // 7: harmonia.artifact.v1.DownloadArtifactRequest
+	(*DownloadArtifactResponse)(nil),       // 8: harmonia.artifact.v1.DownloadArtifactResponse
+	(*GetArtifactRequest)(nil),             // 9: harmonia.artifact.v1.GetArtifactRequest
+	(*CreateArtifactLinkRequest)(nil),      // 10: harmonia.artifact.v1.CreateArtifactLinkRequest
+	(*ArtifactLink)(nil),                   // 11: harmonia.artifact.v1.ArtifactLink
+	(*ListArtifactsRequest)(nil),           // 12: harmonia.artifact.v1.ListArtifactsRequest
+	(*ListArtifactsResponse)(nil),          // 13: harmonia.artifact.v1.ListArtifactsResponse
+	(*VerifyArtifactRequest)(nil),          // 14: harmonia.artifact.v1.VerifyArtifactRequest
+	(*VerifyArtifactResponse)(nil),         // 15: harmonia.artifact.v1.VerifyArtifactResponse
+	(*CollectGarbageRequest)(nil),          // 16: harmonia.artifact.v1.CollectGarbageRequest
+	(*CollectGarbageResponse)(nil),         // 17: harmonia.artifact.v1.CollectGarbageResponse
+	(*Garbage)(nil),                        // 18: harmonia.artifact.v1.Garbage
+	(*UploadArtifactRequest_Header)(nil),   // 19: harmonia.artifact.v1.UploadArtifactRequest.Header
+	(*WriteUploadRequest_Header)(nil),      // 20: harmonia.artifact.v1.WriteUploadRequest.Header
+	(*CollectGarbageResponse_Summary)(nil), // 21: harmonia.artifact.v1.CollectGarbageResponse.Summary
+	(*timestamppb.Timestamp)(nil),          // 22: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),            // 23: google.protobuf.Duration
 }
 var file_harmonia_artifact_v1_artifact_proto_depIdxs = []int32{
-	17, // 0: harmonia.artifact.v1.Artifact.create_time:type_name -> google.protobuf.Timestamp
-	15, // 1: harmonia.artifact.v1.UploadArtifactRequest.header:type_name -> harmonia.artifact.v1.UploadArtifactRequest.Header
-	1,  // 2: harmonia.artifact.v1.DownloadArtifactResponse.artifact:type_name -> harmonia.artifact.v1.Artifact
-	18, // 3: harmonia.artifact.v1.CreateArtifactLinkRequest.valid_for:type_name -> google.protobuf.Duration
-	17, // 4: harmonia.artifact.v1.ArtifactLink.expire_time:type_name -> google.protobuf.Timestamp
-	1,  // 5: harmonia.artifact.v1.ListArtifactsResponse.artifacts:type_name -> harmonia.artifact.v1.Artifact
-	14, // 6: harmonia.artifact.v1.CollectGarbageResponse.garbage:type_name -> harmonia.artifact.v1.Garbage
-	16, // 7: harmonia.artifact.v1.CollectGarbageResponse.summary:type_name -> harmonia.artifact.v1.CollectGarbageResponse.Summary
-	17, // 8: harmonia.artifact.v1.Garbage.refresh_time:type_name -> google.protobuf.Timestamp
-	0,  // 9: harmonia.artifact.v1.Garbage.fate:type_name -> harmonia.artifact.v1.Garbage.Fate
-	2,  // 10: harmonia.artifact.v1.ArtifactService.UploadArtifact:input_type -> harmonia.artifact.v1.UploadArtifactRequest
-	3,  // 11: harmonia.artifact.v1.ArtifactService.DownloadArtifact:input_type -> harmonia.artifact.v1.DownloadArtifactRequest
-	5,  // 12: harmonia.artifact.v1.ArtifactService.GetArtifact:input_type -> harmonia.artifact.v1.GetArtifactRequest
-	6,  // 13: harmonia.artifact.v1.ArtifactService.CreateArtifactLink:input_type -> harmonia.artifact.v1.CreateArtifactLinkRequest
-	8,  // 14: harmonia.artifact.v1.ArtifactService.ListArtifacts:input_type -> harmonia.artifact.v1.ListArtifactsRequest
-	10, // 15: harmonia.artifact.v1.ArtifactService.VerifyArtifact:input_type -> harmonia.artifact.v1.VerifyArtifactRequest
-	12, // 16: harmonia.artifact.v1.ArtifactService.CollectGarbage:input_type -> harmonia.artifact.v1.CollectGarbageRequest
-	1,  // 17: harmonia.artifact.v1.ArtifactService.UploadArtifact:output_type -> harmonia.artifact.v1.Artifact
-	4,  // 18: harmonia.artifact.v1.ArtifactService.DownloadArtifact:output_type -> harmonia.artifact.v1.DownloadArtifactResponse
-	1,  // 19: harmonia.artifact.v1.ArtifactService.GetArtifact:output_type -> harmonia.artifact.v1.Artifact
-	7,  // 20: harmonia.artifact.v1.ArtifactService.CreateArtifactLink:output_type -> harmonia.artifact.v1.ArtifactLink
-	9,  // 21: harmonia.artifact.v1.ArtifactService.ListArtifacts:output_type -> harmonia.artifact.v1.ListArtifactsResponse
-	11, // 22: harmonia.artifact.v1.ArtifactService.VerifyArtifact:output_type -> harmonia.artifact.v1.VerifyArtifactResponse
-	13, // 23: harmonia.artifact.v1.ArtifactService.CollectGarbage:output_type -> harmonia.artifact.v1.CollectGarbageResponse
-	17, // [17:24] is the sub-list for method output_type
-	10, // [10:17] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	22, // 0: harmonia.artifact.v1.Artifact.create_time:type_name -> google.protobuf.Timestamp
+	19, // 1: harmonia.artifact.v1.UploadArtifactRequest.header:type_name -> harmonia.artifact.v1.UploadArtifactRequest.Header
+	20, // 2: harmonia.artifact.v1.WriteUploadRequest.header:type_name -> harmonia.artifact.v1.WriteUploadRequest.Header
+	22, // 3: harmonia.artifact.v1.Upload.expire_time:type_name -> google.protobuf.Timestamp
+	1,  // 4: harmonia.artifact.v1.Upload.artifact:type_name -> harmonia.artifact.v1.Artifact
+	1,  // 5: harmonia.artifact.v1.DownloadArtifactResponse.artifact:type_name -> harmonia.artifact.v1.Artifact
+	23, // 6: harmonia.artifact.v1.CreateArtifactLinkRequest.valid_for:type_name -> google.protobuf.Duration
+	22, // 7: harmonia.artifact.v1.ArtifactLink.expire_time:type_name -> google.protobuf.Timestamp
+	1,  // 8: harmonia.artifact.v1.ListArtifactsResponse.artifacts:type_name -> harmonia.artifact.v1.Artifact
+	18, // 9: harmonia.artifact.v1.CollectGarbageResponse.garbage:type_name -> harmonia.artifact.v1.Garbage
+	21, // 10: harmonia.artifact.v1.CollectGarbageResponse.summary:type_name -> harmonia.artifact.v1.CollectGarbageResponse.Summary
+	22, // 11: harmonia.artifact.v1.Garbage.refresh_time:type_name -> google.protobuf.Timestamp
+	0,  // 12: harmonia.artifact.v1.Garbage.fate:type_name -> harmonia.artifact.v1.Garbage.Fate
+	2,  // 13: harmonia.artifact.v1.ArtifactService.UploadArtifact:input_type -> harmonia.artifact.v1.UploadArtifactRequest
+	3,  // 14: harmonia.artifact.v1.ArtifactService.CreateUpload:input_type -> harmonia.artifact.v1.CreateUploadRequest
+	4,  // 15: harmonia.artifact.v1.ArtifactService.WriteUpload:input_type -> harmonia.artifact.v1.WriteUploadRequest
+	5,  // 16: harmonia.artifact.v1.ArtifactService.GetUpload:input_type -> harmonia.artifact.v1.GetUploadRequest
+	7,  // 17: harmonia.artifact.v1.ArtifactService.DownloadArtifact:input_type -> harmonia.artifact.v1.DownloadArtifactRequest
+	9,  // 18: harmonia.artifact.v1.ArtifactService.GetArtifact:input_type -> harmonia.artifact.v1.GetArtifactRequest
+	10, // 19: harmonia.artifact.v1.ArtifactService.CreateArtifactLink:input_type -> harmonia.artifact.v1.CreateArtifactLinkRequest
+	12, // 20: harmonia.artifact.v1.ArtifactService.ListArtifacts:input_type -> harmonia.artifact.v1.ListArtifactsRequest
+	14, // 21: harmonia.artifact.v1.ArtifactService.VerifyArtifact:input_type -> harmonia.artifact.v1.VerifyArtifactRequest
+	16, // 22: harmonia.artifact.v1.ArtifactService.CollectGarbage:input_type -> harmonia.artifact.v1.CollectGarbageRequest
+	1,  // 23: harmonia.artifact.v1.ArtifactService.UploadArtifact:output_type -> harmonia.artifact.v1.Artifact
+	6,  // 24: harmonia.artifact.v1.ArtifactService.CreateUpload:output_type -> harmonia.artifact.v1.Upload
+	6,  // 25: harmonia.artifact.v1.ArtifactService.WriteUpload:output_type -> harmonia.artifact.v1.Upload
+	6,  // 26: harmonia.artifact.v1.ArtifactService.GetUpload:output_type -> harmonia.artifact.v1.Upload
+	8,  // 27: harmonia.artifact.v1.ArtifactService.DownloadArtifact:output_type -> harmonia.artifact.v1.DownloadArtifactResponse
+	1,  // 28: harmonia.artifact.v1.ArtifactService.GetArtifact:output_type -> harmonia.artifact.v1.Artifact
+	11, // 29: harmonia.artifact.v1.ArtifactService.CreateArtifactLink:output_type -> harmonia.artifact.v1.ArtifactLink
+	13, // 30: harmonia.artifact.v1.ArtifactService.ListArtifacts:output_type -> harmonia.artifact.v1.ListArtifactsResponse
+	15, // 31: harmonia.artifact.v1.ArtifactService.VerifyArtifact:output_type -> harmonia.artifact.v1.VerifyArtifactResponse
+	17, // 32: harmonia.artifact.v1.ArtifactService.CollectGarbage:output_type -> harmonia.artifact.v1.CollectGarbageResponse
+	23, // [23:33] is the sub-list for method output_type
+	13, // [13:23] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_harmonia_artifact_v1_artifact_proto_init() }
@@ -1258,10 +1637,14 @@ func file_harmonia_artifact_v1_artifact_proto_init() {
 		(*UploadArtifactRequest_Chunk)(nil),
 	}
 	file_harmonia_artifact_v1_artifact_proto_msgTypes[3].OneofWrappers = []any{
+		(*WriteUploadRequest_Header_)(nil),
+		(*WriteUploadRequest_Chunk)(nil),
+	}
+	file_harmonia_artifact_v1_artifact_proto_msgTypes[7].OneofWrappers = []any{
 		(*DownloadArtifactResponse_Artifact)(nil),
 		(*DownloadArtifactResponse_Chunk)(nil),
 	}
-	file_harmonia_artifact_v1_artifact_proto_msgTypes[12].OneofWrappers = []any{
+	file_harmonia_artifact_v1_artifact_proto_msgTypes[16].OneofWrappers = []any{
 		(*CollectGarbageResponse_Garbage)(nil),
 		(*CollectGarbageResponse_Summary_)(nil),
 	}
@@ -1271,7 +1654,7 @@ func file_harmonia_artifact_v1_artifact_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_harmonia_artifact_v1_artifact_proto_rawDesc), len(file_harmonia_artifact_v1_artifact_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,9 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	ArtifactService_UploadArtifact_FullMethodName     = "/harmonia.artifact.v1.ArtifactService/UploadArtifact"
+	ArtifactService_CreateUpload_FullMethodName       = "/harmonia.artifact.v1.ArtifactService/CreateUpload"
+	ArtifactService_WriteUpload_FullMethodName        = "/harmonia.artifact.v1.ArtifactService/WriteUpload"
+	ArtifactService_GetUpload_FullMethodName          = "/harmonia.artifact.v1.ArtifactService/GetUpload"
 	ArtifactService_DownloadArtifact_FullMethodName   = "/harmonia.artifact.v1.ArtifactService/DownloadArtifact"
 	ArtifactService_GetArtifact_FullMethodName        = "/harmonia.artifact.v1.ArtifactService/GetArtifact"
 	ArtifactService_CreateArtifactLink_FullMethodName = "/harmonia.artifact.v1.ArtifactService/CreateArtifactLink"
@@ -36,6 +39,12 @@ const (
 type ArtifactServiceClient interface {
 	// The first message says what it is, the others carry it.
 	UploadArtifact(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadArtifactRequest, Artifact], error)
+	// Begins an upload that goes on after its connection, or a service, has broken down.
+	CreateUpload(ctx context.Context, in *CreateUploadRequest, opts ...grpc.CallOption) (*Upload, error)
+	// The first message says where it goes on, the others carry it. With the last byte it becomes an artifact.
+	WriteUpload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteUploadRequest, Upload], error)
+	// How much of it has been received.
+	GetUpload(ctx context.Context, in *GetUploadRequest, opts ...grpc.CallOption) (*Upload, error)
 	// From an offset on; the first message says what it is.
 	DownloadArtifact(ctx context.Context, in *DownloadArtifactRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadArtifactResponse], error)
 	GetArtifact(ctx context.Context, in *GetArtifactRequest, opts ...grpc.CallOption) (*Artifact, error)
@@ -70,9 +79,42 @@ func (c *artifactServiceClient) UploadArtifact(ctx context.Context, opts ...grpc
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ArtifactService_UploadArtifactClient = grpc.ClientStreamingClient[UploadArtifactRequest, Artifact]
 
+func (c *artifactServiceClient) CreateUpload(ctx context.Context, in *CreateUploadRequest, opts ...grpc.CallOption) (*Upload, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Upload)
+	err := c.cc.Invoke(ctx, ArtifactService_CreateUpload_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *artifactServiceClient) WriteUpload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteUploadRequest, Upload], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ArtifactService_ServiceDesc.Streams[1], ArtifactService_WriteUpload_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WriteUploadRequest, Upload]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ArtifactService_WriteUploadClient = grpc.ClientStreamingClient[WriteUploadRequest, Upload]
+
+func (c *artifactServiceClient) GetUpload(ctx context.Context, in *GetUploadRequest, opts ...grpc.CallOption) (*Upload, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Upload)
+	err := c.cc.Invoke(ctx, ArtifactService_GetUpload_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *artifactServiceClient) DownloadArtifact(ctx context.Context, in *DownloadArtifactRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadArtifactResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ArtifactService_ServiceDesc.Streams[1], ArtifactService_DownloadArtifact_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ArtifactService_ServiceDesc.Streams[2], ArtifactService_DownloadArtifact_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +173,7 @@ func (c *artifactServiceClient) VerifyArtifact(ctx context.Context, in *VerifyAr
 
 func (c *artifactServiceClient) CollectGarbage(ctx context.Context, in *CollectGarbageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CollectGarbageResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ArtifactService_ServiceDesc.Streams[2], ArtifactService_CollectGarbage_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ArtifactService_ServiceDesc.Streams[3], ArtifactService_CollectGarbage_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +196,12 @@ type ArtifactService_CollectGarbageClient = grpc.ServerStreamingClient[CollectGa
 type ArtifactServiceServer interface {
 	// The first message says what it is, the others carry it.
 	UploadArtifact(grpc.ClientStreamingServer[UploadArtifactRequest, Artifact]) error
+	// Begins an upload that goes on after its connection, or a service, has broken down.
+	CreateUpload(context.Context, *CreateUploadRequest) (*Upload, error)
+	// The first message says where it goes on, the others carry it. With the last byte it becomes an artifact.
+	WriteUpload(grpc.ClientStreamingServer[WriteUploadRequest, Upload]) error
+	// How much of it has been received.
+	GetUpload(context.Context, *GetUploadRequest) (*Upload, error)
 	// From an offset on; the first message says what it is.
 	DownloadArtifact(*DownloadArtifactRequest, grpc.ServerStreamingServer[DownloadArtifactResponse]) error
 	GetArtifact(context.Context, *GetArtifactRequest) (*Artifact, error)
@@ -177,6 +225,15 @@ type UnimplementedArtifactServiceServer struct{}
 
 func (UnimplementedArtifactServiceServer) UploadArtifact(grpc.ClientStreamingServer[UploadArtifactRequest, Artifact]) error {
 	return status.Error(codes.Unimplemented, "method UploadArtifact not implemented")
+}
+func (UnimplementedArtifactServiceServer) CreateUpload(context.Context, *CreateUploadRequest) (*Upload, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateUpload not implemented")
+}
+func (UnimplementedArtifactServiceServer) WriteUpload(grpc.ClientStreamingServer[WriteUploadRequest, Upload]) error {
+	return status.Error(codes.Unimplemented, "method WriteUpload not implemented")
+}
+func (UnimplementedArtifactServiceServer) GetUpload(context.Context, *GetUploadRequest) (*Upload, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetUpload not implemented")
 }
 func (UnimplementedArtifactServiceServer) DownloadArtifact(*DownloadArtifactRequest, grpc.ServerStreamingServer[DownloadArtifactResponse]) error {
 	return status.Error(codes.Unimplemented, "method DownloadArtifact not implemented")
@@ -223,6 +280,49 @@ func _ArtifactService_UploadArtifact_Handler(srv interface{}, stream grpc.Server
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ArtifactService_UploadArtifactServer = grpc.ClientStreamingServer[UploadArtifactRequest, Artifact]
+
+func _ArtifactService_CreateUpload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateUploadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ArtifactServiceServer).CreateUpload(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ArtifactService_CreateUpload_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ArtifactServiceServer).CreateUpload(ctx, req.(*CreateUploadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ArtifactService_WriteUpload_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ArtifactServiceServer).WriteUpload(&grpc.GenericServerStream[WriteUploadRequest, Upload]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ArtifactService_WriteUploadServer = grpc.ClientStreamingServer[WriteUploadRequest, Upload]
+
+func _ArtifactService_GetUpload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetUploadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ArtifactServiceServer).GetUpload(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ArtifactService_GetUpload_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ArtifactServiceServer).GetUpload(ctx, req.(*GetUploadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
 
 func _ArtifactService_DownloadArtifact_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(DownloadArtifactRequest)
@@ -326,6 +426,14 @@ var ArtifactService_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*ArtifactServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
+			MethodName: "CreateUpload",
+			Handler:    _ArtifactService_CreateUpload_Handler,
+		},
+		{
+			MethodName: "GetUpload",
+			Handler:    _ArtifactService_GetUpload_Handler,
+		},
+		{
 			MethodName: "GetArtifact",
 			Handler:    _ArtifactService_GetArtifact_Handler,
 		},
@@ -346,6 +454,11 @@ var ArtifactService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "UploadArtifact",
 			Handler:       _ArtifactService_UploadArtifact_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "WriteUpload",
+			Handler:       _ArtifactService_WriteUpload_Handler,
 			ClientStreams: true,
 		},
 		{

@@ -286,6 +286,371 @@ func (*WriteLyricsResponse_Line_) isWriteLyricsResponse_Event() {}
 
 func (*WriteLyricsResponse_Result_) isWriteLyricsResponse_Event() {}
 
+type RewriteLyricsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With [verse] and [chorus] tags on lines of their own; at most 8000 characters.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// 1 for the first. A chorus changes wherever it is sung.
+	Section int32 `protobuf:"varint,2,opt,name=section,proto3" json:"section,omitempty"`
+	// 1 for the first line of the section; 0: all of it.
+	Line int32 `protobuf:"varint,3,opt,name=line,proto3" json:"line,omitempty"`
+	// What the new words are about; at most 200 characters.
+	Theme string `protobuf:"bytes,4,opt,name=theme,proto3" json:"theme,omitempty"`
+	// Of each new line, 2 to 14; default as many as the old one has.
+	Syllables *int32 `protobuf:"varint,5,opt,name=syllables,proto3,oneof" json:"syllables,omitempty"`
+	// The word that the line rhymes with, at most 40 characters; default as the section rhymes. Not for a whole section.
+	RhymeWith string `protobuf:"bytes,6,opt,name=rhyme_with,json=rhymeWith,proto3" json:"rhyme_with,omitempty"`
+	// The same seed writes the same words; default 0.
+	Seed uint64 `protobuf:"varint,7,opt,name=seed,proto3" json:"seed,omitempty"`
+	// BCP 47; default "en".
+	Language      string `protobuf:"bytes,8,opt,name=language,proto3" json:"language,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewriteLyricsRequest) Reset() {
+	*x = RewriteLyricsRequest{}
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewriteLyricsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewriteLyricsRequest) ProtoMessage() {}
+
+func (x *RewriteLyricsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewriteLyricsRequest.ProtoReflect.Descriptor instead.
+func (*RewriteLyricsRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_lyrics_v1_lyrics_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RewriteLyricsRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *RewriteLyricsRequest) GetSection() int32 {
+	if x != nil {
+		return x.Section
+	}
+	return 0
+}
+
+func (x *RewriteLyricsRequest) GetLine() int32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *RewriteLyricsRequest) GetTheme() string {
+	if x != nil {
+		return x.Theme
+	}
+	return ""
+}
+
+func (x *RewriteLyricsRequest) GetSyllables() int32 {
+	if x != nil && x.Syllables != nil {
+		return *x.Syllables
+	}
+	return 0
+}
+
+func (x *RewriteLyricsRequest) GetRhymeWith() string {
+	if x != nil {
+		return x.RhymeWith
+	}
+	return ""
+}
+
+func (x *RewriteLyricsRequest) GetSeed() uint64 {
+	if x != nil {
+		return x.Seed
+	}
+	return 0
+}
+
+func (x *RewriteLyricsRequest) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+type RewriteLyricsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// All of it, with tags.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// Those that are new.
+	Lines         []*v1.LyricLine `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
+	Warnings      []string        `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewriteLyricsResponse) Reset() {
+	*x = RewriteLyricsResponse{}
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewriteLyricsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewriteLyricsResponse) ProtoMessage() {}
+
+func (x *RewriteLyricsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewriteLyricsResponse.ProtoReflect.Descriptor instead.
+func (*RewriteLyricsResponse) Descriptor() ([]byte, []int) {
+	return file_harmonia_lyrics_v1_lyrics_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RewriteLyricsResponse) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *RewriteLyricsResponse) GetLines() []*v1.LyricLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *RewriteLyricsResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+type ScanLyricsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With [verse] and [chorus] tags on lines of their own; at most 8000 characters.
+	Text          string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScanLyricsRequest) Reset() {
+	*x = ScanLyricsRequest{}
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScanLyricsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScanLyricsRequest) ProtoMessage() {}
+
+func (x *ScanLyricsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScanLyricsRequest.ProtoReflect.Descriptor instead.
+func (*ScanLyricsRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_lyrics_v1_lyrics_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ScanLyricsRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type ScanLyricsResponse struct {
+	state         protoimpl.MessageState        `protogen:"open.v1"`
+	Sections      []*ScanLyricsResponse_Section `protobuf:"bytes,1,rep,name=sections,proto3" json:"sections,omitempty"`
+	Warnings      []string                      `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScanLyricsResponse) Reset() {
+	*x = ScanLyricsResponse{}
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScanLyricsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScanLyricsResponse) ProtoMessage() {}
+
+func (x *ScanLyricsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScanLyricsResponse.ProtoReflect.Descriptor instead.
+func (*ScanLyricsResponse) Descriptor() ([]byte, []int) {
+	return file_harmonia_lyrics_v1_lyrics_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ScanLyricsResponse) GetSections() []*ScanLyricsResponse_Section {
+	if x != nil {
+		return x.Sections
+	}
+	return nil
+}
+
+func (x *ScanLyricsResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+type ListRhymesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 40 characters.
+	Word string `protobuf:"bytes,1,opt,name=word,proto3" json:"word,omitempty"`
+	// 1 to 200; default 50.
+	PageSize      int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRhymesRequest) Reset() {
+	*x = ListRhymesRequest{}
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRhymesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRhymesRequest) ProtoMessage() {}
+
+func (x *ListRhymesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRhymesRequest.ProtoReflect.Descriptor instead.
+func (*ListRhymesRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_lyrics_v1_lyrics_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListRhymesRequest) GetWord() string {
+	if x != nil {
+		return x.Word
+	}
+	return ""
+}
+
+func (x *ListRhymesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+type ListRhymesResponse struct {
+	state         protoimpl.MessageState      `protogen:"open.v1"`
+	Rhymes        []*ListRhymesResponse_Rhyme `protobuf:"bytes,1,rep,name=rhymes,proto3" json:"rhymes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRhymesResponse) Reset() {
+	*x = ListRhymesResponse{}
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRhymesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRhymesResponse) ProtoMessage() {}
+
+func (x *ListRhymesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRhymesResponse.ProtoReflect.Descriptor instead.
+func (*ListRhymesResponse) Descriptor() ([]byte, []int) {
+	return file_harmonia_lyrics_v1_lyrics_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListRhymesResponse) GetRhymes() []*ListRhymesResponse_Rhyme {
+	if x != nil {
+		return x.Rhymes
+	}
+	return nil
+}
+
 type WriteLyricsResponse_Line struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "verse"
@@ -297,7 +662,7 @@ type WriteLyricsResponse_Line struct {
 
 func (x *WriteLyricsResponse_Line) Reset() {
 	*x = WriteLyricsResponse_Line{}
-	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[4]
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -309,7 +674,7 @@ func (x *WriteLyricsResponse_Line) String() string {
 func (*WriteLyricsResponse_Line) ProtoMessage() {}
 
 func (x *WriteLyricsResponse_Line) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[4]
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -350,7 +715,7 @@ type WriteLyricsResponse_Result struct {
 
 func (x *WriteLyricsResponse_Result) Reset() {
 	*x = WriteLyricsResponse_Result{}
-	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[5]
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -362,7 +727,7 @@ func (x *WriteLyricsResponse_Result) String() string {
 func (*WriteLyricsResponse_Result) ProtoMessage() {}
 
 func (x *WriteLyricsResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[5]
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -399,6 +764,181 @@ func (x *WriteLyricsResponse_Result) GetWarnings() []string {
 	return nil
 }
 
+type ScanLyricsResponse_Section struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "verse"
+	Name          string                     `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Lines         []*ScanLyricsResponse_Line `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScanLyricsResponse_Section) Reset() {
+	*x = ScanLyricsResponse_Section{}
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScanLyricsResponse_Section) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScanLyricsResponse_Section) ProtoMessage() {}
+
+func (x *ScanLyricsResponse_Section) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScanLyricsResponse_Section.ProtoReflect.Descriptor instead.
+func (*ScanLyricsResponse_Section) Descriptor() ([]byte, []int) {
+	return file_harmonia_lyrics_v1_lyrics_proto_rawDescGZIP(), []int{7, 0}
+}
+
+func (x *ScanLyricsResponse_Section) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ScanLyricsResponse_Section) GetLines() []*ScanLyricsResponse_Line {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+type ScanLyricsResponse_Line struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Text      string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	Syllables int32                  `protobuf:"varint,2,opt,name=syllables,proto3" json:"syllables,omitempty"`
+	// A figure for each syllable, 1 stressed and 0 not, a space between words: "01 1 010".
+	Stresses string `protobuf:"bytes,3,opt,name=stresses,proto3" json:"stresses,omitempty"`
+	// "A": lines of a section with the same letter rhyme.
+	Rhyme         string `protobuf:"bytes,4,opt,name=rhyme,proto3" json:"rhyme,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScanLyricsResponse_Line) Reset() {
+	*x = ScanLyricsResponse_Line{}
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScanLyricsResponse_Line) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScanLyricsResponse_Line) ProtoMessage() {}
+
+func (x *ScanLyricsResponse_Line) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScanLyricsResponse_Line.ProtoReflect.Descriptor instead.
+func (*ScanLyricsResponse_Line) Descriptor() ([]byte, []int) {
+	return file_harmonia_lyrics_v1_lyrics_proto_rawDescGZIP(), []int{7, 1}
+}
+
+func (x *ScanLyricsResponse_Line) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ScanLyricsResponse_Line) GetSyllables() int32 {
+	if x != nil {
+		return x.Syllables
+	}
+	return 0
+}
+
+func (x *ScanLyricsResponse_Line) GetStresses() string {
+	if x != nil {
+		return x.Stresses
+	}
+	return ""
+}
+
+func (x *ScanLyricsResponse_Line) GetRhyme() string {
+	if x != nil {
+		return x.Rhyme
+	}
+	return ""
+}
+
+type ListRhymesResponse_Rhyme struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Word          string                 `protobuf:"bytes,1,opt,name=word,proto3" json:"word,omitempty"`
+	Syllables     int32                  `protobuf:"varint,2,opt,name=syllables,proto3" json:"syllables,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRhymesResponse_Rhyme) Reset() {
+	*x = ListRhymesResponse_Rhyme{}
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRhymesResponse_Rhyme) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRhymesResponse_Rhyme) ProtoMessage() {}
+
+func (x *ListRhymesResponse_Rhyme) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_lyrics_v1_lyrics_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRhymesResponse_Rhyme.ProtoReflect.Descriptor instead.
+func (*ListRhymesResponse_Rhyme) Descriptor() ([]byte, []int) {
+	return file_harmonia_lyrics_v1_lyrics_proto_rawDescGZIP(), []int{9, 0}
+}
+
+func (x *ListRhymesResponse_Rhyme) GetWord() string {
+	if x != nil {
+		return x.Word
+	}
+	return ""
+}
+
+func (x *ListRhymesResponse_Rhyme) GetSyllables() int32 {
+	if x != nil {
+		return x.Syllables
+	}
+	return 0
+}
+
 var File_harmonia_lyrics_v1_lyrics_proto protoreflect.FileDescriptor
 
 const file_harmonia_lyrics_v1_lyrics_proto_rawDesc = "" +
@@ -427,13 +967,58 @@ const file_harmonia_lyrics_v1_lyrics_proto_rawDesc = "" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x120\n" +
 	"\x06lyrics\x18\x02 \x01(\v2\x18.harmonia.song.v1.LyricsR\x06lyrics\x12\x1a\n" +
 	"\bwarnings\x18\x03 \x03(\tR\bwarningsB\a\n" +
-	"\x05event2\x80\x02\n" +
+	"\x05event\"\xee\x01\n" +
+	"\x14RewriteLyricsRequest\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x18\n" +
+	"\asection\x18\x02 \x01(\x05R\asection\x12\x12\n" +
+	"\x04line\x18\x03 \x01(\x05R\x04line\x12\x14\n" +
+	"\x05theme\x18\x04 \x01(\tR\x05theme\x12!\n" +
+	"\tsyllables\x18\x05 \x01(\x05H\x00R\tsyllables\x88\x01\x01\x12\x1d\n" +
+	"\n" +
+	"rhyme_with\x18\x06 \x01(\tR\trhymeWith\x12\x12\n" +
+	"\x04seed\x18\a \x01(\x04R\x04seed\x12\x1a\n" +
+	"\blanguage\x18\b \x01(\tR\blanguageB\f\n" +
+	"\n" +
+	"_syllables\"z\n" +
+	"\x15RewriteLyricsResponse\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x121\n" +
+	"\x05lines\x18\x02 \x03(\v2\x1b.harmonia.song.v1.LyricLineR\x05lines\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"'\n" +
+	"\x11ScanLyricsRequest\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\"\xca\x02\n" +
+	"\x12ScanLyricsResponse\x12J\n" +
+	"\bsections\x18\x01 \x03(\v2..harmonia.lyrics.v1.ScanLyricsResponse.SectionR\bsections\x12\x1a\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\x1a`\n" +
+	"\aSection\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12A\n" +
+	"\x05lines\x18\x02 \x03(\v2+.harmonia.lyrics.v1.ScanLyricsResponse.LineR\x05lines\x1aj\n" +
+	"\x04Line\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x1c\n" +
+	"\tsyllables\x18\x02 \x01(\x05R\tsyllables\x12\x1a\n" +
+	"\bstresses\x18\x03 \x01(\tR\bstresses\x12\x14\n" +
+	"\x05rhyme\x18\x04 \x01(\tR\x05rhyme\"D\n" +
+	"\x11ListRhymesRequest\x12\x12\n" +
+	"\x04word\x18\x01 \x01(\tR\x04word\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\"\x95\x01\n" +
+	"\x12ListRhymesResponse\x12D\n" +
+	"\x06rhymes\x18\x01 \x03(\v2,.harmonia.lyrics.v1.ListRhymesResponse.RhymeR\x06rhymes\x1a9\n" +
+	"\x05Rhyme\x12\x12\n" +
+	"\x04word\x18\x01 \x01(\tR\x04word\x12\x1c\n" +
+	"\tsyllables\x18\x02 \x01(\x05R\tsyllables2\xeb\x04\n" +
 	"\rLyricsService\x12t\n" +
 	"\n" +
 	"ReadPrompt\x12%.harmonia.lyrics.v1.ReadPromptRequest\x1a&.harmonia.lyrics.v1.ReadPromptResponse\"\x17\x8a\xe8\x18\x13\n" +
 	"\x01\x01\x12\flyrics:write\x18\x01\x12y\n" +
 	"\vWriteLyrics\x12&.harmonia.lyrics.v1.WriteLyricsRequest\x1a'.harmonia.lyrics.v1.WriteLyricsResponse\"\x17\x8a\xe8\x18\x13\n" +
-	"\x01\x01\x12\flyrics:write\x18\x010\x01b\x06proto3"
+	"\x01\x01\x12\flyrics:write\x18\x010\x01\x12}\n" +
+	"\rRewriteLyrics\x12(.harmonia.lyrics.v1.RewriteLyricsRequest\x1a).harmonia.lyrics.v1.RewriteLyricsResponse\"\x17\x8a\xe8\x18\x13\n" +
+	"\x01\x01\x12\flyrics:write\x18\x01\x12t\n" +
+	"\n" +
+	"ScanLyrics\x12%.harmonia.lyrics.v1.ScanLyricsRequest\x1a&.harmonia.lyrics.v1.ScanLyricsResponse\"\x17\x8a\xe8\x18\x13\n" +
+	"\x01\x01\x12\flyrics:write\x18\x01\x12t\n" +
+	"\n" +
+	"ListRhymes\x12%.harmonia.lyrics.v1.ListRhymesRequest\x1a&.harmonia.lyrics.v1.ListRhymesResponse\"\x17\x8a\xe8\x18\x13\n" +
+	"\x01\x01\x12\flyrics:write\x18\x01b\x06proto3"
 
 var (
 	file_harmonia_lyrics_v1_lyrics_proto_rawDescOnce sync.Once
@@ -447,37 +1032,56 @@ func file_harmonia_lyrics_v1_lyrics_proto_rawDescGZIP() []byte {
 	return file_harmonia_lyrics_v1_lyrics_proto_rawDescData
 }
 
-var file_harmonia_lyrics_v1_lyrics_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_harmonia_lyrics_v1_lyrics_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_harmonia_lyrics_v1_lyrics_proto_goTypes = []any{
 	(*ReadPromptRequest)(nil),          // 0: harmonia.lyrics.v1.ReadPromptRequest
 	(*ReadPromptResponse)(nil),         // 1: harmonia.lyrics.v1.ReadPromptResponse
 	(*WriteLyricsRequest)(nil),         // 2: harmonia.lyrics.v1.WriteLyricsRequest
 	(*WriteLyricsResponse)(nil),        // 3: harmonia.lyrics.v1.WriteLyricsResponse
-	(*WriteLyricsResponse_Line)(nil),   // 4: harmonia.lyrics.v1.WriteLyricsResponse.Line
-	(*WriteLyricsResponse_Result)(nil), // 5: harmonia.lyrics.v1.WriteLyricsResponse.Result
-	(*v1.SongSpec)(nil),                // 6: harmonia.song.v1.SongSpec
-	(*v1.Brief)(nil),                   // 7: harmonia.song.v1.Brief
-	(*v1.Understood)(nil),              // 8: harmonia.song.v1.Understood
-	(*v1.LyricLine)(nil),               // 9: harmonia.song.v1.LyricLine
-	(*v1.Lyrics)(nil),                  // 10: harmonia.song.v1.Lyrics
+	(*RewriteLyricsRequest)(nil),       // 4: harmonia.lyrics.v1.RewriteLyricsRequest
+	(*RewriteLyricsResponse)(nil),      // 5: harmonia.lyrics.v1.RewriteLyricsResponse
+	(*ScanLyricsRequest)(nil),          // 6: harmonia.lyrics.v1.ScanLyricsRequest
+	(*ScanLyricsResponse)(nil),         // 7: harmonia.lyrics.v1.ScanLyricsResponse
+	(*ListRhymesRequest)(nil),          // 8: harmonia.lyrics.v1.ListRhymesRequest
+	(*ListRhymesResponse)(nil),         // 9: harmonia.lyrics.v1.ListRhymesResponse
+	(*WriteLyricsResponse_Line)(nil),   // 10: harmonia.lyrics.v1.WriteLyricsResponse.Line
+	(*WriteLyricsResponse_Result)(nil), // 11: harmonia.lyrics.v1.WriteLyricsResponse.Result
+	(*ScanLyricsResponse_Section)(nil), // 12: harmonia.lyrics.v1.ScanLyricsResponse.Section
+	(*ScanLyricsResponse_Line)(nil),    // 13: harmonia.lyrics.v1.ScanLyricsResponse.Line
+	(*ListRhymesResponse_Rhyme)(nil),   // 14: harmonia.lyrics.v1.ListRhymesResponse.Rhyme
+	(*v1.SongSpec)(nil),                // 15: harmonia.song.v1.SongSpec
+	(*v1.Brief)(nil),                   // 16: harmonia.song.v1.Brief
+	(*v1.Understood)(nil),              // 17: harmonia.song.v1.Understood
+	(*v1.LyricLine)(nil),               // 18: harmonia.song.v1.LyricLine
+	(*v1.Lyrics)(nil),                  // 19: harmonia.song.v1.Lyrics
 }
 var file_harmonia_lyrics_v1_lyrics_proto_depIdxs = []int32{
-	6,  // 0: harmonia.lyrics.v1.ReadPromptRequest.spec:type_name -> harmonia.song.v1.SongSpec
-	7,  // 1: harmonia.lyrics.v1.ReadPromptResponse.brief:type_name -> harmonia.song.v1.Brief
-	8,  // 2: harmonia.lyrics.v1.ReadPromptResponse.understood:type_name -> harmonia.song.v1.Understood
-	4,  // 3: harmonia.lyrics.v1.WriteLyricsResponse.line:type_name -> harmonia.lyrics.v1.WriteLyricsResponse.Line
-	5,  // 4: harmonia.lyrics.v1.WriteLyricsResponse.result:type_name -> harmonia.lyrics.v1.WriteLyricsResponse.Result
-	9,  // 5: harmonia.lyrics.v1.WriteLyricsResponse.Line.line:type_name -> harmonia.song.v1.LyricLine
-	10, // 6: harmonia.lyrics.v1.WriteLyricsResponse.Result.lyrics:type_name -> harmonia.song.v1.Lyrics
-	0,  // 7: harmonia.lyrics.v1.LyricsService.ReadPrompt:input_type -> harmonia.lyrics.v1.ReadPromptRequest
-	2,  // 8: harmonia.lyrics.v1.LyricsService.WriteLyrics:input_type -> harmonia.lyrics.v1.WriteLyricsRequest
-	1,  // 9: harmonia.lyrics.v1.LyricsService.ReadPrompt:output_type -> harmonia.lyrics.v1.ReadPromptResponse
-	3,  // 10: harmonia.lyrics.v1.LyricsService.WriteLyrics:output_type -> harmonia.lyrics.v1.WriteLyricsResponse
-	9,  // [9:11] is the sub-list for method output_type
-	7,  // [7:9] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	15, // 0: harmonia.lyrics.v1.ReadPromptRequest.spec:type_name -> harmonia.song.v1.SongSpec
+	16, // 1: harmonia.lyrics.v1.ReadPromptResponse.brief:type_name -> harmonia.song.v1.Brief
+	17, // 2: harmonia.lyrics.v1.ReadPromptResponse.understood:type_name -> harmonia.song.v1.Understood
+	10, // 3: harmonia.lyrics.v1.WriteLyricsResponse.line:type_name -> harmonia.lyrics.v1.WriteLyricsResponse.Line
+	11, // 4: harmonia.lyrics.v1.WriteLyricsResponse.result:type_name -> harmonia.lyrics.v1.WriteLyricsResponse.Result
+	18, // 5: harmonia.lyrics.v1.RewriteLyricsResponse.lines:type_name -> harmonia.song.v1.LyricLine
+	12, // 6: harmonia.lyrics.v1.ScanLyricsResponse.sections:type_name -> harmonia.lyrics.v1.ScanLyricsResponse.Section
+	14, // 7: harmonia.lyrics.v1.ListRhymesResponse.rhymes:type_name -> harmonia.lyrics.v1.ListRhymesResponse.Rhyme
+	18, // 8: harmonia.lyrics.v1.WriteLyricsResponse.Line.line:type_name -> harmonia.song.v1.LyricLine
+	19, // 9: harmonia.lyrics.v1.WriteLyricsResponse.Result.lyrics:type_name -> harmonia.song.v1.Lyrics
+	13, // 10: harmonia.lyrics.v1.ScanLyricsResponse.Section.lines:type_name -> harmonia.lyrics.v1.ScanLyricsResponse.Line
+	0,  // 11: harmonia.lyrics.v1.LyricsService.ReadPrompt:input_type -> harmonia.lyrics.v1.ReadPromptRequest
+	2,  // 12: harmonia.lyrics.v1.LyricsService.WriteLyrics:input_type -> harmonia.lyrics.v1.WriteLyricsRequest
+	4,  // 13: harmonia.lyrics.v1.LyricsService.RewriteLyrics:input_type -> harmonia.lyrics.v1.RewriteLyricsRequest
+	6,  // 14: harmonia.lyrics.v1.LyricsService.ScanLyrics:input_type -> harmonia.lyrics.v1.ScanLyricsRequest
+	8,  // 15: harmonia.lyrics.v1.LyricsService.ListRhymes:input_type -> harmonia.lyrics.v1.ListRhymesRequest
+	1,  // 16: harmonia.lyrics.v1.LyricsService.ReadPrompt:output_type -> harmonia.lyrics.v1.ReadPromptResponse
+	3,  // 17: harmonia.lyrics.v1.LyricsService.WriteLyrics:output_type -> harmonia.lyrics.v1.WriteLyricsResponse
+	5,  // 18: harmonia.lyrics.v1.LyricsService.RewriteLyrics:output_type -> harmonia.lyrics.v1.RewriteLyricsResponse
+	7,  // 19: harmonia.lyrics.v1.LyricsService.ScanLyrics:output_type -> harmonia.lyrics.v1.ScanLyricsResponse
+	9,  // 20: harmonia.lyrics.v1.LyricsService.ListRhymes:output_type -> harmonia.lyrics.v1.ListRhymesResponse
+	16, // [16:21] is the sub-list for method output_type
+	11, // [11:16] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_harmonia_lyrics_v1_lyrics_proto_init() }
@@ -489,13 +1093,14 @@ func file_harmonia_lyrics_v1_lyrics_proto_init() {
 		(*WriteLyricsResponse_Line_)(nil),
 		(*WriteLyricsResponse_Result_)(nil),
 	}
+	file_harmonia_lyrics_v1_lyrics_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_harmonia_lyrics_v1_lyrics_proto_rawDesc), len(file_harmonia_lyrics_v1_lyrics_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

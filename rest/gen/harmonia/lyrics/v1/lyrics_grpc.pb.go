@@ -21,8 +21,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	LyricsService_ReadPrompt_FullMethodName  = "/harmonia.lyrics.v1.LyricsService/ReadPrompt"
-	LyricsService_WriteLyrics_FullMethodName = "/harmonia.lyrics.v1.LyricsService/WriteLyrics"
+	LyricsService_ReadPrompt_FullMethodName    = "/harmonia.lyrics.v1.LyricsService/ReadPrompt"
+	LyricsService_WriteLyrics_FullMethodName   = "/harmonia.lyrics.v1.LyricsService/WriteLyrics"
+	LyricsService_RewriteLyrics_FullMethodName = "/harmonia.lyrics.v1.LyricsService/RewriteLyrics"
+	LyricsService_ScanLyrics_FullMethodName    = "/harmonia.lyrics.v1.LyricsService/ScanLyrics"
+	LyricsService_ListRhymes_FullMethodName    = "/harmonia.lyrics.v1.LyricsService/ListRhymes"
 )
 
 // LyricsServiceClient is the client API for LyricsService service.
@@ -33,6 +36,12 @@ type LyricsServiceClient interface {
 	ReadPrompt(ctx context.Context, in *ReadPromptRequest, opts ...grpc.CallOption) (*ReadPromptResponse, error)
 	// Writes words, line by line.
 	WriteLyrics(ctx context.Context, in *WriteLyricsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WriteLyricsResponse], error)
+	// Writes one line or one section anew and leaves the rest as it is.
+	RewriteLyrics(ctx context.Context, in *RewriteLyricsRequest, opts ...grpc.CallOption) (*RewriteLyricsResponse, error)
+	// Syllables, stresses and rhymes of every line; fast enough to call while one types.
+	ScanLyrics(ctx context.Context, in *ScanLyricsRequest, opts ...grpc.CallOption) (*ScanLyricsResponse, error)
+	// English words that rhyme with one, the shortest first.
+	ListRhymes(ctx context.Context, in *ListRhymesRequest, opts ...grpc.CallOption) (*ListRhymesResponse, error)
 }
 
 type lyricsServiceClient struct {
@@ -72,6 +81,36 @@ func (c *lyricsServiceClient) WriteLyrics(ctx context.Context, in *WriteLyricsRe
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type LyricsService_WriteLyricsClient = grpc.ServerStreamingClient[WriteLyricsResponse]
 
+func (c *lyricsServiceClient) RewriteLyrics(ctx context.Context, in *RewriteLyricsRequest, opts ...grpc.CallOption) (*RewriteLyricsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RewriteLyricsResponse)
+	err := c.cc.Invoke(ctx, LyricsService_RewriteLyrics_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *lyricsServiceClient) ScanLyrics(ctx context.Context, in *ScanLyricsRequest, opts ...grpc.CallOption) (*ScanLyricsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ScanLyricsResponse)
+	err := c.cc.Invoke(ctx, LyricsService_ScanLyrics_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *lyricsServiceClient) ListRhymes(ctx context.Context, in *ListRhymesRequest, opts ...grpc.CallOption) (*ListRhymesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRhymesResponse)
+	err := c.cc.Invoke(ctx, LyricsService_ListRhymes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LyricsServiceServer is the server API for LyricsService service.
 // All implementations must embed UnimplementedLyricsServiceServer
 // for forward compatibility.
@@ -80,6 +119,12 @@ type LyricsServiceServer interface {
 	ReadPrompt(context.Context, *ReadPromptRequest) (*ReadPromptResponse, error)
 	// Writes words, line by line.
 	WriteLyrics(*WriteLyricsRequest, grpc.ServerStreamingServer[WriteLyricsResponse]) error
+	// Writes one line or one section anew and leaves the rest as it is.
+	RewriteLyrics(context.Context, *RewriteLyricsRequest) (*RewriteLyricsResponse, error)
+	// Syllables, stresses and rhymes of every line; fast enough to call while one types.
+	ScanLyrics(context.Context, *ScanLyricsRequest) (*ScanLyricsResponse, error)
+	// English words that rhyme with one, the shortest first.
+	ListRhymes(context.Context, *ListRhymesRequest) (*ListRhymesResponse, error)
 	mustEmbedUnimplementedLyricsServiceServer()
 }
 
@@ -95,6 +140,15 @@ func (UnimplementedLyricsServiceServer) ReadPrompt(context.Context, *ReadPromptR
 }
 func (UnimplementedLyricsServiceServer) WriteLyrics(*WriteLyricsRequest, grpc.ServerStreamingServer[WriteLyricsResponse]) error {
 	return status.Error(codes.Unimplemented, "method WriteLyrics not implemented")
+}
+func (UnimplementedLyricsServiceServer) RewriteLyrics(context.Context, *RewriteLyricsRequest) (*RewriteLyricsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RewriteLyrics not implemented")
+}
+func (UnimplementedLyricsServiceServer) ScanLyrics(context.Context, *ScanLyricsRequest) (*ScanLyricsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ScanLyrics not implemented")
+}
+func (UnimplementedLyricsServiceServer) ListRhymes(context.Context, *ListRhymesRequest) (*ListRhymesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRhymes not implemented")
 }
 func (UnimplementedLyricsServiceServer) mustEmbedUnimplementedLyricsServiceServer() {}
 func (UnimplementedLyricsServiceServer) testEmbeddedByValue()                       {}
@@ -146,6 +200,60 @@ func _LyricsService_WriteLyrics_Handler(srv interface{}, stream grpc.ServerStrea
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type LyricsService_WriteLyricsServer = grpc.ServerStreamingServer[WriteLyricsResponse]
 
+func _LyricsService_RewriteLyrics_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RewriteLyricsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LyricsServiceServer).RewriteLyrics(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LyricsService_RewriteLyrics_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LyricsServiceServer).RewriteLyrics(ctx, req.(*RewriteLyricsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LyricsService_ScanLyrics_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ScanLyricsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LyricsServiceServer).ScanLyrics(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LyricsService_ScanLyrics_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LyricsServiceServer).ScanLyrics(ctx, req.(*ScanLyricsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LyricsService_ListRhymes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRhymesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LyricsServiceServer).ListRhymes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LyricsService_ListRhymes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LyricsServiceServer).ListRhymes(ctx, req.(*ListRhymesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // LyricsService_ServiceDesc is the grpc.ServiceDesc for LyricsService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -156,6 +264,18 @@ var LyricsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReadPrompt",
 			Handler:    _LyricsService_ReadPrompt_Handler,
+		},
+		{
+			MethodName: "RewriteLyrics",
+			Handler:    _LyricsService_RewriteLyrics_Handler,
+		},
+		{
+			MethodName: "ScanLyrics",
+			Handler:    _LyricsService_ScanLyrics_Handler,
+		},
+		{
+			MethodName: "ListRhymes",
+			Handler:    _LyricsService_ListRhymes_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

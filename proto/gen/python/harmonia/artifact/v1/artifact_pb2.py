@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from harmonia.access.v1 import access_pb2 as harmonia_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#harmonia/artifact/v1/artifact.proto\x12\x14harmonia.artifact.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\"\xb1\x01\n\x08\x41rtifact\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x1d\n\nmedia_type\x18\x03 \x01(\tR\tmediaType\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"\xe5\x01\n\x15UploadArtifactRequest\x12L\n\x06header\x18\x01 \x01(\x0b\x32\x32.harmonia.artifact.v1.UploadArtifactRequest.HeaderH\x00R\x06header\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunk\x1a^\n\x06Header\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x1d\n\nmedia_type\x18\x02 \x01(\tR\tmediaType\x12\x1d\n\nsize_bytes\x18\x03 \x01(\x03R\tsizeBytesB\x06\n\x04part\"E\n\x17\x44ownloadArtifactRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\"x\n\x18\x44ownloadArtifactResponse\x12<\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1e.harmonia.artifact.v1.ArtifactH\x00R\x08\x61rtifact\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunkB\x06\n\x04part\"(\n\x12GetArtifactRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"g\n\x19\x43reateArtifactLinkRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x36\n\tvalid_for\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08validFor\"]\n\x0c\x41rtifactLink\x12\x10\n\x03url\x18\x01 \x01(\tR\x03url\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"R\n\x14ListArtifactsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"}\n\x15ListArtifactsResponse\x12<\n\tartifacts\x18\x01 \x03(\x0b\x32\x1e.harmonia.artifact.v1.ArtifactR\tartifacts\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"+\n\x15VerifyArtifactRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"H\n\x16VerifyArtifactResponse\x12\x16\n\x06intact\x18\x01 \x01(\x08R\x06intact\x12\x16\n\x06sha256\x18\x02 \x01(\tR\x06sha256\"<\n\x15\x43ollectGarbageRequest\x12#\n\rvalidate_only\x18\x01 \x01(\x08R\x0cvalidateOnly\"\xb0\x02\n\x16\x43ollectGarbageResponse\x12\x39\n\x07garbage\x18\x01 \x01(\x0b\x32\x1d.harmonia.artifact.v1.GarbageH\x00R\x07garbage\x12P\n\x07summary\x18\x02 \x01(\x0b\x32\x34.harmonia.artifact.v1.CollectGarbageResponse.SummaryH\x00R\x07summary\x1a\x80\x01\n\x07Summary\x12\x18\n\x07records\x18\x01 \x01(\x03R\x07records\x12\x1c\n\tcondemned\x18\x02 \x01(\x03R\tcondemned\x12\x18\n\x07removed\x18\x03 \x01(\x03R\x07removed\x12#\n\rremoved_bytes\x18\x04 \x01(\x03R\x0cremovedBytesB\x06\n\x04part\"\xc6\x02\n\x07Garbage\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x10\n\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12#\n\rstorage_class\x18\x05 \x01(\tR\x0cstorageClass\x12=\n\x0crefresh_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0brefreshTime\x12\x36\n\x04\x66\x61te\x18\x07 \x01(\x0e\x32\".harmonia.artifact.v1.Garbage.FateR\x04\x66\x61te\">\n\x04\x46\x61te\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\t\n\x05\x46OUND\x10\x01\x12\r\n\tCONDEMNED\x10\x02\x12\x0b\n\x07REMOVED\x10\x03\x32\xa8\x07\n\x0f\x41rtifactService\x12{\n\x0eUploadArtifact\x12+.harmonia.artifact.v1.UploadArtifactRequest\x1a\x1e.harmonia.artifact.v1.Artifact\"\x1a\x8a\xe8\x18\x16\n\x01\x01\x12\x0f\x61rtifacts:write\x18\x01(\x01\x12\x8e\x01\n\x10\x44ownloadArtifact\x12-.harmonia.artifact.v1.DownloadArtifactRequest\x1a..harmonia.artifact.v1.DownloadArtifactResponse\"\x19\x8a\xe8\x18\x15\n\x01\x01\x12\x0e\x61rtifacts:read\x18\x01\x30\x01\x12r\n\x0bGetArtifact\x12(.harmonia.artifact.v1.GetArtifactRequest\x1a\x1e.harmonia.artifact.v1.Artifact\"\x19\x8a\xe8\x18\x15\n\x01\x01\x12\x0e\x61rtifacts:read\x18\x01\x12\x84\x01\n\x12\x43reateArtifactLink\x12/.harmonia.artifact.v1.CreateArtifactLinkRequest\x1a\".harmonia.artifact.v1.ArtifactLink\"\x19\x8a\xe8\x18\x15\n\x01\x01\x12\x0e\x61rtifacts:read\x18\x01\x12\x83\x01\n\rListArtifacts\x12*.harmonia.artifact.v1.ListArtifactsRequest\x1a+.harmonia.artifact.v1.ListArtifactsResponse\"\x19\x8a\xe8\x18\x15\n\x01\x01\x12\x0e\x61rtifacts:read\x18\x01\x12\x86\x01\n\x0eVerifyArtifact\x12+.harmonia.artifact.v1.VerifyArtifactRequest\x1a,.harmonia.artifact.v1.VerifyArtifactResponse\"\x19\x8a\xe8\x18\x15\n\x01\x01\x12\x0e\x61rtifacts:read\x18\x01\x12}\n\x0e\x43ollectGarbage\x12+.harmonia.artifact.v1.CollectGarbageRequest\x1a,.harmonia.artifact.v1.CollectGarbageResponse\"\x0e\x8a\xe8\x18\n\n\x01\x02\x12\x05\x61\x64min0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#harmonia/artifact/v1/artifact.proto\x12\x14harmonia.artifact.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\"\xb1\x01\n\x08\x41rtifact\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x1d\n\nmedia_type\x18\x03 \x01(\tR\tmediaType\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"\xe5\x01\n\x15UploadArtifactRequest\x12L\n\x06header\x18\x01 \x01(\x0b\x32\x32.harmonia.artifact.v1.UploadArtifactRequest.HeaderH\x00R\x06header\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunk\x1a^\n\x06Header\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x1d\n\nmedia_type\x18\x02 \x01(\tR\tmediaType\x12\x1d\n\nsize_bytes\x18\x03 \x01(\x03R\tsizeBytesB\x06\n\x04part\"k\n\x13\x43reateUploadRequest\x12\x1d\n\nmedia_type\x18\x01 \x01(\tR\tmediaType\x12\x1d\n\nsize_bytes\x18\x02 \x01(\x03R\tsizeBytes\x12\x16\n\x06sha256\x18\x03 \x01(\tR\x06sha256\"\xb5\x01\n\x12WriteUploadRequest\x12I\n\x06header\x18\x01 \x01(\x0b\x32/.harmonia.artifact.v1.WriteUploadRequest.HeaderH\x00R\x06header\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunk\x1a\x34\n\x06Header\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offsetB\x06\n\x04part\"&\n\x10GetUploadRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"\xdb\x01\n\x06Upload\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12%\n\x0ereceived_bytes\x18\x02 \x01(\x03R\rreceivedBytes\x12\x1d\n\nsize_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12:\n\x08\x61rtifact\x18\x05 \x01(\x0b\x32\x1e.harmonia.artifact.v1.ArtifactR\x08\x61rtifact\"]\n\x17\x44ownloadArtifactRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x16\n\x06length\x18\x03 \x01(\x03R\x06length\"x\n\x18\x44ownloadArtifactResponse\x12<\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1e.harmonia.artifact.v1.ArtifactH\x00R\x08\x61rtifact\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunkB\x06\n\x04part\"(\n\x12GetArtifactRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"g\n\x19\x43reateArtifactLinkRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x36\n\tvalid_for\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08validFor\"]\n\x0c\x41rtifactLink\x12\x10\n\x03url\x18\x01 \x01(\tR\x03url\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"R\n\x14ListArtifactsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"}\n\x15ListArtifactsResponse\x12<\n\tartifacts\x18\x01 \x03(\x0b\x32\x1e.harmonia.artifact.v1.ArtifactR\tartifacts\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"+\n\x15VerifyArtifactRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"H\n\x16VerifyArtifactResponse\x12\x16\n\x06intact\x18\x01 \x01(\x08R\x06intact\x12\x16\n\x06sha256\x18\x02 \x01(\tR\x06sha256\"<\n\x15\x43ollectGarbageRequest\x12#\n\rvalidate_only\x18\x01 \x01(\x08R\x0cvalidateOnly\"\xb0\x02\n\x16\x43ollectGarbageResponse\x12\x39\n\x07garbage\x18\x01 \x01(\x0b\x32\x1d.harmonia.artifact.v1.GarbageH\x00R\x07garbage\x12P\n\x07summary\x18\x02 \x01(\x0b\x32\x34.harmonia.artifact.v1.CollectGarbageResponse.SummaryH\x00R\x07summary\x1a\x80\x01\n\x07Summary\x12\x18\n\x07records\x18\x01 \x01(\x03R\x07records\x12\x1c\n\tcondemned\x18\x02 \x01(\x03R\tcondemned\x12\x18\n\x07removed\x18\x03 \x01(\x03R\x07removed\x12#\n\rremoved_bytes\x18\x04 \x01(\x03R\x0cremovedBytesB\x06\n\x04part\"\xc6\x02\n\x07Garbage\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x10\n\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12#\n\rstorage_class\x18\x05 \x01(\tR\x0cstorageClass\x12=\n\x0crefresh_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0brefreshTime\x12\x36\n\x04\x66\x61te\x18\x07 \x01(\x0e\x32\".harmonia.artifact.v1.Garbage.FateR\x04\x66\x61te\">\n\x04\x46\x61te\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\t\n\x05\x46OUND\x10\x01\x12\r\n\tCONDEMNED\x10\x02\x12\x0b\n\x07REMOVED\x10\x03\x32\x81\n\n\x0f\x41rtifactService\x12{\n\x0eUploadArtifact\x12+.harmonia.artifact.v1.UploadArtifactRequest\x1a\x1e.harmonia.artifact.v1.Artifact\"\x1a\x8a\xe8\x18\x16\n\x01\x01\x12\x0f\x61rtifacts:write\x18\x01(\x01\x12s\n\x0c\x43reateUpload\x12).harmonia.artifact.v1.CreateUploadRequest\x1a\x1c.harmonia.artifact.v1.Upload\"\x1a\x8a\xe8\x18\x16\n\x01\x01\x12\x0f\x61rtifacts:write\x18\x01\x12s\n\x0bWriteUpload\x12(.harmonia.artifact.v1.WriteUploadRequest\x1a\x1c.harmonia.artifact.v1.Upload\"\x1a\x8a\xe8\x18\x16\n\x01\x01\x12\x0f\x61rtifacts:write\x18\x01(\x01\x12m\n\tGetUpload\x12&.harmonia.artifact.v1.GetUploadRequest\x1a\x1c.harmonia.artifact.v1.Upload\"\x1a\x8a\xe8\x18\x16\n\x01\x01\x12\x0f\x61rtifacts:write\x18\x01\x12\x8e\x01\n\x10\x44ownloadArtifact\x12-.harmonia.artifact.v1.DownloadArtifactRequest\x1a..harmonia.artifact.v1.DownloadArtifactResponse\"\x19\x8a\xe8\x18\x15\n\x01\x01\x12\x0e\x61rtifacts:read\x18\x01\x30\x01\x12r\n\x0bGetArtifact\x12(.harmonia.artifact.v1.GetArtifactRequest\x1a\x1e.harmonia.artifact.v1.Artifact\"\x19\x8a\xe8\x18\x15\n\x01\x01\x12\x0e\x61rtifacts:read\x18\x01\x12\x84\x01\n\x12\x43reateArtifactLink\x12/.harmonia.artifact.v1.CreateArtifactLinkRequest\x1a\".harmonia.artifact.v1.ArtifactLink\"\x19\x8a\xe8\x18\x15\n\x01\x01\x12\x0e\x61rtifacts:read\x18\x01\x12\x83\x01\n\rListArtifacts\x12*.harmonia.artifact.v1.ListArtifactsRequest\x1a+.harmonia.artifact.v1.ListArtifactsResponse\"\x19\x8a\xe8\x18\x15\n\x01\x01\x12\x0e\x61rtifacts:read\x18\x01\x12\x86\x01\n\x0eVerifyArtifact\x12+.harmonia.artifact.v1.VerifyArtifactRequest\x1a,.harmonia.artifact.v1.VerifyArtifactResponse\"\x19\x8a\xe8\x18\x15\n\x01\x01\x12\x0e\x61rtifacts:read\x18\x01\x12}\n\x0e\x43ollectGarbage\x12+.harmonia.artifact.v1.CollectGarbageRequest\x1a,.harmonia.artifact.v1.CollectGarbageResponse\"\x0e\x8a\xe8\x18\n\n\x01\x02\x12\x05\x61\x64min0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ARTIFACTSERVICE'].methods_by_name['UploadArtifact']._loaded_options = None
   _globals['_ARTIFACTSERVICE'].methods_by_name['UploadArtifact']._serialized_options = b'\212\350\030\026\n\001\001\022\017artifacts:write\030\001'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['CreateUpload']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['CreateUpload']._serialized_options = b'\212\350\030\026\n\001\001\022\017artifacts:write\030\001'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['WriteUpload']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['WriteUpload']._serialized_options = b'\212\350\030\026\n\001\001\022\017artifacts:write\030\001'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['GetUpload']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['GetUpload']._serialized_options = b'\212\350\030\026\n\001\001\022\017artifacts:write\030\001'
   _globals['_ARTIFACTSERVICE'].methods_by_name['DownloadArtifact']._loaded_options = None
   _globals['_ARTIFACTSERVICE'].methods_by_name['DownloadArtifact']._serialized_options = b'\212\350\030\025\n\001\001\022\016artifacts:read\030\001'
   _globals['_ARTIFACTSERVICE'].methods_by_name['GetArtifact']._loaded_options = None
@@ -54,34 +60,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADARTIFACTREQUEST']._serialized_end=569
   _globals['_UPLOADARTIFACTREQUEST_HEADER']._serialized_start=467
   _globals['_UPLOADARTIFACTREQUEST_HEADER']._serialized_end=561
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=571
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=640
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=642
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=762
-  _globals['_GETARTIFACTREQUEST']._serialized_start=764
-  _globals['_GETARTIFACTREQUEST']._serialized_end=804
-  _globals['_CREATEARTIFACTLINKREQUEST']._serialized_start=806
-  _globals['_CREATEARTIFACTLINKREQUEST']._serialized_end=909
-  _globals['_ARTIFACTLINK']._serialized_start=911
-  _globals['_ARTIFACTLINK']._serialized_end=1004
-  _globals['_LISTARTIFACTSREQUEST']._serialized_start=1006
-  _globals['_LISTARTIFACTSREQUEST']._serialized_end=1088
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=1090
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=1215
-  _globals['_VERIFYARTIFACTREQUEST']._serialized_start=1217
-  _globals['_VERIFYARTIFACTREQUEST']._serialized_end=1260
-  _globals['_VERIFYARTIFACTRESPONSE']._serialized_start=1262
-  _globals['_VERIFYARTIFACTRESPONSE']._serialized_end=1334
-  _globals['_COLLECTGARBAGEREQUEST']._serialized_start=1336
-  _globals['_COLLECTGARBAGEREQUEST']._serialized_end=1396
-  _globals['_COLLECTGARBAGERESPONSE']._serialized_start=1399
-  _globals['_COLLECTGARBAGERESPONSE']._serialized_end=1703
-  _globals['_COLLECTGARBAGERESPONSE_SUMMARY']._serialized_start=1567
-  _globals['_COLLECTGARBAGERESPONSE_SUMMARY']._serialized_end=1695
-  _globals['_GARBAGE']._serialized_start=1706
-  _globals['_GARBAGE']._serialized_end=2032
-  _globals['_GARBAGE_FATE']._serialized_start=1970
-  _globals['_GARBAGE_FATE']._serialized_end=2032
-  _globals['_ARTIFACTSERVICE']._serialized_start=2035
-  _globals['_ARTIFACTSERVICE']._serialized_end=2971
+  _globals['_CREATEUPLOADREQUEST']._serialized_start=571
+  _globals['_CREATEUPLOADREQUEST']._serialized_end=678
+  _globals['_WRITEUPLOADREQUEST']._serialized_start=681
+  _globals['_WRITEUPLOADREQUEST']._serialized_end=862
+  _globals['_WRITEUPLOADREQUEST_HEADER']._serialized_start=802
+  _globals['_WRITEUPLOADREQUEST_HEADER']._serialized_end=854
+  _globals['_GETUPLOADREQUEST']._serialized_start=864
+  _globals['_GETUPLOADREQUEST']._serialized_end=902
+  _globals['_UPLOAD']._serialized_start=905
+  _globals['_UPLOAD']._serialized_end=1124
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=1126
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=1219
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=1221
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=1341
+  _globals['_GETARTIFACTREQUEST']._serialized_start=1343
+  _globals['_GETARTIFACTREQUEST']._serialized_end=1383
+  _globals['_CREATEARTIFACTLINKREQUEST']._serialized_start=1385
+  _globals['_CREATEARTIFACTLINKREQUEST']._serialized_end=1488
+  _globals['_ARTIFACTLINK']._serialized_start=1490
+  _globals['_ARTIFACTLINK']._serialized_end=1583
+  _globals['_LISTARTIFACTSREQUEST']._serialized_start=1585
+  _globals['_LISTARTIFACTSREQUEST']._serialized_end=1667
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=1669
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=1794
+  _globals['_VERIFYARTIFACTREQUEST']._serialized_start=1796
+  _globals['_VERIFYARTIFACTREQUEST']._serialized_end=1839
+  _globals['_VERIFYARTIFACTRESPONSE']._serialized_start=1841
+  _globals['_VERIFYARTIFACTRESPONSE']._serialized_end=1913
+  _globals['_COLLECTGARBAGEREQUEST']._serialized_start=1915
+  _globals['_COLLECTGARBAGEREQUEST']._serialized_end=1975
+  _globals['_COLLECTGARBAGERESPONSE']._serialized_start=1978
+  _globals['_COLLECTGARBAGERESPONSE']._serialized_end=2282
+  _globals['_COLLECTGARBAGERESPONSE_SUMMARY']._serialized_start=2146
+  _globals['_COLLECTGARBAGERESPONSE_SUMMARY']._serialized_end=2274
+  _globals['_GARBAGE']._serialized_start=2285
+  _globals['_GARBAGE']._serialized_end=2611
+  _globals['_GARBAGE_FATE']._serialized_start=2549
+  _globals['_GARBAGE_FATE']._serialized_end=2611
+  _globals['_ARTIFACTSERVICE']._serialized_start=2614
+  _globals['_ARTIFACTSERVICE']._serialized_end=3895
 # @@protoc_insertion_point(module_scope)

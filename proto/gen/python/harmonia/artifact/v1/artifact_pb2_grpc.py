@@ -39,6 +39,21 @@ class ArtifactServiceStub:
                 request_serializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.UploadArtifactRequest.SerializeToString,
                 response_deserializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.Artifact.FromString,
                 _registered_method=True)
+        self.CreateUpload = channel.unary_unary(
+                '/harmonia.artifact.v1.ArtifactService/CreateUpload',
+                request_serializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.CreateUploadRequest.SerializeToString,
+                response_deserializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.Upload.FromString,
+                _registered_method=True)
+        self.WriteUpload = channel.stream_unary(
+                '/harmonia.artifact.v1.ArtifactService/WriteUpload',
+                request_serializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.WriteUploadRequest.SerializeToString,
+                response_deserializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.Upload.FromString,
+                _registered_method=True)
+        self.GetUpload = channel.unary_unary(
+                '/harmonia.artifact.v1.ArtifactService/GetUpload',
+                request_serializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.GetUploadRequest.SerializeToString,
+                response_deserializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.Upload.FromString,
+                _registered_method=True)
         self.DownloadArtifact = channel.unary_stream(
                 '/harmonia.artifact.v1.ArtifactService/DownloadArtifact',
                 request_serializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.DownloadArtifactRequest.SerializeToString,
@@ -76,6 +91,27 @@ class ArtifactServiceServicer:
 
     def UploadArtifact(self, request_iterator, context):
         """The first message says what it is, the others carry it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateUpload(self, request, context):
+        """Begins an upload that goes on after its connection, or a service, has broken down.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WriteUpload(self, request_iterator, context):
+        """The first message says where it goes on, the others carry it. With the last byte it becomes an artifact.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUpload(self, request, context):
+        """How much of it has been received.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,6 +165,21 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
                     servicer.UploadArtifact,
                     request_deserializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.UploadArtifactRequest.FromString,
                     response_serializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
+            ),
+            'CreateUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateUpload,
+                    request_deserializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.CreateUploadRequest.FromString,
+                    response_serializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.Upload.SerializeToString,
+            ),
+            'WriteUpload': grpc.stream_unary_rpc_method_handler(
+                    servicer.WriteUpload,
+                    request_deserializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.WriteUploadRequest.FromString,
+                    response_serializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.Upload.SerializeToString,
+            ),
+            'GetUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUpload,
+                    request_deserializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.GetUploadRequest.FromString,
+                    response_serializer=harmonia_dot_artifact_dot_v1_dot_artifact__pb2.Upload.SerializeToString,
             ),
             'DownloadArtifact': grpc.unary_stream_rpc_method_handler(
                     servicer.DownloadArtifact,
@@ -188,6 +239,87 @@ class ArtifactService:
             '/harmonia.artifact.v1.ArtifactService/UploadArtifact',
             harmonia_dot_artifact_dot_v1_dot_artifact__pb2.UploadArtifactRequest.SerializeToString,
             harmonia_dot_artifact_dot_v1_dot_artifact__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.artifact.v1.ArtifactService/CreateUpload',
+            harmonia_dot_artifact_dot_v1_dot_artifact__pb2.CreateUploadRequest.SerializeToString,
+            harmonia_dot_artifact_dot_v1_dot_artifact__pb2.Upload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteUpload(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/harmonia.artifact.v1.ArtifactService/WriteUpload',
+            harmonia_dot_artifact_dot_v1_dot_artifact__pb2.WriteUploadRequest.SerializeToString,
+            harmonia_dot_artifact_dot_v1_dot_artifact__pb2.Upload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.artifact.v1.ArtifactService/GetUpload',
+            harmonia_dot_artifact_dot_v1_dot_artifact__pb2.GetUploadRequest.SerializeToString,
+            harmonia_dot_artifact_dot_v1_dot_artifact__pb2.Upload.FromString,
             options,
             channel_credentials,
             insecure,

@@ -33,6 +33,12 @@ class ArtifactServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ArtifactServiceAsyncStub: ...
     UploadArtifact: _grpc.StreamUnaryMultiCallable[_artifact_pb2.UploadArtifactRequest, _artifact_pb2.Artifact]
     """The first message says what it is, the others carry it."""
+    CreateUpload: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.CreateUploadRequest, _artifact_pb2.Upload]
+    """Begins an upload that goes on after its connection, or a service, has broken down."""
+    WriteUpload: _grpc.StreamUnaryMultiCallable[_artifact_pb2.WriteUploadRequest, _artifact_pb2.Upload]
+    """The first message says where it goes on, the others carry it. With the last byte it becomes an artifact."""
+    GetUpload: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.GetUploadRequest, _artifact_pb2.Upload]
+    """How much of it has been received."""
     DownloadArtifact: _grpc.UnaryStreamMultiCallable[_artifact_pb2.DownloadArtifactRequest, _artifact_pb2.DownloadArtifactResponse]
     """From an offset on; the first message says what it is."""
     GetArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.GetArtifactRequest, _artifact_pb2.Artifact]
@@ -51,6 +57,12 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     UploadArtifact: _aio.StreamUnaryMultiCallable[_artifact_pb2.UploadArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
     """The first message says what it is, the others carry it."""
+    CreateUpload: _aio.UnaryUnaryMultiCallable[_artifact_pb2.CreateUploadRequest, _artifact_pb2.Upload]  # type: ignore[assignment]
+    """Begins an upload that goes on after its connection, or a service, has broken down."""
+    WriteUpload: _aio.StreamUnaryMultiCallable[_artifact_pb2.WriteUploadRequest, _artifact_pb2.Upload]  # type: ignore[assignment]
+    """The first message says where it goes on, the others carry it. With the last byte it becomes an artifact."""
+    GetUpload: _aio.UnaryUnaryMultiCallable[_artifact_pb2.GetUploadRequest, _artifact_pb2.Upload]  # type: ignore[assignment]
+    """How much of it has been received."""
     DownloadArtifact: _aio.UnaryStreamMultiCallable[_artifact_pb2.DownloadArtifactRequest, _artifact_pb2.DownloadArtifactResponse]  # type: ignore[assignment]
     """From an offset on; the first message says what it is."""
     GetArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.GetArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
@@ -72,6 +84,30 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
         """The first message says what it is, the others carry it."""
+
+    @_abc_1.abstractmethod
+    def CreateUpload(
+        self,
+        request: _artifact_pb2.CreateUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Upload, _abc.Awaitable[_artifact_pb2.Upload]]:
+        """Begins an upload that goes on after its connection, or a service, has broken down."""
+
+    @_abc_1.abstractmethod
+    def WriteUpload(
+        self,
+        request_iterator: _MaybeAsyncIterator[_artifact_pb2.WriteUploadRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Upload, _abc.Awaitable[_artifact_pb2.Upload]]:
+        """The first message says where it goes on, the others carry it. With the last byte it becomes an artifact."""
+
+    @_abc_1.abstractmethod
+    def GetUpload(
+        self,
+        request: _artifact_pb2.GetUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Upload, _abc.Awaitable[_artifact_pb2.Upload]]:
+        """How much of it has been received."""
 
     @_abc_1.abstractmethod
     def DownloadArtifact(

@@ -217,8 +217,11 @@ class ComposeResult(_message.Message):
         DURATION_SECONDS_FIELD_NUMBER: _builtins.int
         SECTIONS_FIELD_NUMBER: _builtins.int
         DAW_FIELD_NUMBER: _builtins.int
+        STEMS_ALSO_IN_FIELD_NUMBER: _builtins.int
         seed: _builtins.int
         duration_seconds: _builtins.float
+        stems_also_in: _builtins.str
+        """The folder of a saved song where a session wants the stems once more, as {role}.flac; empty: nowhere."""
         @_builtins.property
         def premaster(self) -> _type_pb2.ArtifactRef:
             """Stereo, 48 kHz."""
@@ -239,7 +242,7 @@ class ComposeResult(_message.Message):
         def sections(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComposeResult.PlacedSection]: ...
         @_builtins.property
         def daw(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComposeResult.File]:
-            """Sessions for studios. The stems they show are those of the take."""
+            """Sessions for studios, without the stems that they show."""
 
         def __init__(
             self,
@@ -253,10 +256,11 @@ class ComposeResult(_message.Message):
             duration_seconds: _builtins.float = ...,
             sections: _abc.Iterable[Global___ComposeResult.PlacedSection] | None = ...,
             daw: _abc.Iterable[Global___ComposeResult.File] | None = ...,
+            stems_also_in: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["lyrics_lrc", b"lyrics_lrc", "lyrics_text", b"lyrics_text", "midi", b"midi", "premaster", b"premaster"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["daw", b"daw", "duration_seconds", b"duration_seconds", "lyrics_lrc", b"lyrics_lrc", "lyrics_text", b"lyrics_text", "midi", b"midi", "premaster", b"premaster", "sections", b"sections", "seed", b"seed", "stems", b"stems"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["daw", b"daw", "duration_seconds", b"duration_seconds", "lyrics_lrc", b"lyrics_lrc", "lyrics_text", b"lyrics_text", "midi", b"midi", "premaster", b"premaster", "sections", b"sections", "seed", b"seed", "stems", b"stems", "stems_also_in", b"stems_also_in"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

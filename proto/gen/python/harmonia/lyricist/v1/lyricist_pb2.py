@@ -23,12 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from harmonia.access.v1 import access_pb2 as harmonia_dot_access_dot_v1_dot_access__pb2
+from harmonia.lyrics.v1 import lyrics_pb2 as harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2
 from harmonia.song.v1 import brief_pb2 as harmonia_dot_song_dot_v1_dot_brief__pb2
 from harmonia.song.v1 import spec_pb2 as harmonia_dot_song_dot_v1_dot_spec__pb2
 from harmonia.type.v1 import type_pb2 as harmonia_dot_type_dot_v1_dot_type__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#harmonia/lyricist/v1/lyricist.proto\x12\x14harmonia.lyricist.v1\x1a\x1fharmonia/access/v1/access.proto\x1a\x1charmonia/song/v1/brief.proto\x1a\x1bharmonia/song/v1/spec.proto\x1a\x1bharmonia/type/v1/type.proto\"Q\n\x11ReadPromptRequest\x12<\n\x07request\x18\x01 \x01(\x0b\x32\".harmonia.lyricist.v1.WriteRequestR\x07request\"O\n\x12ReadPromptResponse\x12\x39\n\x06result\x18\x01 \x01(\x0b\x32!.harmonia.lyricist.v1.WriteResultR\x06result\"\xcd\x01\n\x0cWriteRequest\x12.\n\x04spec\x18\x01 \x01(\x0b\x32\x1a.harmonia.song.v1.SongSpecR\x04spec\x12\x16\n\x06genres\x18\x02 \x03(\tR\x06genres\x12\x14\n\x05moods\x18\x03 \x03(\tR\x05moods\x12 \n\x0binstruments\x18\x04 \x03(\tR\x0binstruments\x12\'\n\x0ftime_signatures\x18\x05 \x03(\tR\x0etimeSignatures\x12\x14\n\x05kinds\x18\x06 \x03(\tR\x05kinds\"\xe2\x01\n\nWriteEvent\x12;\n\x04line\x18\x01 \x01(\x0b\x32%.harmonia.lyricist.v1.WriteEvent.LineH\x00R\x04line\x12;\n\x06result\x18\x02 \x01(\x0b\x32!.harmonia.lyricist.v1.WriteResultH\x00R\x06result\x1aQ\n\x04Line\x12\x18\n\x07section\x18\x01 \x01(\tR\x07section\x12/\n\x04line\x18\x02 \x01(\x0b\x32\x1b.harmonia.song.v1.LyricLineR\x04lineB\x07\n\x05\x65vent\"\xcd\x01\n\x0bWriteResult\x12-\n\x05\x62rief\x18\x01 \x01(\x0b\x32\x17.harmonia.song.v1.BriefR\x05\x62rief\x12<\n\nunderstood\x18\x02 \x03(\x0b\x32\x1c.harmonia.song.v1.UnderstoodR\nunderstood\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\x12\x35\n\x06lyrics\x18\x04 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x06lyrics\"\x18\n\x16GetCapabilitiesRequest\"7\n\x17GetCapabilitiesResponse\x12\x1c\n\tlanguages\x18\x01 \x03(\tR\tlanguages2\x82\x03\n\x0fLyricistService\x12x\n\nReadPrompt\x12\'.harmonia.lyricist.v1.ReadPromptRequest\x1a(.harmonia.lyricist.v1.ReadPromptResponse\"\x17\x8a\xe8\x18\x13\n\x01\x03\x12\x0clyrics:write\x18\x02\x12h\n\x05Write\x12\".harmonia.lyricist.v1.WriteRequest\x1a .harmonia.lyricist.v1.WriteEvent\"\x17\x8a\xe8\x18\x13\n\x01\x03\x12\x0clyrics:write\x18\x02\x30\x01\x12\x8a\x01\n\x0fGetCapabilities\x12,.harmonia.lyricist.v1.GetCapabilitiesRequest\x1a-.harmonia.lyricist.v1.GetCapabilitiesResponse\"\x1a\x8a\xe8\x18\x16\n\x01\x03\x12\x11\x63\x61pabilities:readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#harmonia/lyricist/v1/lyricist.proto\x12\x14harmonia.lyricist.v1\x1a\x1fharmonia/access/v1/access.proto\x1a\x1fharmonia/lyrics/v1/lyrics.proto\x1a\x1charmonia/song/v1/brief.proto\x1a\x1bharmonia/song/v1/spec.proto\x1a\x1bharmonia/type/v1/type.proto\"Q\n\x11ReadPromptRequest\x12<\n\x07request\x18\x01 \x01(\x0b\x32\".harmonia.lyricist.v1.WriteRequestR\x07request\"O\n\x12ReadPromptResponse\x12\x39\n\x06result\x18\x01 \x01(\x0b\x32!.harmonia.lyricist.v1.WriteResultR\x06result\"\xcd\x01\n\x0cWriteRequest\x12.\n\x04spec\x18\x01 \x01(\x0b\x32\x1a.harmonia.song.v1.SongSpecR\x04spec\x12\x16\n\x06genres\x18\x02 \x03(\tR\x06genres\x12\x14\n\x05moods\x18\x03 \x03(\tR\x05moods\x12 \n\x0binstruments\x18\x04 \x03(\tR\x0binstruments\x12\'\n\x0ftime_signatures\x18\x05 \x03(\tR\x0etimeSignatures\x12\x14\n\x05kinds\x18\x06 \x03(\tR\x05kinds\"\xe2\x01\n\nWriteEvent\x12;\n\x04line\x18\x01 \x01(\x0b\x32%.harmonia.lyricist.v1.WriteEvent.LineH\x00R\x04line\x12;\n\x06result\x18\x02 \x01(\x0b\x32!.harmonia.lyricist.v1.WriteResultH\x00R\x06result\x1aQ\n\x04Line\x12\x18\n\x07section\x18\x01 \x01(\tR\x07section\x12/\n\x04line\x18\x02 \x01(\x0b\x32\x1b.harmonia.song.v1.LyricLineR\x04lineB\x07\n\x05\x65vent\"\xcd\x01\n\x0bWriteResult\x12-\n\x05\x62rief\x18\x01 \x01(\x0b\x32\x17.harmonia.song.v1.BriefR\x05\x62rief\x12<\n\nunderstood\x18\x02 \x03(\x0b\x32\x1c.harmonia.song.v1.UnderstoodR\nunderstood\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\x12\x35\n\x06lyrics\x18\x04 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x06lyrics\"T\n\x0eRewriteRequest\x12\x42\n\x07request\x18\x01 \x01(\x0b\x32(.harmonia.lyrics.v1.RewriteLyricsRequestR\x07request\"X\n\x0fRewriteResponse\x12\x45\n\x08response\x18\x01 \x01(\x0b\x32).harmonia.lyrics.v1.RewriteLyricsResponseR\x08response\"N\n\x0bScanRequest\x12?\n\x07request\x18\x01 \x01(\x0b\x32%.harmonia.lyrics.v1.ScanLyricsRequestR\x07request\"R\n\x0cScanResponse\x12\x42\n\x08response\x18\x01 \x01(\x0b\x32&.harmonia.lyrics.v1.ScanLyricsResponseR\x08response\"T\n\x11ListRhymesRequest\x12?\n\x07request\x18\x01 \x01(\x0b\x32%.harmonia.lyrics.v1.ListRhymesRequestR\x07request\"X\n\x12ListRhymesResponse\x12\x42\n\x08response\x18\x01 \x01(\x0b\x32&.harmonia.lyrics.v1.ListRhymesResponseR\x08response\"\x18\n\x16GetCapabilitiesRequest\"7\n\x17GetCapabilitiesResponse\x12\x1c\n\tlanguages\x18\x01 \x03(\tR\tlanguages2\xd5\x05\n\x0fLyricistService\x12x\n\nReadPrompt\x12\'.harmonia.lyricist.v1.ReadPromptRequest\x1a(.harmonia.lyricist.v1.ReadPromptResponse\"\x17\x8a\xe8\x18\x13\n\x01\x03\x12\x0clyrics:write\x18\x02\x12h\n\x05Write\x12\".harmonia.lyricist.v1.WriteRequest\x1a .harmonia.lyricist.v1.WriteEvent\"\x17\x8a\xe8\x18\x13\n\x01\x03\x12\x0clyrics:write\x18\x02\x30\x01\x12o\n\x07Rewrite\x12$.harmonia.lyricist.v1.RewriteRequest\x1a%.harmonia.lyricist.v1.RewriteResponse\"\x17\x8a\xe8\x18\x13\n\x01\x03\x12\x0clyrics:write\x18\x02\x12\x66\n\x04Scan\x12!.harmonia.lyricist.v1.ScanRequest\x1a\".harmonia.lyricist.v1.ScanResponse\"\x17\x8a\xe8\x18\x13\n\x01\x03\x12\x0clyrics:write\x18\x02\x12x\n\nListRhymes\x12\'.harmonia.lyricist.v1.ListRhymesRequest\x1a(.harmonia.lyricist.v1.ListRhymesResponse\"\x17\x8a\xe8\x18\x13\n\x01\x03\x12\x0clyrics:write\x18\x02\x12\x8a\x01\n\x0fGetCapabilities\x12,.harmonia.lyricist.v1.GetCapabilitiesRequest\x1a-.harmonia.lyricist.v1.GetCapabilitiesResponse\"\x1a\x8a\xe8\x18\x16\n\x01\x03\x12\x11\x63\x61pabilities:readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,24 +40,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LYRICISTSERVICE'].methods_by_name['ReadPrompt']._serialized_options = b'\212\350\030\023\n\001\003\022\014lyrics:write\030\002'
   _globals['_LYRICISTSERVICE'].methods_by_name['Write']._loaded_options = None
   _globals['_LYRICISTSERVICE'].methods_by_name['Write']._serialized_options = b'\212\350\030\023\n\001\003\022\014lyrics:write\030\002'
+  _globals['_LYRICISTSERVICE'].methods_by_name['Rewrite']._loaded_options = None
+  _globals['_LYRICISTSERVICE'].methods_by_name['Rewrite']._serialized_options = b'\212\350\030\023\n\001\003\022\014lyrics:write\030\002'
+  _globals['_LYRICISTSERVICE'].methods_by_name['Scan']._loaded_options = None
+  _globals['_LYRICISTSERVICE'].methods_by_name['Scan']._serialized_options = b'\212\350\030\023\n\001\003\022\014lyrics:write\030\002'
+  _globals['_LYRICISTSERVICE'].methods_by_name['ListRhymes']._loaded_options = None
+  _globals['_LYRICISTSERVICE'].methods_by_name['ListRhymes']._serialized_options = b'\212\350\030\023\n\001\003\022\014lyrics:write\030\002'
   _globals['_LYRICISTSERVICE'].methods_by_name['GetCapabilities']._loaded_options = None
   _globals['_LYRICISTSERVICE'].methods_by_name['GetCapabilities']._serialized_options = b'\212\350\030\026\n\001\003\022\021capabilities:read'
-  _globals['_READPROMPTREQUEST']._serialized_start=182
-  _globals['_READPROMPTREQUEST']._serialized_end=263
-  _globals['_READPROMPTRESPONSE']._serialized_start=265
-  _globals['_READPROMPTRESPONSE']._serialized_end=344
-  _globals['_WRITEREQUEST']._serialized_start=347
-  _globals['_WRITEREQUEST']._serialized_end=552
-  _globals['_WRITEEVENT']._serialized_start=555
-  _globals['_WRITEEVENT']._serialized_end=781
-  _globals['_WRITEEVENT_LINE']._serialized_start=691
-  _globals['_WRITEEVENT_LINE']._serialized_end=772
-  _globals['_WRITERESULT']._serialized_start=784
-  _globals['_WRITERESULT']._serialized_end=989
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=991
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=1015
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=1017
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1072
-  _globals['_LYRICISTSERVICE']._serialized_start=1075
-  _globals['_LYRICISTSERVICE']._serialized_end=1461
+  _globals['_READPROMPTREQUEST']._serialized_start=215
+  _globals['_READPROMPTREQUEST']._serialized_end=296
+  _globals['_READPROMPTRESPONSE']._serialized_start=298
+  _globals['_READPROMPTRESPONSE']._serialized_end=377
+  _globals['_WRITEREQUEST']._serialized_start=380
+  _globals['_WRITEREQUEST']._serialized_end=585
+  _globals['_WRITEEVENT']._serialized_start=588
+  _globals['_WRITEEVENT']._serialized_end=814
+  _globals['_WRITEEVENT_LINE']._serialized_start=724
+  _globals['_WRITEEVENT_LINE']._serialized_end=805
+  _globals['_WRITERESULT']._serialized_start=817
+  _globals['_WRITERESULT']._serialized_end=1022
+  _globals['_REWRITEREQUEST']._serialized_start=1024
+  _globals['_REWRITEREQUEST']._serialized_end=1108
+  _globals['_REWRITERESPONSE']._serialized_start=1110
+  _globals['_REWRITERESPONSE']._serialized_end=1198
+  _globals['_SCANREQUEST']._serialized_start=1200
+  _globals['_SCANREQUEST']._serialized_end=1278
+  _globals['_SCANRESPONSE']._serialized_start=1280
+  _globals['_SCANRESPONSE']._serialized_end=1362
+  _globals['_LISTRHYMESREQUEST']._serialized_start=1364
+  _globals['_LISTRHYMESREQUEST']._serialized_end=1448
+  _globals['_LISTRHYMESRESPONSE']._serialized_start=1450
+  _globals['_LISTRHYMESRESPONSE']._serialized_end=1538
+  _globals['_GETCAPABILITIESREQUEST']._serialized_start=1540
+  _globals['_GETCAPABILITIESREQUEST']._serialized_end=1564
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=1566
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1621
+  _globals['_LYRICISTSERVICE']._serialized_start=1624
+  _globals['_LYRICISTSERVICE']._serialized_end=2349
 # @@protoc_insertion_point(module_scope)

@@ -44,6 +44,21 @@ class LyricistServiceStub:
                 request_serializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.WriteRequest.SerializeToString,
                 response_deserializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.WriteEvent.FromString,
                 _registered_method=True)
+        self.Rewrite = channel.unary_unary(
+                '/harmonia.lyricist.v1.LyricistService/Rewrite',
+                request_serializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.RewriteRequest.SerializeToString,
+                response_deserializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.RewriteResponse.FromString,
+                _registered_method=True)
+        self.Scan = channel.unary_unary(
+                '/harmonia.lyricist.v1.LyricistService/Scan',
+                request_serializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.ScanRequest.SerializeToString,
+                response_deserializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.ScanResponse.FromString,
+                _registered_method=True)
+        self.ListRhymes = channel.unary_unary(
+                '/harmonia.lyricist.v1.LyricistService/ListRhymes',
+                request_serializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.ListRhymesRequest.SerializeToString,
+                response_deserializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.ListRhymesResponse.FromString,
+                _registered_method=True)
         self.GetCapabilities = channel.unary_unary(
                 '/harmonia.lyricist.v1.LyricistService/GetCapabilities',
                 request_serializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.GetCapabilitiesRequest.SerializeToString,
@@ -68,6 +83,24 @@ class LyricistServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Rewrite(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Scan(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRhymes(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCapabilities(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -86,6 +119,21 @@ def add_LyricistServiceServicer_to_server(servicer, server):
                     servicer.Write,
                     request_deserializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.WriteRequest.FromString,
                     response_serializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.WriteEvent.SerializeToString,
+            ),
+            'Rewrite': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rewrite,
+                    request_deserializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.RewriteRequest.FromString,
+                    response_serializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.RewriteResponse.SerializeToString,
+            ),
+            'Scan': grpc.unary_unary_rpc_method_handler(
+                    servicer.Scan,
+                    request_deserializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.ScanRequest.FromString,
+                    response_serializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.ScanResponse.SerializeToString,
+            ),
+            'ListRhymes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRhymes,
+                    request_deserializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.ListRhymesRequest.FromString,
+                    response_serializer=harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.ListRhymesResponse.SerializeToString,
             ),
             'GetCapabilities': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCapabilities,
@@ -147,6 +195,87 @@ class LyricistService:
             '/harmonia.lyricist.v1.LyricistService/Write',
             harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.WriteRequest.SerializeToString,
             harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.WriteEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rewrite(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.lyricist.v1.LyricistService/Rewrite',
+            harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.RewriteRequest.SerializeToString,
+            harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.RewriteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Scan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.lyricist.v1.LyricistService/Scan',
+            harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.ScanRequest.SerializeToString,
+            harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.ScanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRhymes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.lyricist.v1.LyricistService/ListRhymes',
+            harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.ListRhymesRequest.SerializeToString,
+            harmonia_dot_lyricist_dot_v1_dot_lyricist__pb2.ListRhymesResponse.FromString,
             options,
             channel_credentials,
             insecure,

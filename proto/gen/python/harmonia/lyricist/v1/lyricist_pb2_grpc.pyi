@@ -35,6 +35,9 @@ class LyricistServiceStub:
     """Prompt to brief, without writing words."""
     Write: _grpc.UnaryStreamMultiCallable[_lyricist_pb2.WriteRequest, _lyricist_pb2.WriteEvent]
     """The whole stage: prompt to brief and words."""
+    Rewrite: _grpc.UnaryUnaryMultiCallable[_lyricist_pb2.RewriteRequest, _lyricist_pb2.RewriteResponse]
+    Scan: _grpc.UnaryUnaryMultiCallable[_lyricist_pb2.ScanRequest, _lyricist_pb2.ScanResponse]
+    ListRhymes: _grpc.UnaryUnaryMultiCallable[_lyricist_pb2.ListRhymesRequest, _lyricist_pb2.ListRhymesResponse]
     GetCapabilities: _grpc.UnaryUnaryMultiCallable[_lyricist_pb2.GetCapabilitiesRequest, _lyricist_pb2.GetCapabilitiesResponse]
 
 @_typing.type_check_only
@@ -44,6 +47,9 @@ class LyricistServiceAsyncStub(LyricistServiceStub):
     """Prompt to brief, without writing words."""
     Write: _aio.UnaryStreamMultiCallable[_lyricist_pb2.WriteRequest, _lyricist_pb2.WriteEvent]  # type: ignore[assignment]
     """The whole stage: prompt to brief and words."""
+    Rewrite: _aio.UnaryUnaryMultiCallable[_lyricist_pb2.RewriteRequest, _lyricist_pb2.RewriteResponse]  # type: ignore[assignment]
+    Scan: _aio.UnaryUnaryMultiCallable[_lyricist_pb2.ScanRequest, _lyricist_pb2.ScanResponse]  # type: ignore[assignment]
+    ListRhymes: _aio.UnaryUnaryMultiCallable[_lyricist_pb2.ListRhymesRequest, _lyricist_pb2.ListRhymesResponse]  # type: ignore[assignment]
     GetCapabilities: _aio.UnaryUnaryMultiCallable[_lyricist_pb2.GetCapabilitiesRequest, _lyricist_pb2.GetCapabilitiesResponse]  # type: ignore[assignment]
 
 class LyricistServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -62,6 +68,27 @@ class LyricistServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_lyricist_pb2.WriteEvent], _abc.AsyncIterator[_lyricist_pb2.WriteEvent]]:
         """The whole stage: prompt to brief and words."""
+
+    @_abc_1.abstractmethod
+    def Rewrite(
+        self,
+        request: _lyricist_pb2.RewriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lyricist_pb2.RewriteResponse, _abc.Awaitable[_lyricist_pb2.RewriteResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Scan(
+        self,
+        request: _lyricist_pb2.ScanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lyricist_pb2.ScanResponse, _abc.Awaitable[_lyricist_pb2.ScanResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListRhymes(
+        self,
+        request: _lyricist_pb2.ListRhymesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lyricist_pb2.ListRhymesResponse, _abc.Awaitable[_lyricist_pb2.ListRhymesResponse]]: ...
 
     @_abc_1.abstractmethod
     def GetCapabilities(

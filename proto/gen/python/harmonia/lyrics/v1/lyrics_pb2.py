@@ -27,7 +27,7 @@ from harmonia.song.v1 import brief_pb2 as harmonia_dot_song_dot_v1_dot_brief__pb
 from harmonia.song.v1 import spec_pb2 as harmonia_dot_song_dot_v1_dot_spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fharmonia/lyrics/v1/lyrics.proto\x12\x12harmonia.lyrics.v1\x1a\x1fharmonia/access/v1/access.proto\x1a\x1charmonia/song/v1/brief.proto\x1a\x1bharmonia/song/v1/spec.proto\"[\n\x11ReadPromptRequest\x12\x16\n\x06prompt\x18\x01 \x01(\tR\x06prompt\x12.\n\x04spec\x18\x02 \x01(\x0b\x32\x1a.harmonia.song.v1.SongSpecR\x04spec\"\x9d\x01\n\x12ReadPromptResponse\x12-\n\x05\x62rief\x18\x01 \x01(\x0b\x32\x17.harmonia.song.v1.BriefR\x05\x62rief\x12<\n\nunderstood\x18\x02 \x03(\x0b\x32\x1c.harmonia.song.v1.UnderstoodR\nunderstood\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\"\\\n\x12WriteLyricsRequest\x12\x16\n\x06prompt\x18\x01 \x01(\tR\x06prompt\x12\x12\n\x04seed\x18\x02 \x01(\x04R\x04seed\x12\x1a\n\x08language\x18\x03 \x01(\tR\x08language\"\xed\x02\n\x13WriteLyricsResponse\x12\x42\n\x04line\x18\x01 \x01(\x0b\x32,.harmonia.lyrics.v1.WriteLyricsResponse.LineH\x00R\x04line\x12H\n\x06result\x18\x02 \x01(\x0b\x32..harmonia.lyrics.v1.WriteLyricsResponse.ResultH\x00R\x06result\x1aQ\n\x04Line\x12\x18\n\x07section\x18\x01 \x01(\tR\x07section\x12/\n\x04line\x18\x02 \x01(\x0b\x32\x1b.harmonia.song.v1.LyricLineR\x04line\x1al\n\x06Result\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x30\n\x06lyrics\x18\x02 \x01(\x0b\x32\x18.harmonia.song.v1.LyricsR\x06lyrics\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warningsB\x07\n\x05\x65vent2\x80\x02\n\rLyricsService\x12t\n\nReadPrompt\x12%.harmonia.lyrics.v1.ReadPromptRequest\x1a&.harmonia.lyrics.v1.ReadPromptResponse\"\x17\x8a\xe8\x18\x13\n\x01\x01\x12\x0clyrics:write\x18\x01\x12y\n\x0bWriteLyrics\x12&.harmonia.lyrics.v1.WriteLyricsRequest\x1a\'.harmonia.lyrics.v1.WriteLyricsResponse\"\x17\x8a\xe8\x18\x13\n\x01\x01\x12\x0clyrics:write\x18\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fharmonia/lyrics/v1/lyrics.proto\x12\x12harmonia.lyrics.v1\x1a\x1fharmonia/access/v1/access.proto\x1a\x1charmonia/song/v1/brief.proto\x1a\x1bharmonia/song/v1/spec.proto\"[\n\x11ReadPromptRequest\x12\x16\n\x06prompt\x18\x01 \x01(\tR\x06prompt\x12.\n\x04spec\x18\x02 \x01(\x0b\x32\x1a.harmonia.song.v1.SongSpecR\x04spec\"\x9d\x01\n\x12ReadPromptResponse\x12-\n\x05\x62rief\x18\x01 \x01(\x0b\x32\x17.harmonia.song.v1.BriefR\x05\x62rief\x12<\n\nunderstood\x18\x02 \x03(\x0b\x32\x1c.harmonia.song.v1.UnderstoodR\nunderstood\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\"\\\n\x12WriteLyricsRequest\x12\x16\n\x06prompt\x18\x01 \x01(\tR\x06prompt\x12\x12\n\x04seed\x18\x02 \x01(\x04R\x04seed\x12\x1a\n\x08language\x18\x03 \x01(\tR\x08language\"\xed\x02\n\x13WriteLyricsResponse\x12\x42\n\x04line\x18\x01 \x01(\x0b\x32,.harmonia.lyrics.v1.WriteLyricsResponse.LineH\x00R\x04line\x12H\n\x06result\x18\x02 \x01(\x0b\x32..harmonia.lyrics.v1.WriteLyricsResponse.ResultH\x00R\x06result\x1aQ\n\x04Line\x12\x18\n\x07section\x18\x01 \x01(\tR\x07section\x12/\n\x04line\x18\x02 \x01(\x0b\x32\x1b.harmonia.song.v1.LyricLineR\x04line\x1al\n\x06Result\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x30\n\x06lyrics\x18\x02 \x01(\x0b\x32\x18.harmonia.song.v1.LyricsR\x06lyrics\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warningsB\x07\n\x05\x65vent\"\xee\x01\n\x14RewriteLyricsRequest\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x18\n\x07section\x18\x02 \x01(\x05R\x07section\x12\x12\n\x04line\x18\x03 \x01(\x05R\x04line\x12\x14\n\x05theme\x18\x04 \x01(\tR\x05theme\x12!\n\tsyllables\x18\x05 \x01(\x05H\x00R\tsyllables\x88\x01\x01\x12\x1d\n\nrhyme_with\x18\x06 \x01(\tR\trhymeWith\x12\x12\n\x04seed\x18\x07 \x01(\x04R\x04seed\x12\x1a\n\x08language\x18\x08 \x01(\tR\x08languageB\x0c\n\n_syllables\"z\n\x15RewriteLyricsResponse\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x31\n\x05lines\x18\x02 \x03(\x0b\x32\x1b.harmonia.song.v1.LyricLineR\x05lines\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\"\'\n\x11ScanLyricsRequest\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\"\xca\x02\n\x12ScanLyricsResponse\x12J\n\x08sections\x18\x01 \x03(\x0b\x32..harmonia.lyrics.v1.ScanLyricsResponse.SectionR\x08sections\x12\x1a\n\x08warnings\x18\x02 \x03(\tR\x08warnings\x1a`\n\x07Section\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x41\n\x05lines\x18\x02 \x03(\x0b\x32+.harmonia.lyrics.v1.ScanLyricsResponse.LineR\x05lines\x1aj\n\x04Line\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x1c\n\tsyllables\x18\x02 \x01(\x05R\tsyllables\x12\x1a\n\x08stresses\x18\x03 \x01(\tR\x08stresses\x12\x14\n\x05rhyme\x18\x04 \x01(\tR\x05rhyme\"D\n\x11ListRhymesRequest\x12\x12\n\x04word\x18\x01 \x01(\tR\x04word\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\"\x95\x01\n\x12ListRhymesResponse\x12\x44\n\x06rhymes\x18\x01 \x03(\x0b\x32,.harmonia.lyrics.v1.ListRhymesResponse.RhymeR\x06rhymes\x1a\x39\n\x05Rhyme\x12\x12\n\x04word\x18\x01 \x01(\tR\x04word\x12\x1c\n\tsyllables\x18\x02 \x01(\x05R\tsyllables2\xeb\x04\n\rLyricsService\x12t\n\nReadPrompt\x12%.harmonia.lyrics.v1.ReadPromptRequest\x1a&.harmonia.lyrics.v1.ReadPromptResponse\"\x17\x8a\xe8\x18\x13\n\x01\x01\x12\x0clyrics:write\x18\x01\x12y\n\x0bWriteLyrics\x12&.harmonia.lyrics.v1.WriteLyricsRequest\x1a\'.harmonia.lyrics.v1.WriteLyricsResponse\"\x17\x8a\xe8\x18\x13\n\x01\x01\x12\x0clyrics:write\x18\x01\x30\x01\x12}\n\rRewriteLyrics\x12(.harmonia.lyrics.v1.RewriteLyricsRequest\x1a).harmonia.lyrics.v1.RewriteLyricsResponse\"\x17\x8a\xe8\x18\x13\n\x01\x01\x12\x0clyrics:write\x18\x01\x12t\n\nScanLyrics\x12%.harmonia.lyrics.v1.ScanLyricsRequest\x1a&.harmonia.lyrics.v1.ScanLyricsResponse\"\x17\x8a\xe8\x18\x13\n\x01\x01\x12\x0clyrics:write\x18\x01\x12t\n\nListRhymes\x12%.harmonia.lyrics.v1.ListRhymesRequest\x1a&.harmonia.lyrics.v1.ListRhymesResponse\"\x17\x8a\xe8\x18\x13\n\x01\x01\x12\x0clyrics:write\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LYRICSSERVICE'].methods_by_name['ReadPrompt']._serialized_options = b'\212\350\030\023\n\001\001\022\014lyrics:write\030\001'
   _globals['_LYRICSSERVICE'].methods_by_name['WriteLyrics']._loaded_options = None
   _globals['_LYRICSSERVICE'].methods_by_name['WriteLyrics']._serialized_options = b'\212\350\030\023\n\001\001\022\014lyrics:write\030\001'
+  _globals['_LYRICSSERVICE'].methods_by_name['RewriteLyrics']._loaded_options = None
+  _globals['_LYRICSSERVICE'].methods_by_name['RewriteLyrics']._serialized_options = b'\212\350\030\023\n\001\001\022\014lyrics:write\030\001'
+  _globals['_LYRICSSERVICE'].methods_by_name['ScanLyrics']._loaded_options = None
+  _globals['_LYRICSSERVICE'].methods_by_name['ScanLyrics']._serialized_options = b'\212\350\030\023\n\001\001\022\014lyrics:write\030\001'
+  _globals['_LYRICSSERVICE'].methods_by_name['ListRhymes']._loaded_options = None
+  _globals['_LYRICSSERVICE'].methods_by_name['ListRhymes']._serialized_options = b'\212\350\030\023\n\001\001\022\014lyrics:write\030\001'
   _globals['_READPROMPTREQUEST']._serialized_start=147
   _globals['_READPROMPTREQUEST']._serialized_end=238
   _globals['_READPROMPTRESPONSE']._serialized_start=241
@@ -50,6 +56,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WRITELYRICSRESPONSE_LINE']._serialized_end=741
   _globals['_WRITELYRICSRESPONSE_RESULT']._serialized_start=743
   _globals['_WRITELYRICSRESPONSE_RESULT']._serialized_end=851
-  _globals['_LYRICSSERVICE']._serialized_start=863
-  _globals['_LYRICSSERVICE']._serialized_end=1119
+  _globals['_REWRITELYRICSREQUEST']._serialized_start=863
+  _globals['_REWRITELYRICSREQUEST']._serialized_end=1101
+  _globals['_REWRITELYRICSRESPONSE']._serialized_start=1103
+  _globals['_REWRITELYRICSRESPONSE']._serialized_end=1225
+  _globals['_SCANLYRICSREQUEST']._serialized_start=1227
+  _globals['_SCANLYRICSREQUEST']._serialized_end=1266
+  _globals['_SCANLYRICSRESPONSE']._serialized_start=1269
+  _globals['_SCANLYRICSRESPONSE']._serialized_end=1599
+  _globals['_SCANLYRICSRESPONSE_SECTION']._serialized_start=1395
+  _globals['_SCANLYRICSRESPONSE_SECTION']._serialized_end=1491
+  _globals['_SCANLYRICSRESPONSE_LINE']._serialized_start=1493
+  _globals['_SCANLYRICSRESPONSE_LINE']._serialized_end=1599
+  _globals['_LISTRHYMESREQUEST']._serialized_start=1601
+  _globals['_LISTRHYMESREQUEST']._serialized_end=1669
+  _globals['_LISTRHYMESRESPONSE']._serialized_start=1672
+  _globals['_LISTRHYMESRESPONSE']._serialized_end=1821
+  _globals['_LISTRHYMESRESPONSE_RHYME']._serialized_start=1764
+  _globals['_LISTRHYMESRESPONSE_RHYME']._serialized_end=1821
+  _globals['_LYRICSSERVICE']._serialized_start=1824
+  _globals['_LYRICSSERVICE']._serialized_end=2443
 # @@protoc_insertion_point(module_scope)

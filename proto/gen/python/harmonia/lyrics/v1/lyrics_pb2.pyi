@@ -178,3 +178,241 @@ class WriteLyricsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___WriteLyricsResponse: _TypeAlias = WriteLyricsResponse  # noqa: Y015
+
+@_typing.final
+class RewriteLyricsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    SECTION_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    THEME_FIELD_NUMBER: _builtins.int
+    SYLLABLES_FIELD_NUMBER: _builtins.int
+    RHYME_WITH_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """With [verse] and [chorus] tags on lines of their own; at most 8000 characters."""
+    section: _builtins.int
+    """1 for the first. A chorus changes wherever it is sung."""
+    line: _builtins.int
+    """1 for the first line of the section; 0: all of it."""
+    theme: _builtins.str
+    """What the new words are about; at most 200 characters."""
+    syllables: _builtins.int
+    """Of each new line, 2 to 14; default as many as the old one has."""
+    rhyme_with: _builtins.str
+    """The word that the line rhymes with, at most 40 characters; default as the section rhymes. Not for a whole section."""
+    seed: _builtins.int
+    """The same seed writes the same words; default 0."""
+    language: _builtins.str
+    """BCP 47; default "en"."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        section: _builtins.int = ...,
+        line: _builtins.int = ...,
+        theme: _builtins.str = ...,
+        syllables: _builtins.int | None = ...,
+        rhyme_with: _builtins.str = ...,
+        seed: _builtins.int = ...,
+        language: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_syllables", b"_syllables", "syllables", b"syllables"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_syllables", b"_syllables", "language", b"language", "line", b"line", "rhyme_with", b"rhyme_with", "section", b"section", "seed", b"seed", "syllables", b"syllables", "text", b"text", "theme", b"theme"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__syllables: _TypeAlias = _typing.Literal["syllables"]  # noqa: Y015
+    _WhichOneofArgType__syllables: _TypeAlias = _typing.Literal["_syllables", b"_syllables"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__syllables) -> _WhichOneofReturnType__syllables | None: ...
+
+Global___RewriteLyricsRequest: _TypeAlias = RewriteLyricsRequest  # noqa: Y015
+
+@_typing.final
+class RewriteLyricsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """All of it, with tags."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[_brief_pb2.LyricLine]:
+        """Those that are new."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        lines: _abc.Iterable[_brief_pb2.LyricLine] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "text", b"text", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RewriteLyricsResponse: _TypeAlias = RewriteLyricsResponse  # noqa: Y015
+
+@_typing.final
+class ScanLyricsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """With [verse] and [chorus] tags on lines of their own; at most 8000 characters."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScanLyricsRequest: _TypeAlias = ScanLyricsRequest  # noqa: Y015
+
+@_typing.final
+class ScanLyricsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Section(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: _builtins.int
+        LINES_FIELD_NUMBER: _builtins.int
+        name: _builtins.str
+        """"verse" """
+        @_builtins.property
+        def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScanLyricsResponse.Line]: ...
+        def __init__(
+            self,
+            *,
+            name: _builtins.str = ...,
+            lines: _abc.Iterable[Global___ScanLyricsResponse.Line] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "name", b"name"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Line(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TEXT_FIELD_NUMBER: _builtins.int
+        SYLLABLES_FIELD_NUMBER: _builtins.int
+        STRESSES_FIELD_NUMBER: _builtins.int
+        RHYME_FIELD_NUMBER: _builtins.int
+        text: _builtins.str
+        syllables: _builtins.int
+        stresses: _builtins.str
+        """A figure for each syllable, 1 stressed and 0 not, a space between words: "01 1 010"."""
+        rhyme: _builtins.str
+        """"A": lines of a section with the same letter rhyme."""
+        def __init__(
+            self,
+            *,
+            text: _builtins.str = ...,
+            syllables: _builtins.int = ...,
+            stresses: _builtins.str = ...,
+            rhyme: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["rhyme", b"rhyme", "stresses", b"stresses", "syllables", b"syllables", "text", b"text"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SECTIONS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sections(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScanLyricsResponse.Section]: ...
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        sections: _abc.Iterable[Global___ScanLyricsResponse.Section] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sections", b"sections", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScanLyricsResponse: _TypeAlias = ScanLyricsResponse  # noqa: Y015
+
+@_typing.final
+class ListRhymesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORD_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    word: _builtins.str
+    """At most 40 characters."""
+    page_size: _builtins.int
+    """1 to 200; default 50."""
+    def __init__(
+        self,
+        *,
+        word: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "word", b"word"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRhymesRequest: _TypeAlias = ListRhymesRequest  # noqa: Y015
+
+@_typing.final
+class ListRhymesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Rhyme(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        WORD_FIELD_NUMBER: _builtins.int
+        SYLLABLES_FIELD_NUMBER: _builtins.int
+        word: _builtins.str
+        syllables: _builtins.int
+        def __init__(
+            self,
+            *,
+            word: _builtins.str = ...,
+            syllables: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["syllables", b"syllables", "word", b"word"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RHYMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rhymes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListRhymesResponse.Rhyme]: ...
+    def __init__(
+        self,
+        *,
+        rhymes: _abc.Iterable[Global___ListRhymesResponse.Rhyme] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rhymes", b"rhymes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRhymesResponse: _TypeAlias = ListRhymesResponse  # noqa: Y015

@@ -44,6 +44,21 @@ class LyricsServiceStub:
                 request_serializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.WriteLyricsRequest.SerializeToString,
                 response_deserializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.WriteLyricsResponse.FromString,
                 _registered_method=True)
+        self.RewriteLyrics = channel.unary_unary(
+                '/harmonia.lyrics.v1.LyricsService/RewriteLyrics',
+                request_serializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.RewriteLyricsRequest.SerializeToString,
+                response_deserializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.RewriteLyricsResponse.FromString,
+                _registered_method=True)
+        self.ScanLyrics = channel.unary_unary(
+                '/harmonia.lyrics.v1.LyricsService/ScanLyrics',
+                request_serializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.ScanLyricsRequest.SerializeToString,
+                response_deserializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.ScanLyricsResponse.FromString,
+                _registered_method=True)
+        self.ListRhymes = channel.unary_unary(
+                '/harmonia.lyrics.v1.LyricsService/ListRhymes',
+                request_serializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.ListRhymesRequest.SerializeToString,
+                response_deserializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.ListRhymesResponse.FromString,
+                _registered_method=True)
 
 
 class LyricsServiceServicer:
@@ -63,6 +78,27 @@ class LyricsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RewriteLyrics(self, request, context):
+        """Writes one line or one section anew and leaves the rest as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ScanLyrics(self, request, context):
+        """Syllables, stresses and rhymes of every line; fast enough to call while one types.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRhymes(self, request, context):
+        """English words that rhyme with one, the shortest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LyricsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +111,21 @@ def add_LyricsServiceServicer_to_server(servicer, server):
                     servicer.WriteLyrics,
                     request_deserializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.WriteLyricsRequest.FromString,
                     response_serializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.WriteLyricsResponse.SerializeToString,
+            ),
+            'RewriteLyrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.RewriteLyrics,
+                    request_deserializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.RewriteLyricsRequest.FromString,
+                    response_serializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.RewriteLyricsResponse.SerializeToString,
+            ),
+            'ScanLyrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScanLyrics,
+                    request_deserializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.ScanLyricsRequest.FromString,
+                    response_serializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.ScanLyricsResponse.SerializeToString,
+            ),
+            'ListRhymes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRhymes,
+                    request_deserializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.ListRhymesRequest.FromString,
+                    response_serializer=harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.ListRhymesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -131,6 +182,87 @@ class LyricsService:
             '/harmonia.lyrics.v1.LyricsService/WriteLyrics',
             harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.WriteLyricsRequest.SerializeToString,
             harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.WriteLyricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RewriteLyrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.lyrics.v1.LyricsService/RewriteLyrics',
+            harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.RewriteLyricsRequest.SerializeToString,
+            harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.RewriteLyricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScanLyrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.lyrics.v1.LyricsService/ScanLyrics',
+            harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.ScanLyricsRequest.SerializeToString,
+            harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.ScanLyricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRhymes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.lyrics.v1.LyricsService/ListRhymes',
+            harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.ListRhymesRequest.SerializeToString,
+            harmonia_dot_lyrics_dot_v1_dot_lyrics__pb2.ListRhymesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,12 @@ class LyricsServiceStub:
     """What a prompt would be taken to mean; fast enough to call while one types."""
     WriteLyrics: _grpc.UnaryStreamMultiCallable[_lyrics_pb2.WriteLyricsRequest, _lyrics_pb2.WriteLyricsResponse]
     """Writes words, line by line."""
+    RewriteLyrics: _grpc.UnaryUnaryMultiCallable[_lyrics_pb2.RewriteLyricsRequest, _lyrics_pb2.RewriteLyricsResponse]
+    """Writes one line or one section anew and leaves the rest as it is."""
+    ScanLyrics: _grpc.UnaryUnaryMultiCallable[_lyrics_pb2.ScanLyricsRequest, _lyrics_pb2.ScanLyricsResponse]
+    """Syllables, stresses and rhymes of every line; fast enough to call while one types."""
+    ListRhymes: _grpc.UnaryUnaryMultiCallable[_lyrics_pb2.ListRhymesRequest, _lyrics_pb2.ListRhymesResponse]
+    """English words that rhyme with one, the shortest first."""
 
 @_typing.type_check_only
 class LyricsServiceAsyncStub(LyricsServiceStub):
@@ -43,6 +49,12 @@ class LyricsServiceAsyncStub(LyricsServiceStub):
     """What a prompt would be taken to mean; fast enough to call while one types."""
     WriteLyrics: _aio.UnaryStreamMultiCallable[_lyrics_pb2.WriteLyricsRequest, _lyrics_pb2.WriteLyricsResponse]  # type: ignore[assignment]
     """Writes words, line by line."""
+    RewriteLyrics: _aio.UnaryUnaryMultiCallable[_lyrics_pb2.RewriteLyricsRequest, _lyrics_pb2.RewriteLyricsResponse]  # type: ignore[assignment]
+    """Writes one line or one section anew and leaves the rest as it is."""
+    ScanLyrics: _aio.UnaryUnaryMultiCallable[_lyrics_pb2.ScanLyricsRequest, _lyrics_pb2.ScanLyricsResponse]  # type: ignore[assignment]
+    """Syllables, stresses and rhymes of every line; fast enough to call while one types."""
+    ListRhymes: _aio.UnaryUnaryMultiCallable[_lyrics_pb2.ListRhymesRequest, _lyrics_pb2.ListRhymesResponse]  # type: ignore[assignment]
+    """English words that rhyme with one, the shortest first."""
 
 class LyricsServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -60,5 +72,29 @@ class LyricsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_lyrics_pb2.WriteLyricsResponse], _abc.AsyncIterator[_lyrics_pb2.WriteLyricsResponse]]:
         """Writes words, line by line."""
+
+    @_abc_1.abstractmethod
+    def RewriteLyrics(
+        self,
+        request: _lyrics_pb2.RewriteLyricsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lyrics_pb2.RewriteLyricsResponse, _abc.Awaitable[_lyrics_pb2.RewriteLyricsResponse]]:
+        """Writes one line or one section anew and leaves the rest as it is."""
+
+    @_abc_1.abstractmethod
+    def ScanLyrics(
+        self,
+        request: _lyrics_pb2.ScanLyricsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lyrics_pb2.ScanLyricsResponse, _abc.Awaitable[_lyrics_pb2.ScanLyricsResponse]]:
+        """Syllables, stresses and rhymes of every line; fast enough to call while one types."""
+
+    @_abc_1.abstractmethod
+    def ListRhymes(
+        self,
+        request: _lyrics_pb2.ListRhymesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lyrics_pb2.ListRhymesResponse, _abc.Awaitable[_lyrics_pb2.ListRhymesResponse]]:
+        """English words that rhyme with one, the shortest first."""
 
 def add_LyricsServiceServicer_to_server(servicer: LyricsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -28,7 +28,7 @@ from harmonia.access.v1 import access_pb2 as harmonia_dot_access_dot_v1_dot_acce
 from harmonia.type.v1 import type_pb2 as harmonia_dot_type_dot_v1_dot_type__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dharmonia/store/v1/store.proto\x12\x11harmonia.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\x1a\x1bharmonia/type/v1/type.proto\"]\n\x0cStorageClass\"M\n\x05\x43lass\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\n\n\x06OUTPUT\x10\x01\x12\x0e\n\nCHECKPOINT\x10\x02\x12\x0b\n\x07PREVIEW\x10\x03\x12\n\n\x06UPLOAD\x10\x04\"\xff\x02\n\nPutRequest\x12>\n\x06header\x18\x01 \x01(\x0b\x32$.harmonia.store.v1.PutRequest.HeaderH\x00R\x06header\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunk\x12\x41\n\x07trailer\x18\x03 \x01(\x0b\x32%.harmonia.store.v1.PutRequest.TrailerH\x00R\x07trailer\x1a!\n\x07Trailer\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x1a\xaa\x01\n\x06Header\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x1d\n\nmedia_type\x18\x02 \x01(\tR\tmediaType\x12\x1d\n\nsize_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12J\n\rstorage_class\x18\x04 \x01(\x0e\x32%.harmonia.store.v1.StorageClass.ClassR\x0cstorageClassB\x06\n\x04part\">\n\x0bPutResponse\x12/\n\x03ref\x18\x01 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\"T\n\nGetRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x16\n\x06length\x18\x03 \x01(\x03R\x06length\"b\n\x0bGetResponse\x12\x33\n\x06object\x18\x01 \x01(\x0b\x32\x19.harmonia.store.v1.ObjectH\x00R\x06object\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunkB\x06\n\x04part\"\xc2\x01\n\x06Object\x12/\n\x03ref\x18\x01 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\x12J\n\rstorage_class\x18\x02 \x01(\x0e\x32%.harmonia.store.v1.StorageClass.ClassR\x0cstorageClass\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"%\n\x0bStatRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\"A\n\x0cStatResponse\x12\x31\n\x06object\x18\x01 \x01(\x0b\x32\x19.harmonia.store.v1.ObjectR\x06object\"\'\n\rVerifyRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\"M\n\x0eVerifyResponse\x12\x16\n\x06intact\x18\x01 \x01(\x08R\x06intact\x12#\n\rstored_sha256\x18\x02 \x01(\tR\x0cstoredSha256\"]\n\x0bLinkRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x36\n\tvalid_for\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08validFor\"]\n\x0cLinkResponse\x12\x10\n\x03url\x18\x01 \x01(\tR\x03url\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"I\n\x0bListRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"k\n\x0cListResponse\x12\x33\n\x07objects\x18\x01 \x03(\x0b\x32\x19.harmonia.store.v1.ObjectR\x07objects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n\x0e\x43ollectRequest\x12\x17\n\x07\x64ry_run\x18\x01 \x01(\x08R\x06\x64ryRun\"\x9c\x02\n\x0f\x43ollectResponse\x12\x36\n\x07garbage\x18\x01 \x01(\x0b\x32\x1a.harmonia.store.v1.GarbageH\x00R\x07garbage\x12\x46\n\x07summary\x18\x02 \x01(\x0b\x32*.harmonia.store.v1.CollectResponse.SummaryH\x00R\x07summary\x1a\x80\x01\n\x07Summary\x12\x18\n\x07records\x18\x01 \x01(\x03R\x07records\x12\x1c\n\tcondemned\x18\x02 \x01(\x03R\tcondemned\x12\x18\n\x07removed\x18\x03 \x01(\x03R\x07removed\x12#\n\rremoved_bytes\x18\x04 \x01(\x03R\x0cremovedBytesB\x06\n\x04part\"\xea\x02\n\x07Garbage\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x10\n\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12J\n\rstorage_class\x18\x05 \x01(\x0e\x32%.harmonia.store.v1.StorageClass.ClassR\x0cstorageClass\x12=\n\x0crefresh_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0brefreshTime\x12\x33\n\x04\x66\x61te\x18\x07 \x01(\x0e\x32\x1f.harmonia.store.v1.Garbage.FateR\x04\x66\x61te\">\n\x04\x46\x61te\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\t\n\x05\x46OUND\x10\x01\x12\r\n\tCONDEMNED\x10\x02\x12\x0b\n\x07REMOVED\x10\x03\x32\xc8\x05\n\x0cStoreService\x12\x61\n\x03Put\x12\x1d.harmonia.store.v1.PutRequest\x1a\x1e.harmonia.store.v1.PutResponse\"\x19\x8a\xe8\x18\x15\n\x04\x03\x04\x05\x06\x12\x0bstore:write\x18\x02(\x01\x12`\n\x03Get\x12\x1d.harmonia.store.v1.GetRequest\x1a\x1e.harmonia.store.v1.GetResponse\"\x18\x8a\xe8\x18\x14\n\x04\x03\x04\x05\x06\x12\nstore:read\x18\x02\x30\x01\x12\x61\n\x04Stat\x12\x1e.harmonia.store.v1.StatRequest\x1a\x1f.harmonia.store.v1.StatResponse\"\x18\x8a\xe8\x18\x14\n\x04\x03\x04\x05\x06\x12\nstore:read\x18\x02\x12\x64\n\x06Verify\x12 .harmonia.store.v1.VerifyRequest\x1a!.harmonia.store.v1.VerifyResponse\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\nstore:read\x18\x02\x12^\n\x04Link\x12\x1e.harmonia.store.v1.LinkRequest\x1a\x1f.harmonia.store.v1.LinkResponse\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\nstore:read\x18\x02\x12^\n\x04List\x12\x1e.harmonia.store.v1.ListRequest\x1a\x1f.harmonia.store.v1.ListResponse\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\nstore:read\x18\x02\x12j\n\x07\x43ollect\x12!.harmonia.store.v1.CollectRequest\x1a\".harmonia.store.v1.CollectResponse\"\x16\x8a\xe8\x18\x12\n\x01\x03\x12\rstore:collect0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dharmonia/store/v1/store.proto\x12\x11harmonia.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\x1a\x1bharmonia/type/v1/type.proto\"]\n\x0cStorageClass\"M\n\x05\x43lass\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\n\n\x06OUTPUT\x10\x01\x12\x0e\n\nCHECKPOINT\x10\x02\x12\x0b\n\x07PREVIEW\x10\x03\x12\n\n\x06UPLOAD\x10\x04\"\xff\x02\n\nPutRequest\x12>\n\x06header\x18\x01 \x01(\x0b\x32$.harmonia.store.v1.PutRequest.HeaderH\x00R\x06header\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunk\x12\x41\n\x07trailer\x18\x03 \x01(\x0b\x32%.harmonia.store.v1.PutRequest.TrailerH\x00R\x07trailer\x1a!\n\x07Trailer\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x1a\xaa\x01\n\x06Header\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x1d\n\nmedia_type\x18\x02 \x01(\tR\tmediaType\x12\x1d\n\nsize_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12J\n\rstorage_class\x18\x04 \x01(\x0e\x32%.harmonia.store.v1.StorageClass.ClassR\x0cstorageClassB\x06\n\x04part\">\n\x0bPutResponse\x12/\n\x03ref\x18\x01 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\"j\n\x12\x42\x65ginUploadRequest\x12\x1d\n\nmedia_type\x18\x01 \x01(\tR\tmediaType\x12\x1d\n\nsize_bytes\x18\x02 \x01(\x03R\tsizeBytes\x12\x16\n\x06sha256\x18\x03 \x01(\tR\x06sha256\"\xae\x01\n\x12WriteUploadRequest\x12\x46\n\x06header\x18\x01 \x01(\x0b\x32,.harmonia.store.v1.WriteUploadRequest.HeaderH\x00R\x06header\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunk\x1a\x30\n\x06Header\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offsetB\x06\n\x04part\"#\n\x11StatUploadRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"\xcc\x01\n\x06Upload\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12%\n\x0ereceived_bytes\x18\x02 \x01(\x03R\rreceivedBytes\x12\x1d\n\nsize_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12/\n\x03ref\x18\x05 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\"T\n\nGetRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x16\n\x06length\x18\x03 \x01(\x03R\x06length\"b\n\x0bGetResponse\x12\x33\n\x06object\x18\x01 \x01(\x0b\x32\x19.harmonia.store.v1.ObjectH\x00R\x06object\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunkB\x06\n\x04part\"\xc2\x01\n\x06Object\x12/\n\x03ref\x18\x01 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\x12J\n\rstorage_class\x18\x02 \x01(\x0e\x32%.harmonia.store.v1.StorageClass.ClassR\x0cstorageClass\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"%\n\x0bStatRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\"A\n\x0cStatResponse\x12\x31\n\x06object\x18\x01 \x01(\x0b\x32\x19.harmonia.store.v1.ObjectR\x06object\"\'\n\rVerifyRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\"M\n\x0eVerifyResponse\x12\x16\n\x06intact\x18\x01 \x01(\x08R\x06intact\x12#\n\rstored_sha256\x18\x02 \x01(\tR\x0cstoredSha256\"]\n\x0bLinkRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x36\n\tvalid_for\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08validFor\"]\n\x0cLinkResponse\x12\x10\n\x03url\x18\x01 \x01(\tR\x03url\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"I\n\x0bListRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"k\n\x0cListResponse\x12\x33\n\x07objects\x18\x01 \x03(\x0b\x32\x19.harmonia.store.v1.ObjectR\x07objects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n\x0e\x43ollectRequest\x12\x17\n\x07\x64ry_run\x18\x01 \x01(\x08R\x06\x64ryRun\"\x9c\x02\n\x0f\x43ollectResponse\x12\x36\n\x07garbage\x18\x01 \x01(\x0b\x32\x1a.harmonia.store.v1.GarbageH\x00R\x07garbage\x12\x46\n\x07summary\x18\x02 \x01(\x0b\x32*.harmonia.store.v1.CollectResponse.SummaryH\x00R\x07summary\x1a\x80\x01\n\x07Summary\x12\x18\n\x07records\x18\x01 \x01(\x03R\x07records\x12\x1c\n\tcondemned\x18\x02 \x01(\x03R\tcondemned\x12\x18\n\x07removed\x18\x03 \x01(\x03R\x07removed\x12#\n\rremoved_bytes\x18\x04 \x01(\x03R\x0cremovedBytesB\x06\n\x04part\"\xea\x02\n\x07Garbage\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x10\n\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12J\n\rstorage_class\x18\x05 \x01(\x0e\x32%.harmonia.store.v1.StorageClass.ClassR\x0cstorageClass\x12=\n\x0crefresh_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0brefreshTime\x12\x33\n\x04\x66\x61te\x18\x07 \x01(\x0e\x32\x1f.harmonia.store.v1.Garbage.FateR\x04\x66\x61te\">\n\x04\x46\x61te\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\t\n\x05\x46OUND\x10\x01\x12\r\n\tCONDEMNED\x10\x02\x12\x0b\n\x07REMOVED\x10\x03\x32\x83\x08\n\x0cStoreService\x12\x61\n\x03Put\x12\x1d.harmonia.store.v1.PutRequest\x1a\x1e.harmonia.store.v1.PutResponse\"\x19\x8a\xe8\x18\x15\n\x04\x03\x04\x05\x06\x12\x0bstore:write\x18\x02(\x01\x12g\n\x0b\x42\x65ginUpload\x12%.harmonia.store.v1.BeginUploadRequest\x1a\x19.harmonia.store.v1.Upload\"\x16\x8a\xe8\x18\x12\n\x01\x03\x12\x0bstore:write\x18\x02\x12i\n\x0bWriteUpload\x12%.harmonia.store.v1.WriteUploadRequest\x1a\x19.harmonia.store.v1.Upload\"\x16\x8a\xe8\x18\x12\n\x01\x03\x12\x0bstore:write\x18\x02(\x01\x12\x65\n\nStatUpload\x12$.harmonia.store.v1.StatUploadRequest\x1a\x19.harmonia.store.v1.Upload\"\x16\x8a\xe8\x18\x12\n\x01\x03\x12\x0bstore:write\x18\x02\x12`\n\x03Get\x12\x1d.harmonia.store.v1.GetRequest\x1a\x1e.harmonia.store.v1.GetResponse\"\x18\x8a\xe8\x18\x14\n\x04\x03\x04\x05\x06\x12\nstore:read\x18\x02\x30\x01\x12\x61\n\x04Stat\x12\x1e.harmonia.store.v1.StatRequest\x1a\x1f.harmonia.store.v1.StatResponse\"\x18\x8a\xe8\x18\x14\n\x04\x03\x04\x05\x06\x12\nstore:read\x18\x02\x12\x64\n\x06Verify\x12 .harmonia.store.v1.VerifyRequest\x1a!.harmonia.store.v1.VerifyResponse\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\nstore:read\x18\x02\x12^\n\x04Link\x12\x1e.harmonia.store.v1.LinkRequest\x1a\x1f.harmonia.store.v1.LinkResponse\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\nstore:read\x18\x02\x12^\n\x04List\x12\x1e.harmonia.store.v1.ListRequest\x1a\x1f.harmonia.store.v1.ListResponse\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\nstore:read\x18\x02\x12j\n\x07\x43ollect\x12!.harmonia.store.v1.CollectRequest\x1a\".harmonia.store.v1.CollectResponse\"\x16\x8a\xe8\x18\x12\n\x01\x03\x12\rstore:collect0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STORESERVICE'].methods_by_name['Put']._loaded_options = None
   _globals['_STORESERVICE'].methods_by_name['Put']._serialized_options = b'\212\350\030\025\n\004\003\004\005\006\022\013store:write\030\002'
+  _globals['_STORESERVICE'].methods_by_name['BeginUpload']._loaded_options = None
+  _globals['_STORESERVICE'].methods_by_name['BeginUpload']._serialized_options = b'\212\350\030\022\n\001\003\022\013store:write\030\002'
+  _globals['_STORESERVICE'].methods_by_name['WriteUpload']._loaded_options = None
+  _globals['_STORESERVICE'].methods_by_name['WriteUpload']._serialized_options = b'\212\350\030\022\n\001\003\022\013store:write\030\002'
+  _globals['_STORESERVICE'].methods_by_name['StatUpload']._loaded_options = None
+  _globals['_STORESERVICE'].methods_by_name['StatUpload']._serialized_options = b'\212\350\030\022\n\001\003\022\013store:write\030\002'
   _globals['_STORESERVICE'].methods_by_name['Get']._loaded_options = None
   _globals['_STORESERVICE'].methods_by_name['Get']._serialized_options = b'\212\350\030\024\n\004\003\004\005\006\022\nstore:read\030\002'
   _globals['_STORESERVICE'].methods_by_name['Stat']._loaded_options = None
@@ -61,38 +67,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUTREQUEST_HEADER']._serialized_end=650
   _globals['_PUTRESPONSE']._serialized_start=660
   _globals['_PUTRESPONSE']._serialized_end=722
-  _globals['_GETREQUEST']._serialized_start=724
-  _globals['_GETREQUEST']._serialized_end=808
-  _globals['_GETRESPONSE']._serialized_start=810
-  _globals['_GETRESPONSE']._serialized_end=908
-  _globals['_OBJECT']._serialized_start=911
-  _globals['_OBJECT']._serialized_end=1105
-  _globals['_STATREQUEST']._serialized_start=1107
-  _globals['_STATREQUEST']._serialized_end=1144
-  _globals['_STATRESPONSE']._serialized_start=1146
-  _globals['_STATRESPONSE']._serialized_end=1211
-  _globals['_VERIFYREQUEST']._serialized_start=1213
-  _globals['_VERIFYREQUEST']._serialized_end=1252
-  _globals['_VERIFYRESPONSE']._serialized_start=1254
-  _globals['_VERIFYRESPONSE']._serialized_end=1331
-  _globals['_LINKREQUEST']._serialized_start=1333
-  _globals['_LINKREQUEST']._serialized_end=1426
-  _globals['_LINKRESPONSE']._serialized_start=1428
-  _globals['_LINKRESPONSE']._serialized_end=1521
-  _globals['_LISTREQUEST']._serialized_start=1523
-  _globals['_LISTREQUEST']._serialized_end=1596
-  _globals['_LISTRESPONSE']._serialized_start=1598
-  _globals['_LISTRESPONSE']._serialized_end=1705
-  _globals['_COLLECTREQUEST']._serialized_start=1707
-  _globals['_COLLECTREQUEST']._serialized_end=1748
-  _globals['_COLLECTRESPONSE']._serialized_start=1751
-  _globals['_COLLECTRESPONSE']._serialized_end=2035
-  _globals['_COLLECTRESPONSE_SUMMARY']._serialized_start=1899
-  _globals['_COLLECTRESPONSE_SUMMARY']._serialized_end=2027
-  _globals['_GARBAGE']._serialized_start=2038
-  _globals['_GARBAGE']._serialized_end=2400
-  _globals['_GARBAGE_FATE']._serialized_start=2338
-  _globals['_GARBAGE_FATE']._serialized_end=2400
-  _globals['_STORESERVICE']._serialized_start=2403
-  _globals['_STORESERVICE']._serialized_end=3115
+  _globals['_BEGINUPLOADREQUEST']._serialized_start=724
+  _globals['_BEGINUPLOADREQUEST']._serialized_end=830
+  _globals['_WRITEUPLOADREQUEST']._serialized_start=833
+  _globals['_WRITEUPLOADREQUEST']._serialized_end=1007
+  _globals['_WRITEUPLOADREQUEST_HEADER']._serialized_start=951
+  _globals['_WRITEUPLOADREQUEST_HEADER']._serialized_end=999
+  _globals['_STATUPLOADREQUEST']._serialized_start=1009
+  _globals['_STATUPLOADREQUEST']._serialized_end=1044
+  _globals['_UPLOAD']._serialized_start=1047
+  _globals['_UPLOAD']._serialized_end=1251
+  _globals['_GETREQUEST']._serialized_start=1253
+  _globals['_GETREQUEST']._serialized_end=1337
+  _globals['_GETRESPONSE']._serialized_start=1339
+  _globals['_GETRESPONSE']._serialized_end=1437
+  _globals['_OBJECT']._serialized_start=1440
+  _globals['_OBJECT']._serialized_end=1634
+  _globals['_STATREQUEST']._serialized_start=1636
+  _globals['_STATREQUEST']._serialized_end=1673
+  _globals['_STATRESPONSE']._serialized_start=1675
+  _globals['_STATRESPONSE']._serialized_end=1740
+  _globals['_VERIFYREQUEST']._serialized_start=1742
+  _globals['_VERIFYREQUEST']._serialized_end=1781
+  _globals['_VERIFYRESPONSE']._serialized_start=1783
+  _globals['_VERIFYRESPONSE']._serialized_end=1860
+  _globals['_LINKREQUEST']._serialized_start=1862
+  _globals['_LINKREQUEST']._serialized_end=1955
+  _globals['_LINKRESPONSE']._serialized_start=1957
+  _globals['_LINKRESPONSE']._serialized_end=2050
+  _globals['_LISTREQUEST']._serialized_start=2052
+  _globals['_LISTREQUEST']._serialized_end=2125
+  _globals['_LISTRESPONSE']._serialized_start=2127
+  _globals['_LISTRESPONSE']._serialized_end=2234
+  _globals['_COLLECTREQUEST']._serialized_start=2236
+  _globals['_COLLECTREQUEST']._serialized_end=2277
+  _globals['_COLLECTRESPONSE']._serialized_start=2280
+  _globals['_COLLECTRESPONSE']._serialized_end=2564
+  _globals['_COLLECTRESPONSE_SUMMARY']._serialized_start=2428
+  _globals['_COLLECTRESPONSE_SUMMARY']._serialized_end=2556
+  _globals['_GARBAGE']._serialized_start=2567
+  _globals['_GARBAGE']._serialized_end=2929
+  _globals['_GARBAGE_FATE']._serialized_start=2867
+  _globals['_GARBAGE_FATE']._serialized_end=2929
+  _globals['_STORESERVICE']._serialized_start=2932
+  _globals['_STORESERVICE']._serialized_end=3959
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,21 @@ class StoreServiceStub:
                 request_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.PutRequest.SerializeToString,
                 response_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.PutResponse.FromString,
                 _registered_method=True)
+        self.BeginUpload = channel.unary_unary(
+                '/harmonia.store.v1.StoreService/BeginUpload',
+                request_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.BeginUploadRequest.SerializeToString,
+                response_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.Upload.FromString,
+                _registered_method=True)
+        self.WriteUpload = channel.stream_unary(
+                '/harmonia.store.v1.StoreService/WriteUpload',
+                request_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.WriteUploadRequest.SerializeToString,
+                response_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.Upload.FromString,
+                _registered_method=True)
+        self.StatUpload = channel.unary_unary(
+                '/harmonia.store.v1.StoreService/StatUpload',
+                request_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.StatUploadRequest.SerializeToString,
+                response_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.Upload.FromString,
+                _registered_method=True)
         self.Get = channel.unary_stream(
                 '/harmonia.store.v1.StoreService/Get',
                 request_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.GetRequest.SerializeToString,
@@ -79,6 +94,26 @@ class StoreServiceServicer:
     def Put(self, request_iterator, context):
         """The first message says what it is, the others carry it. Kept when it answers.
         """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginUpload(self, request, context):
+        """An upload that goes on after its connection, or this service, has broken down. Kept for a day.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WriteUpload(self, request_iterator, context):
+        """The first message says where it goes on, the others carry it. With the last byte it becomes an object.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StatUpload(self, request, context):
+        """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -128,6 +163,21 @@ def add_StoreServiceServicer_to_server(servicer, server):
                     servicer.Put,
                     request_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.PutRequest.FromString,
                     response_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.PutResponse.SerializeToString,
+            ),
+            'BeginUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginUpload,
+                    request_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.BeginUploadRequest.FromString,
+                    response_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.Upload.SerializeToString,
+            ),
+            'WriteUpload': grpc.stream_unary_rpc_method_handler(
+                    servicer.WriteUpload,
+                    request_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.WriteUploadRequest.FromString,
+                    response_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.Upload.SerializeToString,
+            ),
+            'StatUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.StatUpload,
+                    request_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.StatUploadRequest.FromString,
+                    response_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.Upload.SerializeToString,
             ),
             'Get': grpc.unary_stream_rpc_method_handler(
                     servicer.Get,
@@ -188,6 +238,87 @@ class StoreService:
             '/harmonia.store.v1.StoreService/Put',
             harmonia_dot_store_dot_v1_dot_store__pb2.PutRequest.SerializeToString,
             harmonia_dot_store_dot_v1_dot_store__pb2.PutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.store.v1.StoreService/BeginUpload',
+            harmonia_dot_store_dot_v1_dot_store__pb2.BeginUploadRequest.SerializeToString,
+            harmonia_dot_store_dot_v1_dot_store__pb2.Upload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteUpload(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/harmonia.store.v1.StoreService/WriteUpload',
+            harmonia_dot_store_dot_v1_dot_store__pb2.WriteUploadRequest.SerializeToString,
+            harmonia_dot_store_dot_v1_dot_store__pb2.Upload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StatUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.store.v1.StoreService/StatUpload',
+            harmonia_dot_store_dot_v1_dot_store__pb2.StatUploadRequest.SerializeToString,
+            harmonia_dot_store_dot_v1_dot_store__pb2.Upload.FromString,
             options,
             channel_credentials,
             insecure,

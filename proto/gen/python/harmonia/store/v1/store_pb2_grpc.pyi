@@ -35,6 +35,11 @@ class StoreServiceStub:
     def __new__(cls, channel: _aio.Channel) -> StoreServiceAsyncStub: ...
     Put: _grpc.StreamUnaryMultiCallable[_store_pb2.PutRequest, _store_pb2.PutResponse]
     """The first message says what it is, the others carry it. Kept when it answers."""
+    BeginUpload: _grpc.UnaryUnaryMultiCallable[_store_pb2.BeginUploadRequest, _store_pb2.Upload]
+    """An upload that goes on after its connection, or this service, has broken down. Kept for a day."""
+    WriteUpload: _grpc.StreamUnaryMultiCallable[_store_pb2.WriteUploadRequest, _store_pb2.Upload]
+    """The first message says where it goes on, the others carry it. With the last byte it becomes an object."""
+    StatUpload: _grpc.UnaryUnaryMultiCallable[_store_pb2.StatUploadRequest, _store_pb2.Upload]
     Get: _grpc.UnaryStreamMultiCallable[_store_pb2.GetRequest, _store_pb2.GetResponse]
     Stat: _grpc.UnaryUnaryMultiCallable[_store_pb2.StatRequest, _store_pb2.StatResponse]
     Verify: _grpc.UnaryUnaryMultiCallable[_store_pb2.VerifyRequest, _store_pb2.VerifyResponse]
@@ -52,6 +57,11 @@ class StoreServiceAsyncStub(StoreServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Put: _aio.StreamUnaryMultiCallable[_store_pb2.PutRequest, _store_pb2.PutResponse]  # type: ignore[assignment]
     """The first message says what it is, the others carry it. Kept when it answers."""
+    BeginUpload: _aio.UnaryUnaryMultiCallable[_store_pb2.BeginUploadRequest, _store_pb2.Upload]  # type: ignore[assignment]
+    """An upload that goes on after its connection, or this service, has broken down. Kept for a day."""
+    WriteUpload: _aio.StreamUnaryMultiCallable[_store_pb2.WriteUploadRequest, _store_pb2.Upload]  # type: ignore[assignment]
+    """The first message says where it goes on, the others carry it. With the last byte it becomes an object."""
+    StatUpload: _aio.UnaryUnaryMultiCallable[_store_pb2.StatUploadRequest, _store_pb2.Upload]  # type: ignore[assignment]
     Get: _aio.UnaryStreamMultiCallable[_store_pb2.GetRequest, _store_pb2.GetResponse]  # type: ignore[assignment]
     Stat: _aio.UnaryUnaryMultiCallable[_store_pb2.StatRequest, _store_pb2.StatResponse]  # type: ignore[assignment]
     Verify: _aio.UnaryUnaryMultiCallable[_store_pb2.VerifyRequest, _store_pb2.VerifyResponse]  # type: ignore[assignment]
@@ -72,6 +82,29 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.PutResponse, _abc.Awaitable[_store_pb2.PutResponse]]:
         """The first message says what it is, the others carry it. Kept when it answers."""
+
+    @_abc_1.abstractmethod
+    def BeginUpload(
+        self,
+        request: _store_pb2.BeginUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.Upload, _abc.Awaitable[_store_pb2.Upload]]:
+        """An upload that goes on after its connection, or this service, has broken down. Kept for a day."""
+
+    @_abc_1.abstractmethod
+    def WriteUpload(
+        self,
+        request_iterator: _MaybeAsyncIterator[_store_pb2.WriteUploadRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.Upload, _abc.Awaitable[_store_pb2.Upload]]:
+        """The first message says where it goes on, the others carry it. With the last byte it becomes an object."""
+
+    @_abc_1.abstractmethod
+    def StatUpload(
+        self,
+        request: _store_pb2.StatUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.Upload, _abc.Awaitable[_store_pb2.Upload]]: ...
 
     @_abc_1.abstractmethod
     def Get(

@@ -1,0 +1,133 @@
+"""What the HTTP door adds to a gRPC call, call by call in turn; and 200 watchers at once.
+
+`python -m bench.rest --minutes 12` lets the watchers go on so long, to see what the door's memory does: the first sixth
+is for warming up.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from bench.meshes import Measured, noop_mesh
+from bench.table import Row, ms, p50
+from harmonia.song.v1 import spec_pb2
+from harmonia_local.rest import find_rest
+
+CALLS = 500
+WATCHERS = 200
+WARM_UP = 1 / 6
+PAUSE_S = 2.0
+SHORT_MINUTES = 0.5
+
+
+class Line:
+    """A kept-alive connection that speaks as little HTTP/1.1 as will do: a client library costs more than the door."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._token = token
+
+    async def get(self, path: str) -> bytes:
+        await self._ask(path)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        return await self._reader.readexactly(length)
+
+    async def etags(self, path: str) -> list[str]:
+        """Of the states that a watch tells, to its end."""
+        await self._ask(path)
+        await self._reader.readuntil(b"\r\n\r\n")
+        seen: list[str] = []
+        while size := int(await self._reader.readline(), 16):
+            chunk = await self._reader.readexactly(size)
+            await self._reader.readexactly(2)
+            if chunk.startswith(b"event: end"):
+                continue
+            told = json.loads(chunk.partition(b"data: ")[2])
+            if "song" in told:
+                seen.append(told["song"]["etag"])
+        await self._reader.readexactly(2)
+        return seen
+
+    async def _ask(self, path: str) -> None:
+        request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {self._token}\r\n\r\n"
+        self._writer.write(request.encode())
+
+
+@asynccontextmanager
+async def lines(measured: Measured, count: int) -> AsyncIterator[list[Line]]:
+    at = urlsplit(measured.mesh.info.rest or "")
+    token = await asyncio.to_thread(Path(measured.mesh.info.token_file).read_text)
+    opened = [await asyncio.open_connection(at.hostname, at.port, limit=1 << 20) for _ in range(count)]
+    try:
+        yield [Line(reader, writer, token.strip()) for reader, writer in opened]
+    finally:
+        for _, writer in opened:
+            writer.close()
+
+
+async def rows(minutes: float = SHORT_MINUTES) -> list[Row]:
+    if find_rest() is None:
+        return [Row("not built: make rest", "-")]
+    async with noop_mesh(rest=find_rest()) as measured:
+        return [*await _added(measured), *await _watched(measured, minutes)]
+
+
+async def _added(measured: Measured) -> list[Row]:
+    song = await measured.client.create(spec_pb2.SongSpec(prompt="techno"))
+    over_grpc, over_http = [], []
+    async with lines(measured, 1) as (line,):
+        for _ in range(CALLS):
+            began = time.perf_counter()
+            await measured.client.get(song.name)
+            over_grpc.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            await line.get(f"/v1/{song.name}")
+            over_http.append(time.perf_counter() - began)
+    return [
+        Row("GetSong over gRPC p50", ms(p50(over_grpc))),
+        Row("GetSong over HTTP p50, same run", ms(p50(over_http))),
+        Row("HTTP minus gRPC, p50", ms(p50(over_http) - p50(over_grpc)), "≤ 0.5 ms"),
+    ]
+
+
+async def _watched(measured: Measured, minutes: float) -> list[Row]:
+    door = psutil.Process(measured.mesh.pid("rest"))
+    complete, warm, began = 0, 0, time.monotonic()
+    watches = 0
+    async with lines(measured, WATCHERS) as watching:
+        while (passed := time.monotonic() - began) < minutes * 60:
+            if passed >= minutes * 60 * WARM_UP and not warm:
+                warm = door.memory_info().rss
+            song = await measured.client.create(spec_pb2.SongSpec(prompt="techno"))
+            seen = await asyncio.gather(*(line.etags(f"/v1/{song.name}:watch") for line in watching))
+            last = (await measured.client.get(song.name)).etag
+            complete += sum(etags == seen[0] and etags[-1] == last for etags in seen)
+            watches += len(seen)
+            await asyncio.sleep(PAUSE_S)
+    grown = door.memory_info().rss / (warm or door.memory_info().rss) - 1
+    over = f"{minutes * (1 - WARM_UP):.1f} min"
+    return [
+        Row(f"{WATCHERS} watchers at once: watches that saw every state", f"{complete} of {watches}", "all"),
+        Row(f"growth of the door's memory, last {over}", f"{grown:.1%}", "≤ 2 % over 10 min"),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m bench.rest")
+    parser.add_argument("--minutes", type=float, default=SHORT_MINUTES)
+    for row in asyncio.run(rows(parser.parse_args().minutes)):
+        print(f"| rest | {row.what} | {row.measured} | {row.goal} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
