@@ -39,7 +39,7 @@ async def serve_shelf(mesh: Mesh, shelf: Shelf, **changes: object) -> Node[Servi
 
 
 async def test_a_silent_stream_is_told_to_resume_elsewhere_and_a_working_call_ends_by_itself(mesh: Mesh) -> None:
-    shelf = Shelf()
+    shelf = Shelf()  # type: ignore[abstract]  # the calls it lacks answer UNIMPLEMENTED
     artifacts = await serve_shelf(mesh, shelf, drain_grace=120)
     stub = rpc.StoreServiceStub((await mesh.client("composer")).channel("artifacts"))
     finish = asyncio.Event()
@@ -69,7 +69,7 @@ async def test_a_silent_stream_is_told_to_resume_elsewhere_and_a_working_call_en
 
 
 async def test_a_busy_stream_has_half_of_the_grace(mesh: Mesh) -> None:
-    shelf = Shelf()
+    shelf = Shelf()  # type: ignore[abstract]  # the calls it lacks answer UNIMPLEMENTED
     artifacts = await serve_shelf(mesh, shelf, drain_grace=2)
     stub = rpc.StoreServiceStub((await mesh.client("composer")).channel("artifacts"))
 

@@ -216,6 +216,13 @@ def test_an_instrument_that_changes_leaves_the_other_players_as_they_are() -> No
     assert all(part == parts[part.role] for part in others)
 
 
+def test_another_key_leaves_the_drums_to_the_note() -> None:
+    one, other = (arrange(Brief(genre="rock", key=key, bpm=120.0), 3) for key in ("E minor", "A minor"))
+
+    assert notes_of(one, "drums") == notes_of(other, "drums")
+    assert notes_of(one, "lead") != notes_of(other, "lead")
+
+
 def test_takes_differ_as_songs_and_share_what_was_asked_for() -> None:
     scores = [arrange(Brief(genre="funk", key="D dorian", bpm=104.0), seed) for seed in range(1, 9)]
 
