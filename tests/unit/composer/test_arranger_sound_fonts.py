@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from harmonia_composer.engine import Brief, Order, Unheard
+from harmonia_composer.engine import Brief, Order, Take, Unheard
 from harmonia_composer.engines.arranger.engine import Arranger
 from harmonia_composer.engines.arranger.fonts import FontUnreadable, with_fonts
 from harmonia_composer.engines.arranger.synth.voice import Played
@@ -78,7 +78,7 @@ def played(path: Path, pitch: int, *, velocity: float = 0.7, held_s: float = 3.0
     out = np.zeros((4 * 48_000, 2), dtype=np.float32)
     hz = 440 * 2 ** ((pitch - 69) / 12)
     voice.play(out, Played(0, int(held_s * 48_000), hz, 0.2, 0.2, velocity, 1.0, 1))
-    return out.mean(axis=1).astype(np.float64)
+    return np.asarray(out.mean(axis=1), dtype=np.float64)
 
 
 def loudest_hz(samples: Samples) -> float:
@@ -133,7 +133,7 @@ def test_vorbis_samples_are_read(tmp_path: Path) -> None:
 
 def test_a_song_with_a_font_is_the_same_twice_and_its_stem_has_a_recipe_of_its_own(path: Path, tmp_path: Path) -> None:
     order = Order(Brief(genre="folk", duration_seconds=6.0, instruments=("piano",)), seed=4)
-    takes = []
+    takes: list[Take] = []
     for name, arranger in (
         ("own", Arranger()),
         ("font", Arranger(with_fonts({"piano": f"{path}:1:3"}))),

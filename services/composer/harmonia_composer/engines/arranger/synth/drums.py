@@ -130,10 +130,10 @@ RIM = Drum(Strike(body=0.35, from_hz=620, to_hz=480, body_s=0.012, click=0.5, no
            ((1720, 0.35, 0.014), (2440, 0.2, 0.01)))  # fmt: skip
 CLAP = Drum(Strike(noise=0.9, noise_hz=1400, noise_q=1.2, noise_high=0.12, noise_s=0.075, bursts=3, length_s=0.4))
 SHAKER = Drum(
-    Strike(noise=0.5, noise_hz=6500, noise_q=0.9, noise_high=0.3, noise_s=0.035, attack_s=0.016, length_s=0.2)
+    Strike(noise=0.5, noise_hz=7000, noise_q=0.9, noise_high=0.9, noise_s=0.035, attack_s=0.016, length_s=0.2)
 )
 CABASA = Drum(
-    Strike(noise=0.5, noise_hz=7500, noise_q=1.0, noise_high=0.5, noise_s=0.05, attack_s=0.008, bursts=2, length_s=0.25)
+    Strike(noise=0.5, noise_hz=7500, noise_q=1.0, noise_high=0.9, noise_s=0.05, attack_s=0.008, bursts=2, length_s=0.25)
 )
 TAMBOURINE = Drum(
     Strike(noise=0.3, noise_hz=8000, noise_high=0.7, noise_s=0.06, bursts=2, click=0.2, length_s=0.4),
@@ -232,11 +232,11 @@ GATED = Drum(Strike(body=0.5, from_hz=290, to_hz=185, sweep_s=0.02, body_s=0.12,
     noise_hz=2200, noise_q=0.5,
                     noise_high=0.35, noise_s=0.03, hold_s=0.17, length_s=0.4), skin(190, 0.2, 0.09))  # fmt: skip
 BRUSHED = Drum(Strike(body=0.12, from_hz=260, to_hz=205, sweep_s=0.02, body_s=0.05, noise=0.5, noise_hz=3400,
-    noise_q=0.5, noise_high=0.3,
+    noise_q=0.5, noise_high=0.7,
                       noise_s=0.09, attack_s=0.012, length_s=0.5))  # fmt: skip
 SWEPT = Drum(
     Strike(
-        noise=0.4, noise_hz=4200, noise_q=0.5, noise_high=0.3, noise_s=0.12, hold_s=0.12, attack_s=0.08, length_s=0.7
+        noise=0.4, noise_hz=4200, noise_q=0.5, noise_high=0.7, noise_s=0.12, hold_s=0.12, attack_s=0.08, length_s=0.7
     )
 )
 

@@ -9,7 +9,7 @@ from harmonia_composer.engines.arranger.synth.voice import Bent, String, Waves
 DREADNOUGHT = (Band("low cut", 70), Band("peak", 102, 5, 4), Band("peak", 204, 4, 5), Band("peak", 390, 2, 4),
                Band("peak", 2400, 2.5, 1), Band("high shelf", 7000, 2))  # fmt: skip
 CLASSICAL = (Band("low cut", 70), Band("peak", 98, 5, 4), Band("peak", 190, 5, 4), Band("peak", 420, 2.5, 3),
-             Band("high cut", 6500))  # fmt: skip
+             Band("high cut", 9500))  # fmt: skip
 COMBO = (Band("low cut", 85), Band("peak", 380, -3, 0.9), Band("peak", 2500, 4, 1.1), Band("high cut", 6000))
 STACK = (
     Band("low cut", 75),
@@ -34,7 +34,7 @@ GUITARS: dict[str, Sound] = {
             click=0.05)), DREADNOUGHT
     ),
     "nylon guitar": Sound(
-        String(Pluck(tilt=2, ring_s=3.2, sparkle_s=0.28, hardness_hz=2100, position=0.23, noise=0.3, release_s=0.09,
+        String(Pluck(tilt=2, ring_s=3.2, sparkle_s=0.35, hardness_hz=2700, position=0.23, noise=0.3, release_s=0.09,
             click=0.02)), CLASSICAL
     ),
     "electric guitar": Sound(
