@@ -65,7 +65,7 @@ METAL = Genre(
         "outro": ("drums", "bass", "chords", "chords-2"),
     },
     parts=(
-        PartPlan("drums", "drums", ("rock drums",), Mix(-18, width=0.7, reverb=0.06, drive=0.35, high_db=-2)),
+        PartPlan("drums", "drums", ("rock drums",), Mix(-18, width=0.7, reverb=0.06, drive=0.35, high_db=0)),
         PartPlan(
             "bass",
             "bass",
@@ -80,7 +80,7 @@ METAL = Genre(
             "chords",
             "comp",
             ("distorted guitar",),
-            Mix(-19.5, pan=-0.85, width=0.1, reverb=0.03, low_cut_hz=90, high_db=-2),
+            Mix(-19.5, pan=-0.85, width=0.1, reverb=0.03, low_cut_hz=90, high_db=1),
             ("C-------C-------", CHUG, "S.ssC-s.S.ssC-ss"),
             register=50,
             velocity=110,
@@ -95,7 +95,7 @@ METAL = Genre(
             "chords",
             "comp",
             ("distorted guitar",),
-            Mix(-19.5, pan=0.85, width=0.1, reverb=0.03, low_cut_hz=90, high_db=-2),
+            Mix(-19.5, pan=0.85, width=0.1, reverb=0.03, low_cut_hz=90, high_db=1),
             ("C-------C-------", CHUG, "S.ssC-s.S.ssC-ss"),
             register=50,
             velocity=108,

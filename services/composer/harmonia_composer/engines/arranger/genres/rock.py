@@ -75,7 +75,7 @@ ROCK = Genre(
         "outro": ("drums", "bass", "chords", "chords-2"),
     },
     parts=(
-        PartPlan("drums", "drums", ("rock drums",), Mix(-18, width=0.65, reverb=0.16, drive=0.2, high_db=-6)),
+        PartPlan("drums", "drums", ("rock drums",), Mix(-18, width=0.65, reverb=0.16, drive=0.2, high_db=-4)),
         PartPlan(
             "bass",
             "bass",
@@ -89,7 +89,7 @@ ROCK = Genre(
             "chords",
             "comp",
             ("distorted guitar",),
-            Mix(-20.5, pan=-0.75, width=0.15, reverb=0.08, low_cut_hz=100, high_db=-4),
+            Mix(-20.5, pan=-0.75, width=0.15, reverb=0.08, low_cut_hz=100, high_db=-2),
             ("D-------D-------", "D-S-D-S-D-S-D-S-", "D-S-DSS-D-S-DSS-"),
             register=50,
             velocity=98,
@@ -104,7 +104,7 @@ ROCK = Genre(
             "chords",
             "comp",
             ("distorted guitar", "electric guitar"),
-            Mix(-20.5, pan=0.75, width=0.15, reverb=0.08, low_cut_hz=100, high_db=-4),
+            Mix(-20.5, pan=0.75, width=0.15, reverb=0.08, low_cut_hz=100, high_db=-2),
             ("D---------------", "D---D---D---D---", "D-DUD-DUD-DUDUDU"),
             register=55,
             velocity=94,
