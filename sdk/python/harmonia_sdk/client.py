@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, 
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from random import getrandbits
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import uuid4
@@ -32,6 +33,7 @@ from harmonia_sdk.endpoint import Endpoint, local_endpoint, read_ca, remote_endp
 from harmonia_sdk.errors import InvalidInput, NotFound, Reason, Unavailable
 from harmonia_sdk.models import AsyncModels
 from harmonia_sdk.patience import PATIENCE_S, Patience
+from harmonia_sdk.sections import redrawn
 from harmonia_sdk.settings import default_home
 from harmonia_sdk.song import TERMINAL, AsyncSong, Song
 from harmonia_sdk.spec import fill, paths_of, song_spec
@@ -85,11 +87,22 @@ class AsyncClient:
         with rpc_errors():
             return await self._songs.CreateSong(request, timeout=CALL_S + wait.total_seconds())
 
-    async def revise(self, name: str, *, from_stage: str = "", anew: Sequence[str] = (), **fields: object) -> AsyncSong:
+    async def revise(
+        self,
+        name: str,
+        *,
+        redraw: Sequence[str] = (),
+        anew: Sequence[str] = (),
+        from_stage: str = "",
+        **fields: object,
+    ) -> AsyncSong:
         """A new song out of one that has ended. fields: of SongSpec, what is to be different; anew: fields that are to
-        be chosen again. What neither touches is taken over. from_stage: "write", "compose" or "master"."""
+        be chosen again; redraw: sections, by name or number, that are to be drawn again. What none of them touches is
+        taken over. from_stage: "write", "compose" or "master"."""
         changes = SongSpec()
         fill(changes, fields)
+        if redraw:
+            changes.sections.extend(redrawn(await self.get(name), redraw, getrandbits(64)))
         return AsyncSong(self, await self.revise_spec(name, changes, anew=anew, from_stage=from_stage))
 
     async def revise_spec(
@@ -399,10 +412,20 @@ class Client:
         """The same request_id gives the same song; without one, each call is a new song. wait: at most 60 s."""
         return self.run(self._client.create(spec, request_id=request_id, validate_only=validate_only, wait=wait))
 
-    def revise(self, name: str, *, from_stage: str = "", anew: Sequence[str] = (), **fields: object) -> Song:
+    def revise(
+        self,
+        name: str,
+        *,
+        redraw: Sequence[str] = (),
+        anew: Sequence[str] = (),
+        from_stage: str = "",
+        **fields: object,
+    ) -> Song:
         """A new song out of one that has ended. fields: of SongSpec, what is to be different; anew: fields that are to
-        be chosen again. What neither touches is taken over. from_stage: "write", "compose" or "master"."""
-        return Song(self, self.run(self._client.revise(name, from_stage=from_stage, anew=anew, **fields)))
+        be chosen again; redraw: sections, by name or number, that are to be drawn again. What none of them touches is
+        taken over. from_stage: "write", "compose" or "master"."""
+        revised = self._client.revise(name, redraw=redraw, anew=anew, from_stage=from_stage, **fields)
+        return Song(self, self.run(revised))
 
     def batch_create(self, specs: Sequence[SongSpec]) -> pb.BatchCreateSongsResponse:
         """At most 100, in the background lane; a result per spec."""

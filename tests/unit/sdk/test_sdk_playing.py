@@ -18,7 +18,8 @@ from harmonia_sdk import AsyncClient, Client
 from harmonia_sdk.cli.play import Heard
 from harmonia_sdk.cli.players import find_player
 from harmonia_sdk.endpoint import Endpoint
-from harmonia_sdk.errors import FailedPrecondition
+from harmonia_sdk.errors import FailedPrecondition, InvalidInput
+from harmonia_sdk.sections import redrawn
 from harmonia_sdk.spec import paths_of, song_spec
 from harmonia_sdk.wave import WaveFile, header
 
@@ -198,3 +199,33 @@ def test_the_paths_of_a_change_are_those_that_are_set() -> None:
     assert paths_of(song_spec("", fields)) == [
         "lyrics", "moods", "key", "mastering.preset", "mastering.target_lufs", "outputs.stems", "labels",
     ]  # fmt: skip
+
+
+def sung() -> pb.Song:
+    song = pb.Song(name="songs/1")
+    for name, bars in (("verse", 8), ("chorus", 4), ("verse", 8)):
+        song.sections.add(name=name, bars=bars)
+    return song
+
+
+@pytest.mark.parametrize(("wanted", "seeds"), [("Verse", [9, 0, 9]), ("2", [0, 9, 0]), ("3", [0, 0, 9])])
+def test_the_sections_that_are_named_are_drawn_anew_and_the_form_stays(wanted: str, seeds: list[int]) -> None:
+    sections = redrawn(sung(), [wanted], 9)
+
+    assert [(one.name, one.bars) for one in sections] == [("verse", 8), ("chorus", 4), ("verse", 8)]
+    assert [one.seed for one in sections] == seeds
+    assert [one.HasField("seed") for one in sections] == [bool(seed) for seed in seeds]
+
+
+def test_a_section_that_was_asked_for_keeps_how_it_was_asked_for() -> None:
+    song = sung()
+    song.resolved.sections.add(name="verse", bars=8, intensity=0.3)
+
+    assert redrawn(song, ["1"], 9)[0].intensity == 0.3
+
+
+def test_a_section_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(InvalidInput, match="1 verse, 2 chorus, 3 verse"):
+        redrawn(sung(), ["bridge"], 9)
+    with pytest.raises(FailedPrecondition, match="no sections"):
+        redrawn(pb.Song(name="songs/1"), ["1"], 9)

@@ -147,6 +147,9 @@ async def revise(
     name: Annotated[str, typer.Argument(metavar="NAME", help='"songs/…", as `harmonia list` shows it.')],
     prompt: Annotated[str, typer.Option(metavar="TEXT", help="Read anew, with all that was asked for before.")] = "",
     title: Annotated[str, typer.Option(metavar="TITLE")] = "",
+    redraw: Annotated[
+        list[str] | None, typer.Option(metavar="SECTION", help="Drawn anew: chorus, or 3 for the third.")
+    ] = None,
     anew: Annotated[
         list[str] | None, typer.Option(metavar="FIELD", help="Chosen again: --anew seed. May be given again.")
     ] = None,
@@ -157,14 +160,22 @@ async def revise(
     play: Annotated[bool, typer.Option("--play", help="Play it from its first bars on, while it is made.")] = False,
 ) -> None:
     """Makes another song out of one that has ended, and keeps what is not changed."""
+    from random import getrandbits
+
+    from harmonia_sdk.sections import redrawn
     from harmonia_sdk.spec import checked_text, song_spec
 
     changes = wishes.fill(song_spec(prompt, {"title": title} if title else {}))
     chosen = [checked_text(field, "anew") for field in anew or []]
     stage = checked_text(from_stage, "from_stage")
     how = Making(Saving(out, Path(), force), detach=detach, play=play)
+    if redraw and changes.sections:
+        message = "--redraw and --set sections=… both say what the sections are: keep one"
+        raise InvalidInput(message, reason=Reason.CONTRADICTORY, field="redraw")
 
     async def ask(mesh: "Session") -> "song_pb2.Song":
+        if redraw:
+            changes.sections.extend(redrawn(await mesh.client.get(name), redraw, getrandbits(64)))
         changed = await _with_weights(mesh, changes, wishes.weights, common)
         return await mesh.client.revise_spec(name, changed, anew=chosen, from_stage=stage)
 
