@@ -177,17 +177,22 @@ async def test_a_song_becomes_files_that_others_measure_and_read(encoders: Encod
     assert (analysis.key.requested, analysis.key.measured) == ("A minor", "A minor")
     assert analysis.loudness.integrated_lufs == pytest.approx(-14, abs=0.02)
     assert analysis.loudness.gain_reduction_db > 0
+    assert analysis.mastering.status == analysis.mastering.CLEAN
+    assert (analysis.mastering.target_lufs, analysis.mastering.ceiling_dbtp) == (-14, -1)
+    assert analysis.stereo.correlation == pytest.approx(np.corrcoef(premaster)[0, 1], abs=0.01)
 
 
 async def test_the_same_song_has_the_same_bytes_in_other_processes(encoders: Encoders) -> None:
     first, second = FolderStore(), FolderStore()
     request = await request_for(first, groove(6), formats=list(Format))
+    request.origin.CopyFrom(pb.MasterRequest.Origin(engine="arranger", stages=["write", "compose"]))
     await request_for(second, groove(6))
     made = (await MasterStage(first, encoders).perform(request, work())).master
     async with Encoders(1) as others:
         again = (await MasterStage(second, others).perform(request, work())).master
 
     assert [file.ref.sha256 for file in made.takes[0].files] == [file.ref.sha256 for file in again.takes[0].files]
+    assert made.takes[0].files[-1].file == "provenance.json"
 
 
 async def test_every_take_is_mastered_by_itself(encoders: Encoders) -> None:
@@ -242,9 +247,27 @@ async def test_lossy_peaks_are_lowered_where_the_ceiling_leaves_no_room(encoders
     result = (await MasterStage(store, encoders).perform(request, work())).master
     files = bodies(store, result.takes[0])
 
-    assert [line for line in result.warnings if "peaks above" in line] == []
+    # -9 LUFS of drums that stand 13 dB out of it: met, and said how.
+    assert result.takes[0].analysis.mastering.status == result.takes[0].analysis.mastering.LIMITED
+    assert [line.split(",")[0] for line in result.warnings] == ["take 1: -9 LUFS under 0 dBTP is met"]
     assert -0.5 < outside(files["master.flac"])[1] <= 0.05
     assert outside(files["master.mp3"])[1] <= -0.25
+
+
+async def test_a_recording_of_somebody_is_masters_and_what_to_compare_them_with(encoders: Encoders) -> None:
+    store = FolderStore()
+    request = await request_for(store, groove(8), formats=["wav"])
+    request.sources[0].uploaded, request.preview = True, True
+    take = (await MasterStage(store, encoders).perform(request, work())).master.takes[0]
+    files = bodies(store, take)
+
+    assert [(file.role, file.file) for file in take.files] == [
+        ("master", "master.wav"),
+        ("preview", "preview-before.flac"),
+        ("preview", "preview-after.flac"),
+    ]
+    before, after = (outside(files[f"preview-{name}.flac"])[0] for name in ("before", "after"))
+    assert before == pytest.approx(after, abs=0.1)
 
 
 async def test_what_is_no_audio_is_refused(encoders: Encoders) -> None:
