@@ -50,10 +50,8 @@ async def _read_all(jobs: JobStream, inbox: str, arrived: "asyncio.Queue[Msg]", 
     while True:
         batch = await _batch(jobs, inbox, arrived)
         if not batch and not reach.records:
-            message = (
-                "the records of jobs do not come: the gateway declares a consumer for each round, and it is not here"
-            )
-            raise FailedPrecondition(message, reason=Reason.WRONG_STATE)
+            told = "the records of jobs do not come: the gateway declares a consumer for each round, and there is none"
+            raise FailedPrecondition(told, reason=Reason.WRONG_STATE)
         if not batch:
             raise _unavailable("the records of jobs have stopped coming")
         for message in batch:
