@@ -26,7 +26,7 @@ from typing import BinaryIO
 import structlog
 
 from harmonia_artifacts.blocks import BLOCK_BYTES, proven
-from harmonia_artifacts.links import sign
+from harmonia_artifacts.links import opened, refused, sign
 from harmonia_artifacts.sidecar import artifact_from_sidecar, merged, sidecar
 from harmonia_artifacts.store import (
     Arrival,
@@ -125,6 +125,13 @@ class FileStore:
         expires = self._now().replace(microsecond=0) + valid_for
         token = sign(self._link_key, artifact.tenant, owner=owner, sha256=artifact.sha256, expires=expires)
         return Link(url=self._link_base + token, expires=expires)
+
+    def linked(self, token: str) -> Artifact:
+        pointer = opened(self._link_key, token, now=self._now())
+        artifact = self.find(pointer.tenant, pointer.sha256)
+        if pointer.owner not in artifact.owners:
+            raise refused()
+        return artifact
 
     def tenants(self) -> Iterator[str]:
         yield from sorted(folder.name for folder in self._root.iterdir() if is_tenant(folder.name) and folder.is_dir())

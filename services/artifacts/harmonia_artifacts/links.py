@@ -33,17 +33,17 @@ def opened(key: bytes, token: str, *, now: datetime) -> Pointer:
     try:
         body, mac = _bytes(body_text), _bytes(mac_text)
     except ValueError as exc:
-        raise _refused() from exc
+        raise refused() from exc
     if not hmac.compare_digest(mac, _mac(key, body)):
-        raise _refused()
+        raise refused()
     tenant, owner, sha256, expires_s = json.loads(body)
     pointer = Pointer(tenant, owner, sha256, datetime.fromtimestamp(expires_s, UTC))
     if now >= pointer.expires:
-        raise _refused()
+        raise refused()
     return pointer
 
 
-def _refused() -> NotFound:
+def refused() -> NotFound:
     return NotFound("this link opens nothing, or no longer", reason=Reason.ARTIFACT_NOT_FOUND)
 
 

@@ -16,7 +16,7 @@ from nats.js.api import StreamInfo
 from nats.js.errors import APIError
 
 from harmonia_artifacts.garbage import Reach
-from harmonia_chassis.errors import Reason, Unavailable
+from harmonia_chassis.errors import FailedPrecondition, Reason, Unavailable
 from harmonia_chassis.job_stream import JobStream
 from harmonia_chassis.lanes import COLLECTOR, IMPORTED_API, JOBS
 
@@ -49,8 +49,11 @@ async def _info(jobs: JobStream) -> StreamInfo:
 async def _read_all(jobs: JobStream, inbox: str, arrived: "asyncio.Queue[Msg]", reach: Reach) -> None:
     while True:
         batch = await _batch(jobs, inbox, arrived)
+        if not batch and not reach.records:
+            told = "the records of jobs do not come: the gateway declares a consumer for each round, and there is none"
+            raise FailedPrecondition(told, reason=Reason.WRONG_STATE)
         if not batch:
-            raise _unavailable("the records of jobs do not come: a round needs its own consumer, and all of it")
+            raise _unavailable("the records of jobs have stopped coming")
         for message in batch:
             _, _, _, tenant, job_id, *_ = message.subject.split(".")
             reach.take(tenant, job_id, message.data)

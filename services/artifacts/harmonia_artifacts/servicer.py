@@ -113,17 +113,18 @@ class StoreServicer(rpc.StoreServiceServicer):
     async def Get(
         self, request: pb.GetRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.GetResponse]:
-        length = wire.length_from_proto(request)
         artifact = await self._own(request.sha256)
-        async with aclosing(self._batches(self._store.read(artifact, request.offset, length))) as batches:
-            # Before anything is said: an offset outside the object is refused here.
-            first: list[bytes] = await anext(batches, [])
-            yield pb.GetResponse(object=wire.artifact_to_proto(artifact))
-            for chunk in first:
-                yield pb.GetResponse(chunk=chunk)
-            async for batch in batches:
-                for chunk in batch:
-                    yield pb.GetResponse(chunk=chunk)
+        async with aclosing(self._served(artifact, request.offset, wire.length_from_proto(request))) as parts:
+            async for part in parts:
+                yield part
+
+    async def OpenLink(
+        self, request: pb.OpenLinkRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.GetResponse]:
+        artifact = await self._run(self._store.linked, request.token)
+        async with aclosing(self._served(artifact, request.offset, wire.length_from_proto(request))) as parts:
+            async for part in parts:
+                yield part
 
     async def Stat(self, request: pb.StatRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.StatResponse:
         return pb.StatResponse(object=wire.artifact_to_proto(await self._own(request.sha256)))
@@ -167,6 +168,19 @@ class StoreServicer(rpc.StoreServiceServicer):
                 await self._run(self._uploads.sweep)
             log.info("garbage collected", dry_run=request.dry_run, **wire.summary_fields(summary))
             yield pb.CollectResponse(summary=summary)
+
+    async def _served(
+        self, artifact: Artifact, offset: int, length: int | None
+    ) -> AsyncGenerator[pb.GetResponse, None]:
+        async with aclosing(self._batches(self._store.read(artifact, offset, length))) as batches:
+            # Before anything is said: an offset outside the object is refused here.
+            first: list[bytes] = await anext(batches, [])
+            yield pb.GetResponse(object=wire.artifact_to_proto(artifact))
+            for chunk in first:
+                yield pb.GetResponse(chunk=chunk)
+            async for batch in batches:
+                for chunk in batch:
+                    yield pb.GetResponse(chunk=chunk)
 
     async def _receive_pieces(self, requests: AsyncIterator[pb.WriteUploadRequest], upload: Upload) -> int:
         """Each piece is on disk before the next is complete. How many bytes of it all are there."""

@@ -154,6 +154,9 @@ class Store(Protocol):
 
     def link(self, artifact: Artifact, owner: str, *, valid_for: timedelta) -> Link: ...
 
+    def linked(self, token: str) -> Artifact:
+        """What a link of this store's own opens. Raises NotFound alike for what is forged, over, or gone."""
+
     def tenants(self) -> Iterator[str]: ...
 
     def size_bytes(self, tenant: str) -> int:

@@ -98,7 +98,7 @@ def upload_to_proto(upload: Upload, artifact: Artifact | None = None) -> pb.Uplo
     return message
 
 
-def length_from_proto(request: pb.GetRequest) -> int | None:
+def length_from_proto(request: pb.GetRequest | pb.OpenLinkRequest) -> int | None:
     if request.length < 0:
         message = f"length is {request.length}: it must be the number of bytes to send, or 0 for all"
         raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="length")

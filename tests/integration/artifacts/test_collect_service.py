@@ -13,7 +13,7 @@ from harmonia.job.v1 import job_pb2
 from harmonia.store.v1 import store_pb2 as pb
 from harmonia.type.v1 import type_pb2
 from harmonia_chassis import lanes
-from harmonia_chassis.errors import HarmoniaError, NotFound, Unavailable
+from harmonia_chassis.errors import FailedPrecondition, HarmoniaError, NotFound, Unavailable
 from harmonia_chassis.job_stream import JobStream
 from harmonia_chassis.nats_connection import Connection
 from harmonia_chassis.status import rpc_errors
@@ -130,12 +130,12 @@ async def test_a_round_without_a_consumer_of_its_own_removes_nothing(
     ref = await put(mesh, b"an orphan", aged=timedelta(hours=49))
     await round_of(collector, dry_run=True)  # has read the consumer to its end
 
-    with pytest.raises(Unavailable, match="records of jobs do not come"), rpc_errors():
+    with pytest.raises(FailedPrecondition, match="records of jobs do not come"), rpc_errors():
         async for _ in mesh.gateway_stub.Collect(pb.CollectRequest()):
             pass
     await collector._declare()
     await jobs.js.delete_consumer(lanes.JOBS, lanes.COLLECTOR)
-    with pytest.raises(Unavailable, match="records of jobs do not come"), rpc_errors():
+    with pytest.raises(FailedPrecondition, match="records of jobs do not come"), rpc_errors():
         async for _ in mesh.gateway_stub.Collect(pb.CollectRequest()):
             pass
 

@@ -377,6 +377,28 @@ async def test_the_same_service_keeps_its_objects_on_s3(mesh: StoreMesh, s3_serv
         await mesh.store().get(ref, mesh.grant(owner="bob"))
 
 
+async def test_a_link_opens_its_object_in_part_too_and_a_forged_one_nothing(mesh: StoreMesh) -> None:
+    await mesh.stop_artifacts()
+    await mesh.start_artifacts(
+        HARMONIA_STATE_DIR=str(mesh.objects), HARMONIA_LINK_BASE="http://127.0.0.1:7480/v1/links/"
+    )
+    ref = await mesh.store(retry_for_s=30).put(song(3_000_000), "audio/flac", mesh.grant())
+    asked = store_pb2.LinkRequest(sha256=ref.sha256)
+    link = await mesh.gateway_stub.Link(asked, metadata=mesh.metadata(), wait_for_ready=True)
+    token = link.url.removeprefix("http://127.0.0.1:7480/v1/links/")
+
+    first, *rest = [
+        part async for part in mesh.gateway_stub.OpenLink(store_pb2.OpenLinkRequest(token=token, offset=5, length=99))
+    ]
+
+    assert first.object.ref == ref
+    assert b"".join(part.chunk for part in rest) == song(3_000_000)[5:104]
+    for forged in (token[:-1], token[::-1], "", "a.b"):
+        with pytest.raises(NotFound, match="opens nothing"), rpc_errors():
+            async for _ in mesh.gateway_stub.OpenLink(store_pb2.OpenLinkRequest(token=forged)):
+                pass
+
+
 async def test_settings_that_name_no_store_or_two_stop_the_start(mesh: StoreMesh) -> None:
     await mesh.stop_artifacts()
 

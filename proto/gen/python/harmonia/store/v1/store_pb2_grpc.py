@@ -75,6 +75,11 @@ class StoreServiceStub:
                 request_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.LinkRequest.SerializeToString,
                 response_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.LinkResponse.FromString,
                 _registered_method=True)
+        self.OpenLink = channel.unary_stream(
+                '/harmonia.store.v1.StoreService/OpenLink',
+                request_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.OpenLinkRequest.SerializeToString,
+                response_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.GetResponse.FromString,
+                _registered_method=True)
         self.List = channel.unary_unary(
                 '/harmonia.store.v1.StoreService/List',
                 request_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.ListRequest.SerializeToString,
@@ -142,6 +147,13 @@ class StoreServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenLink(self, request, context):
+        """What a link of the file store opens, for whoever holds it; links of S3 lead to S3.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def List(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -198,6 +210,11 @@ def add_StoreServiceServicer_to_server(servicer, server):
                     servicer.Link,
                     request_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.LinkRequest.FromString,
                     response_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.LinkResponse.SerializeToString,
+            ),
+            'OpenLink': grpc.unary_stream_rpc_method_handler(
+                    servicer.OpenLink,
+                    request_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.OpenLinkRequest.FromString,
+                    response_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.GetResponse.SerializeToString,
             ),
             'List': grpc.unary_unary_rpc_method_handler(
                     servicer.List,
@@ -427,6 +444,33 @@ class StoreService:
             '/harmonia.store.v1.StoreService/Link',
             harmonia_dot_store_dot_v1_dot_store__pb2.LinkRequest.SerializeToString,
             harmonia_dot_store_dot_v1_dot_store__pb2.LinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/harmonia.store.v1.StoreService/OpenLink',
+            harmonia_dot_store_dot_v1_dot_store__pb2.OpenLinkRequest.SerializeToString,
+            harmonia_dot_store_dot_v1_dot_store__pb2.GetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,8 @@ class StoreServiceStub:
     Stat: _grpc.UnaryUnaryMultiCallable[_store_pb2.StatRequest, _store_pb2.StatResponse]
     Verify: _grpc.UnaryUnaryMultiCallable[_store_pb2.VerifyRequest, _store_pb2.VerifyResponse]
     Link: _grpc.UnaryUnaryMultiCallable[_store_pb2.LinkRequest, _store_pb2.LinkResponse]
+    OpenLink: _grpc.UnaryStreamMultiCallable[_store_pb2.OpenLinkRequest, _store_pb2.GetResponse]
+    """What a link of the file store opens, for whoever holds it; links of S3 lead to S3."""
     List: _grpc.UnaryUnaryMultiCallable[_store_pb2.ListRequest, _store_pb2.ListResponse]
     Collect: _grpc.UnaryStreamMultiCallable[_store_pb2.CollectRequest, _store_pb2.CollectResponse]
     """One round of garbage collection over all tenants, by the records that the consumer "gc" of HM_JOBS brings: the
@@ -66,6 +68,8 @@ class StoreServiceAsyncStub(StoreServiceStub):
     Stat: _aio.UnaryUnaryMultiCallable[_store_pb2.StatRequest, _store_pb2.StatResponse]  # type: ignore[assignment]
     Verify: _aio.UnaryUnaryMultiCallable[_store_pb2.VerifyRequest, _store_pb2.VerifyResponse]  # type: ignore[assignment]
     Link: _aio.UnaryUnaryMultiCallable[_store_pb2.LinkRequest, _store_pb2.LinkResponse]  # type: ignore[assignment]
+    OpenLink: _aio.UnaryStreamMultiCallable[_store_pb2.OpenLinkRequest, _store_pb2.GetResponse]  # type: ignore[assignment]
+    """What a link of the file store opens, for whoever holds it; links of S3 lead to S3."""
     List: _aio.UnaryUnaryMultiCallable[_store_pb2.ListRequest, _store_pb2.ListResponse]  # type: ignore[assignment]
     Collect: _aio.UnaryStreamMultiCallable[_store_pb2.CollectRequest, _store_pb2.CollectResponse]  # type: ignore[assignment]
     """One round of garbage collection over all tenants, by the records that the consumer "gc" of HM_JOBS brings: the
@@ -133,6 +137,14 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _store_pb2.LinkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.LinkResponse, _abc.Awaitable[_store_pb2.LinkResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def OpenLink(
+        self,
+        request: _store_pb2.OpenLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_store_pb2.GetResponse], _abc.AsyncIterator[_store_pb2.GetResponse]]:
+        """What a link of the file store opens, for whoever holds it; links of S3 lead to S3."""
 
     @_abc_1.abstractmethod
     def List(
