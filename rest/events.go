@@ -106,7 +106,7 @@ func (a *API) watch(w http.ResponseWriter, r *http.Request, params map[string]st
 		case errors.Is(err, io.EOF):
 			out.end()
 			return
-		case !out.begun || status.Code(err) != codes.Unavailable || time.Since(heard) > longestGap:
+		case !isAway(err) || time.Since(heard) > longestGap || !out.begun && time.Since(heard) > longestConnect:
 			out.fail(r, err)
 			return
 		}
@@ -115,6 +115,9 @@ func (a *API) watch(w http.ResponseWriter, r *http.Request, params map[string]st
 		}
 	}
 }
+
+// isAway says that the same call may succeed in a moment.
+func isAway(err error) bool { return problemOf(err).Code == "UNAVAILABLE" }
 
 // follow passes events on until the stream ends, and why it did: io.EOF when the song has.
 func (a *API) follow(ctx context.Context, name string, token *string, out *events) error {

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	artifactpb "harmonia/rest/gen/harmonia/artifact/v1"
 	songpb "harmonia/rest/gen/harmonia/song/v1"
@@ -157,7 +156,7 @@ func (s *stored) Read(into []byte) (int, error) {
 			continue
 		}
 		s.close()
-		if tries >= 10 || status.Code(err) != codes.Unavailable || !sleep(s.ctx, 200*time.Millisecond) {
+		if tries >= 10 || !isAway(err) || !sleep(s.ctx, 200*time.Millisecond) {
 			return 0, err
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	songpb "harmonia/rest/gen/harmonia/song/v1"
 )
@@ -52,7 +51,7 @@ func (a *API) listen(w http.ResponseWriter, r *http.Request, name string) {
 		case !out.begun:
 			problemOf(err).write(w, r)
 			return
-		case status.Code(err) != codes.Unavailable || time.Since(last) > longestGap || !sleep(ctx, pause):
+		case !isAway(err) || time.Since(last) > longestGap || !sleep(ctx, pause):
 			panic(http.ErrAbortHandler)
 		}
 		request.FromSeconds = float64(out.at) / frameRate

@@ -89,6 +89,11 @@ func problemOf(err error) *Problem {
 			p.RequestID = detail.GetRequestId()
 		}
 	}
+	if !ours && told.Code() == codes.Canceled {
+		// not by us, and not by the gateway's own word: it is too busy, or going down
+		away := names[codes.Unavailable]
+		p.Code, p.Reason, p.httpStatus = away.code, away.reason, away.http
+	}
 	if !ours {
 		p.explain()
 	}

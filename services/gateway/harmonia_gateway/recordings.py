@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -59,6 +60,8 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         self._file = soundfile.SoundFile(path)
+        # A listener who leaves closes the file while its thread may still read: libsndfile would not survive that.
+        self._using = threading.Lock()
         if (self._file.samplerate, self._file.channels) != (RATE, 2):
             self._file.close()
             raise Internal(f"{path.name} is not 48 kHz stereo", reason=Reason.INTERNAL)
@@ -68,17 +71,19 @@ class Recording:
         return int(self._file.frames)
 
     def close(self) -> None:
-        self._file.close()
+        with self._using:
+            self._file.close()
 
     async def read(self, start: int, frames: int) -> Sound:
         """float32 [at most frames, 2]; empty behind the end."""
         return await asyncio.to_thread(self._read, start, frames)
 
     def _read(self, start: int, frames: int) -> Sound:
-        start = max(0, start)
-        if start >= self._file.frames:
-            return np.zeros((0, 2), dtype=np.float32)
-        if self._file.tell() != start:
-            self._file.seek(start)
-        sound: Sound = self._file.read(frames, dtype="float32", always_2d=True)
-        return sound
+        with self._using:
+            start = max(0, start)
+            if self._file.closed or start >= self._file.frames:
+                return np.zeros((0, 2), dtype=np.float32)
+            if self._file.tell() != start:
+                self._file.seek(start)
+            sound: Sound = self._file.read(frames, dtype="float32", always_2d=True)
+            return sound
