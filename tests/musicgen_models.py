@@ -1,7 +1,7 @@
 """MusicGens of random weights for the tests: in the layouts in which they are published, and in ours."""
 
 import functools
-import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from harmonia_composer.engines.musicgen.codec import Codec
 from harmonia_composer.engines.musicgen.conditioner import Conditioner
 from harmonia_composer.engines.musicgen.convert import convert
 from harmonia_composer.engines.musicgen.decoder import Decoder, Drawing
+from harmonia_composer.importing import DOWNLOADING
 
 CPU = torch.device("cpu")
 FRAME_RATE = 50
@@ -106,8 +107,6 @@ def audiocraft_tokens(theirs: Any, text: str, seconds: float, *, seed: int | Non
 
 
 def in_a_child(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False, timeout=120)
-
-
-def described(folder: Path) -> Any:
-    return json.loads((folder / "shape.json").read_text())
+    command = [sys.executable, "-m", *arguments]
+    environment = os.environ | DOWNLOADING
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=250, env=environment)

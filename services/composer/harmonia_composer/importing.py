@@ -20,6 +20,15 @@ _STATED = re.compile(r"^licen[sc]e:\s*[\"']?([A-Za-z0-9.+-]+)", re.MULTILINE)
 # Exit code of a child that found nothing wrong with the model, but could not reach it.
 UNREACHABLE = 7
 
+# Of the client of Hugging Face: plain HTTP, nothing told about us, patience with slow lines and busy machines.
+DOWNLOADING = {
+    "HF_HUB_DISABLE_XET": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_ETAG_TIMEOUT": "60",
+    "HF_HUB_DOWNLOAD_TIMEOUT": "60",
+}
+
 Tell = Callable[[float, str], None]
 
 
@@ -142,7 +151,7 @@ async def _run(
 def _environment() -> dict[str, str]:
     """Nothing of ours, and nothing that would make the client of Hugging Face talk to others than `hub_url`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HARMONIA_", "HF_"))}
-    return kept | {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    return kept | DOWNLOADING
 
 
 def _last_line(complaint: str) -> str:

@@ -21,7 +21,7 @@ from tests.musicgen_models import written
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # audiocraft and torch warn of each other's age
 
-SONGS, SECONDS = 4, 12.0
+SONGS, SECONDS = 4, 8.0
 # All of what must show by `RSS_SONGS=1000`.
 RSS_SONGS = int(os.environ.get("RSS_SONGS", "100"))
 
