@@ -114,7 +114,9 @@ def drum_bars(sheet: Sheet, section: Section, *, comes_in: int) -> list[Hits]:
             filled(found, hits(sheet, chosen, last_bar(sheet, chosen), dice, often=density), start)
         if bar == comes_in and crashes and section.bar > 0:
             found["crash", 0] = "x"
-        if not genre.same_bars and bars and found.keys() == bars[-1].keys():
+        # A section of one bar has no bar before it, but a neighbour that may begin alike.
+        alike = section.bars == 1 or bool(bars and found.keys() == bars[-1].keys())
+        if alike and not genre.same_bars:
             varied(found, sheet, dice)
         bars.append(found)
     return bars
