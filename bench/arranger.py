@@ -104,6 +104,9 @@ async def _first_heard() -> Row:
             async for _ in measured.client.listen(song.name):
                 waits.append(time.monotonic() - began)
                 break
+            # The next one should not wait for this one.
+            async for _ in measured.client.watch(song.name):
+                pass
     return Row("60 s of lo-fi hip-hop, CreateSong to its first sound", spread(waits), "≤ 1.5 s")
 
 
