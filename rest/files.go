@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -10,10 +11,12 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	artifactpb "harmonia/rest/gen/harmonia/artifact/v1"
 	songpb "harmonia/rest/gen/harmonia/song/v1"
@@ -196,15 +199,51 @@ func (a *API) upload(w http.ResponseWriter, r *http.Request, _ map[string]string
 		problemOf(err).write(w, r)
 		return
 	}
-	body, err := asJSON(artifact)
+	w.Header().Set("Location", "/v1/"+artifact.GetName())
+	answer(w, r, http.StatusCreated, artifact)
+}
+
+func answer(w http.ResponseWriter, r *http.Request, status int, message proto.Message) {
+	body, err := asJSON(message)
 	if err != nil {
 		problemOf(err).write(w, r)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Location", "/v1/"+artifact.GetName())
-	w.WriteHeader(http.StatusCreated)
+	w.WriteHeader(status)
 	w.Write(body)
+}
+
+// writeUpload goes on with an upload at the byte that its offset names.
+func (a *API) writeUpload(w http.ResponseWriter, r *http.Request, params map[string]string) {
+	offset, err := strconv.ParseInt(cmp.Or(r.URL.Query().Get("offset"), "0"), 10, 64)
+	if err != nil {
+		refusal(codes.InvalidArgument, "MALFORMED", "offset", "offset is %q: it must be a number", r.URL.Query().Get("offset")).write(w, r)
+		return
+	}
+	ctx, cancel := context.WithTimeout(toGateway(r), slowestUpload)
+	defer cancel()
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(slowestUpload))
+	stream, err := a.artifacts.WriteUpload(ctx)
+	if err != nil {
+		problemOf(err).write(w, r)
+		return
+	}
+	header := &artifactpb.WriteUploadRequest_Header{Name: params["name"], Offset: offset}
+	first := &artifactpb.WriteUploadRequest{Part: &artifactpb.WriteUploadRequest_Header_{Header: header}}
+	next := func(chunk []byte) *artifactpb.WriteUploadRequest {
+		return &artifactpb.WriteUploadRequest{Part: &artifactpb.WriteUploadRequest_Chunk{Chunk: chunk}}
+	}
+	if err := sendAll(stream.Send, first, next, http.MaxBytesReader(w, r.Body, largestUpload)); err != nil {
+		problemOf(err).write(w, r)
+		return
+	}
+	upload, err := stream.CloseAndRecv()
+	if err != nil {
+		problemOf(err).write(w, r)
+		return
+	}
+	answer(w, r, http.StatusOK, upload)
 }
 
 func (a *API) uploaded(w http.ResponseWriter, r *http.Request) (*artifactpb.Artifact, error) {
@@ -220,17 +259,20 @@ func (a *API) uploaded(w http.ResponseWriter, r *http.Request) (*artifactpb.Arti
 		return nil, err
 	}
 	part := &artifactpb.UploadArtifactRequest{Part: &artifactpb.UploadArtifactRequest_Header_{Header: first}}
-	if err := sendAll(stream, part, http.MaxBytesReader(w, r.Body, largestUpload)); err != nil {
+	next := func(chunk []byte) *artifactpb.UploadArtifactRequest {
+		return &artifactpb.UploadArtifactRequest{Part: &artifactpb.UploadArtifactRequest_Chunk{Chunk: chunk}}
+	}
+	if err := sendAll(stream.Send, part, next, http.MaxBytesReader(w, r.Body, largestUpload)); err != nil {
 		return nil, err
 	}
 	return stream.CloseAndRecv()
 }
 
 // sendAll returns nil too when the gateway has answered before it had everything: its answer says why.
-func sendAll(stream artifactpb.ArtifactService_UploadArtifactClient, part *artifactpb.UploadArtifactRequest, body io.Reader) error {
+func sendAll[Part any](send func(Part) error, part Part, next func([]byte) Part, body io.Reader) error {
 	chunk := make([]byte, chunkBytes)
 	for {
-		if err := stream.Send(part); err != nil {
+		if err := send(part); err != nil {
 			return nil
 		}
 		read, err := io.ReadFull(body, chunk)
@@ -240,7 +282,7 @@ func sendAll(stream artifactpb.ArtifactService_UploadArtifactClient, part *artif
 		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return unreadable(err)
 		}
-		part = &artifactpb.UploadArtifactRequest{Part: &artifactpb.UploadArtifactRequest_Chunk{Chunk: chunk[:read]}}
+		part = next(chunk[:read])
 	}
 }
 

@@ -32,6 +32,7 @@ COLLECTIONS = {
     "keys": "key",
     "models": "model",
     "projects": "project",
+    "uploads": "upload",
     "webhooks": "webhook",
 }
 SHAPES = {"artifact": "^[0-9a-f]{64}$", "key": "^[0-9a-f]{16}$", "model": "^[a-z0-9._-]{1,64}$"}
@@ -136,8 +137,11 @@ class Contracts:
             operation["requestBody"] = {"required": True, "content": _json(schema)}
         else:
             operation["parameters"] += [
-                self._query(method.input_type, field) for field in request.field if field.name != "name"
+                self._query(method.input_type, field)
+                for field in request.field
+                if field.name != "name" and f"{{{field.name}}}" not in rule[verb]
             ]
+        operation["parameters"] += [_bound(field) for field in re.findall(r"\{(\w+)\}", rule[verb])]
         if method.name == "CreateSong":
             operation["parameters"].append({"$ref": "#/components/parameters/idempotency_key"})
         return operation
@@ -278,6 +282,11 @@ def _parameters() -> Json:
 def _path_parameter(name: str) -> Json:
     schema = {"type": "string", "pattern": SHAPES.get(name, ID)}
     return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _bound(field: str) -> Json:
+    """A part of the path that is a field of the request and no name."""
+    return {"name": field, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 def _error() -> Json:

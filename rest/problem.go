@@ -45,6 +45,7 @@ var names = map[codes.Code]struct {
 	codes.Unauthenticated:    {"UNAUTHENTICATED", "TOKEN_INVALID", http.StatusUnauthorized},
 	codes.ResourceExhausted:  {"RESOURCE_EXHAUSTED", "TOO_MANY_CALLS", http.StatusTooManyRequests},
 	codes.FailedPrecondition: {"FAILED_PRECONDITION", "WRONG_STATE", http.StatusConflict},
+	codes.Internal:           {"INTERNAL", "INTERNAL", http.StatusInternalServerError},
 	codes.Unavailable:        {"UNAVAILABLE", "UNREACHABLE", http.StatusServiceUnavailable},
 }
 

@@ -70,7 +70,7 @@ func readRoutes(document []byte) (routes, error) {
 					one.query[parameter.Name] = true
 				}
 			}
-			key := method + " " + operation.Pattern
+			key := method + " " + bare.ReplaceAllString(operation.Pattern, "{$1=*}")
 			if limit, ok := limits[key]; ok {
 				one.limit = limit
 			}
@@ -81,6 +81,9 @@ func readRoutes(document []byte) (routes, error) {
 	}
 	return table, nil
 }
+
+// bare is "{word}", which grpc-gateway writes as "{word=*}".
+var bare = regexp.MustCompile(`\{(\w+)\}`)
 
 var placeholder = regexp.MustCompile(`\\\{[^/]+?\\\}`)
 

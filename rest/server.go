@@ -98,6 +98,7 @@ func (a *API) byHand() []handWritten {
 		{"GET", "/v1/{name=artifacts/*}:download", a.download},
 		{"HEAD", "/v1/{name=artifacts/*}:download", a.download},
 		{"POST", "/v1/artifacts", a.upload},
+		{"POST", "/v1/{name=uploads/*}:write", a.writeUpload},
 		{"POST", "/v1/lyrics:write", told(a, a.lyrics.WriteLyrics)},
 		{"POST", "/v1/audio:master", told(a, a.recordings.Master)},
 		{"POST", "/v1/artifacts:collectGarbage", told(a, a.artifacts.CollectGarbage)},

@@ -20,7 +20,7 @@ from harmonia_local.mesh import Mesh, running_mesh
 from tests.rest_door import built_rest
 
 SMALL = Path(__file__).parent / "integration" / "gateway" / "small_service.py"
-COMMANDS = {name: (sys.executable, str(SMALL), name) for name in ("lyricist", "composer", "mastering")}
+COMMANDS = {name: (sys.executable, str(SMALL), name) for name in ("composer", "mastering")}
 RATES = {"HARMONIA_RATE_CREATES": "1000000", "HARMONIA_RATE_READS": "1000000", "HARMONIA_RATE_STRANGERS": "1000000"}
 CHECKS = (
     "not_a_server_error",

@@ -243,6 +243,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/lyrics:rewrite": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Writes one line or one section anew and leaves the rest as it is. */
+        post: operations["RewriteLyrics"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/lyrics:scan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Syllables, stresses and rhymes of every line; fast enough to call while one types. */
+        post: operations["ScanLyrics"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/lyrics:write": {
         parameters: {
             query?: never;
@@ -321,6 +355,23 @@ export interface paths {
         put?: never;
         /** @description For operators: weights from a folder of the composer or from a repository. Server-sent events: the data of each is a ModelEvent; then `event: end`. */
         post: operations["ImportModel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rhymes/{word}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description English words that rhyme with one, the shortest first. */
+        get: operations["ListRhymes"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -522,6 +573,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Begins an upload that goes on after its connection, or a service, has broken down. */
+        post: operations["CreateUpload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/uploads/{upload}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description How much of it has been received. */
+        get: operations["GetUpload"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/uploads/{upload}:write": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Goes on with an upload that POST /v1/uploads began: the body is the file from `offset` on. */
+        post: operations["WriteUpload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/webhooks": {
         parameters: {
             query?: never;
@@ -687,7 +789,7 @@ export interface components {
             title?: string;
             genre?: string;
             moods?: string[];
-            /** @description Beats per minute, 40 to 240. */
+            /** @description Quarter notes a minute, 40 to 240. */
             bpm?: number;
             /** @description "A minor" */
             key?: string;
@@ -965,6 +1067,14 @@ export interface components {
         ListModelsResponse: {
             models?: components["schemas"]["Model"][];
         };
+        ListRhymesResponse: {
+            rhymes?: components["schemas"]["ListRhymesResponse_Rhyme"][];
+        };
+        ListRhymesResponse_Rhyme: {
+            word?: string;
+            /** Format: int32 */
+            syllables?: number;
+        };
         ListSongsResponse: {
             songs?: components["schemas"]["Song"][];
             next_page_token?: string;
@@ -1183,6 +1293,13 @@ export interface components {
             understood?: components["schemas"]["Understood"][];
             warnings?: string[];
         };
+        RewriteLyricsResponse: {
+            /** @description All of it, with tags. */
+            text?: string;
+            /** @description Those that are new. */
+            lines?: components["schemas"]["LyricLine"][];
+            warnings?: string[];
+        };
         Sampling: {
             /** @description 0 to 2; default 1. */
             temperature?: number;
@@ -1195,6 +1312,24 @@ export interface components {
             guidance?: number;
             /** @description Of windows beyond 30 s, 5 to 25 seconds; default 18. */
             stride_seconds?: number;
+        };
+        ScanLyricsResponse: {
+            sections?: components["schemas"]["ScanLyricsResponse_Section"][];
+            warnings?: string[];
+        };
+        ScanLyricsResponse_Line: {
+            text?: string;
+            /** Format: int32 */
+            syllables?: number;
+            /** @description A figure for each syllable, 1 stressed and 0 not, a space between words: "01 1 010". */
+            stresses?: string;
+            /** @description "A": lines of a section with the same letter rhyme. */
+            rhyme?: string;
+        };
+        ScanLyricsResponse_Section: {
+            /** @description "verse" */
+            name?: string;
+            lines?: components["schemas"]["ScanLyricsResponse_Line"][];
         };
         Section: {
             /** @description "intro", "verse", "chorus", "bridge", "outro", … */
@@ -1327,7 +1462,7 @@ export interface components {
             instruments?: string[];
             /** @description Density, extensions, syncopation, fills: 0 to 1. */
             complexity?: number;
-            /** @description Beats per minute, 40 to 240. */
+            /** @description Quarter notes a minute in every metre, 40 to 240. */
             bpm?: number;
             /** @description "A minor", "F# major", "D dorian". */
             key?: string;
@@ -1340,7 +1475,7 @@ export interface components {
              * @description Length of a LOOP, 1 to 8 bars; default 4. Instead of duration_seconds.
              */
             bars?: number;
-            /** @description The form, section by section, instead of the engine's own. */
+            /** @description The form, section by section, instead of the engine's own; duration_seconds, when set too, must be its length, give or take a bar. */
             sections?: components["schemas"]["Section"][];
             /** @description Default "arranger". */
             engine?: string;
@@ -1433,6 +1568,24 @@ export interface components {
             /** @description "84" */
             value?: string;
         };
+        Upload: {
+            /** @description "uploads/{upload}" */
+            name?: string;
+            /**
+             * Format: int64
+             * @description On disk: the rest has to be sent.
+             */
+            received_bytes?: string | number;
+            /** Format: int64 */
+            size_bytes?: string | number;
+            /**
+             * Format: date-time
+             * @description 24 h after it was begun.
+             */
+            expire_time?: string;
+            /** @description Once it is complete. */
+            artifact?: components["schemas"]["Artifact"];
+        };
         Usage: {
             cpu_seconds?: number;
             gpu_seconds?: number;
@@ -1499,6 +1652,7 @@ export interface components {
         key: string;
         model: string;
         project: string;
+        upload: string;
         webhook: string;
         /** @description RFC 9110: `bytes=0-65535` */
         range: string;
@@ -1546,6 +1700,8 @@ export type ListAuditRecordsResponse = components['schemas']['ListAuditRecordsRe
 export type ListDeliveriesResponse = components['schemas']['ListDeliveriesResponse'];
 export type ListKeysResponse = components['schemas']['ListKeysResponse'];
 export type ListModelsResponse = components['schemas']['ListModelsResponse'];
+export type ListRhymesResponse = components['schemas']['ListRhymesResponse'];
+export type ListRhymesResponseRhyme = components['schemas']['ListRhymesResponse_Rhyme'];
 export type ListSongsResponse = components['schemas']['ListSongsResponse'];
 export type ListWebhooksResponse = components['schemas']['ListWebhooksResponse'];
 export type Loudness = components['schemas']['Loudness'];
@@ -1570,7 +1726,11 @@ export type PlacedSection = components['schemas']['PlacedSection'];
 export type Problem = components['schemas']['Problem'];
 export type Provenance = components['schemas']['Provenance'];
 export type ReadPromptResponse = components['schemas']['ReadPromptResponse'];
+export type RewriteLyricsResponse = components['schemas']['RewriteLyricsResponse'];
 export type Sampling = components['schemas']['Sampling'];
+export type ScanLyricsResponse = components['schemas']['ScanLyricsResponse'];
+export type ScanLyricsResponseLine = components['schemas']['ScanLyricsResponse_Line'];
+export type ScanLyricsResponseSection = components['schemas']['ScanLyricsResponse_Section'];
 export type Section = components['schemas']['Section'];
 export type SectionReading = components['schemas']['SectionReading'];
 export type Song = components['schemas']['Song'];
@@ -1583,6 +1743,7 @@ export type StereoReading = components['schemas']['StereoReading'];
 export type Take = components['schemas']['Take'];
 export type TempoReading = components['schemas']['TempoReading'];
 export type Understood = components['schemas']['Understood'];
+export type Upload = components['schemas']['Upload'];
 export type Usage = components['schemas']['Usage'];
 export type VerifyArtifactResponse = components['schemas']['VerifyArtifactResponse'];
 export type Webhook = components['schemas']['Webhook'];
@@ -1596,6 +1757,7 @@ export type ParameterArtifact = components['parameters']['artifact'];
 export type ParameterKey = components['parameters']['key'];
 export type ParameterModel = components['parameters']['model'];
 export type ParameterProject = components['parameters']['project'];
+export type ParameterUpload = components['parameters']['upload'];
 export type ParameterWebhook = components['parameters']['webhook'];
 export type ParameterRange = components['parameters']['range'];
 export type ParameterIdempotencyKey = components['parameters']['idempotency_key'];
@@ -2093,6 +2255,88 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    RewriteLyrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description With [verse] and [chorus] tags on lines of their own; at most 8000 characters. */
+                    text?: string;
+                    /**
+                     * Format: int32
+                     * @description 1 for the first. A chorus changes wherever it is sung.
+                     */
+                    section?: number;
+                    /**
+                     * Format: int32
+                     * @description 1 for the first line of the section; 0: all of it.
+                     */
+                    line?: number;
+                    /** @description What the new words are about; at most 200 characters. */
+                    theme?: string;
+                    /**
+                     * Format: int32
+                     * @description Of each new line, 2 to 14; default as many as the old one has.
+                     */
+                    syllables?: number;
+                    /** @description The word that the line rhymes with, at most 40 characters; default as the section rhymes. Not for a whole section. */
+                    rhyme_with?: string;
+                    /**
+                     * Format: uint64
+                     * @description The same seed writes the same words; default 0.
+                     */
+                    seed?: string | number;
+                    /** @description BCP 47; default "en". */
+                    language?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RewriteLyricsResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ScanLyrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description With [verse] and [chorus] tags on lines of their own; at most 8000 characters. */
+                    text?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScanLyricsResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
     WriteLyrics: {
         parameters: {
             query?: never;
@@ -2238,6 +2482,32 @@ export interface operations {
                         event?: string;
                         data?: string;
                     };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ListRhymes: {
+        parameters: {
+            query?: {
+                /** @description 1 to 200; default 50. */
+                page_size?: number;
+            };
+            header?: never;
+            path: {
+                word: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListRhymesResponse"];
                 };
             };
             default: components["responses"]["Error"];
@@ -2731,6 +3001,94 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Estimate"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    CreateUpload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Sniffed, and refused when it is something else. */
+                    media_type?: string;
+                    /**
+                     * Format: int64
+                     * @description 1 to 200 MiB.
+                     */
+                    size_bytes?: string | number;
+                    /** @description Checked with the last byte when given. */
+                    sha256?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    GetUpload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload: components["parameters"]["upload"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    WriteUpload: {
+        parameters: {
+            query?: {
+                /** @description received_bytes of the upload; default 0. */
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                upload: components["parameters"]["upload"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "*/*": string;
+            };
+        };
+        responses: {
+            /** @description How far it is */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
                 };
             };
             default: components["responses"]["Error"];

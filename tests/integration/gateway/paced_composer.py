@@ -41,6 +41,7 @@ class Held(Unheard):
 
 class Paced(Arranger):
     def __init__(self, gate: Path) -> None:
+        super().__init__()
         self._gate = gate
 
     def compose(self, order: Order, *, folder: Path, listener: Listener) -> Sequence[Take]:

@@ -101,8 +101,8 @@ def sound(text: str) -> bytes:
     """A WAV file whose samples spell the text."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
-        writer.setparams((1, 1, 48000, 0, "NONE", "not compressed"))
-        writer.writeframes(text.encode())
+        writer.setparams((2, 2, 48000, 0, "NONE", "not compressed"))
+        writer.writeframes(text.ljust(-(-len(text) // 4) * 4).encode())
     return file.getvalue()
 
 

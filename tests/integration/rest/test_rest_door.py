@@ -327,6 +327,17 @@ async def test_a_file_that_is_not_what_it_says_is_refused(user):
     assert '"reason":"TOO_LARGE"' in huge
 
 
+async def test_an_upload_goes_on_where_it_broke_off(user):
+    text = b"rain on a window\n" * 1000
+    begun = (await user.post("/v1/uploads", json={"media_type": "text/plain", "size_bytes": len(text)})).json()
+    half = await user.post(f"/v1/{begun['name']}:write", content=text[:5000])
+    received = int((await user.get(f"/v1/{begun['name']}")).json()["received_bytes"])
+    whole = await user.post(f"/v1/{begun['name']}:write", params={"offset": received}, content=text[received:])
+
+    assert half.status_code == 200
+    assert whole.json()["artifact"]["sha256"] == hashlib.sha256(text).hexdigest()
+
+
 async def test_words_come_line_by_line(user):
     answer = await user.post("/v1/lyrics:write", json={"prompt": "rain"})
     told = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line.startswith("data: ")]

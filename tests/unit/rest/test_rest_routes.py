@@ -54,7 +54,8 @@ def test_every_parameter_of_a_path_is_described() -> None:
 
     for path, operations_of in document["paths"].items():
         for operation in operations_of.values():
-            referred = [one.get("$ref", "").rpartition("/")[2] for one in operation.get("parameters", [])]
+            told = operation.get("parameters", [])
+            referred = [one.get("$ref", "").rpartition("/")[2] or one["name"] for one in told]
             assert set(re.findall(r"\{(\w+)\}", path)) <= set(referred), path
 
 

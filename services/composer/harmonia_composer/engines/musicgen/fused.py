@@ -138,13 +138,12 @@ def on_gpu(weights: DecoderWeights, *, slots: int, columns: int, text: int) -> D
     kind = FusedDecoder if fused else Decoder
     decoder = kind(weights, slots=slots, columns=columns, text=text)
     whole = decoder.step
-    graph: list[Captured] = []
+    # All slots, all columns, every k: nothing in the graph depends on who plays. Captured while the model is loaded,
+    # when no other thread may be at the GPU: what another did meanwhile would break the capture.
+    graph = Captured(decoder, lambda: whole(columns, text, weights.shape.card, keyed=True))
 
     def step(span: int, text_span: int, widest: int, *, keyed: bool = True) -> None:  # noqa: ARG001
-        # All slots, all columns, every k: nothing in the graph depends on who plays.
-        if not graph:
-            graph.append(Captured(decoder, lambda: whole(columns, text, weights.shape.card, keyed=True)))
-        graph[0]()
+        graph()
 
-    decoder.step = step  # type: ignore[method-assign]  # captured at the first song, when the caches are in place
+    decoder.step = step  # type: ignore[method-assign]  # the same step, replayed
     return decoder
