@@ -79,7 +79,7 @@ FUNK = Genre(
         PartPlan(
             "chords",
             "comp",
-            ("electric guitar", "muted guitar"),
+            ("electric guitar",),
             Mix(-20.5, pan=-0.35, width=0.15, reverb=0.04, low_cut_hz=260, high_db=1),
             (
                 "..S...S.....S.m.",

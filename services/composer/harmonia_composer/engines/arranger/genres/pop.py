@@ -107,7 +107,7 @@ POP = Genre(
         PartPlan(
             "arp",
             "comp",
-            ("pluck synth", "muted guitar", "bells"),
+            ("pluck synth", "electric guitar", "bells"),
             Mix(-25, pan=0.35, width=0.5, reverb=0.15, delay=0.25, low_cut_hz=250),
             ("0-..2-..1-..3-..", "0-2-1-2-0-2-1-3-", "02.12.3.02.12.3."),
             register=70,

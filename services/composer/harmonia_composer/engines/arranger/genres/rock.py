@@ -116,7 +116,7 @@ ROCK = Genre(
         PartPlan(
             "arp",
             "comp",
-            ("electric guitar", "muted guitar"),
+            ("electric guitar",),
             Mix(-22, pan=0.4, width=0.4, reverb=0.14, low_cut_hz=150, high_db=-2),
             ("0---2---1---2---", "0-2-1-2-0-2-3-2-", "0-1-2-1-3-1-2-1-"),
             register=60,
