@@ -77,7 +77,7 @@ class Metrics:
         )
         self.retries = Counter("harmonia_retries", "stages handed back to try again", ["lane"], registry=registry)
         self.swept = Counter("harmonia_swept", "songs the sweeper moved", ["outcome"], registry=registry)
-        self.slots = Gauge("harmonia_slots", "places to work", ["state"], registry=registry)
+        self.slots = Gauge("harmonia_slots", "places to work", ["lane", "state"], registry=registry)
         self.projection_lag = Gauge(
             "harmonia_projection_lag_seconds", "age of the newest state folded in", registry=registry
         )

@@ -117,8 +117,8 @@ class Worker(Generic[Request]):
         self._slots = slots
         self._failpoint = failpoint
         self._held: dict[str, _Held] = {}
-        node.metrics.slots.labels("free").set_function(lambda: slots.free)
-        node.metrics.slots.labels("taken").set_function(lambda: slots.count - slots.free)
+        node.metrics.slots.labels(lanes[0], "free").set_function(lambda: slots.free)
+        node.metrics.slots.labels(lanes[0], "taken").set_function(lambda: slots.count - slots.free)
 
     async def run(self, ready: Callable[[], None]) -> None:
         jobs = await self._node.jobs()

@@ -61,7 +61,10 @@ class Slow:
 
 PROGRAM = "from harmonia_sdk.cli import main; raise SystemExit(main())"
 # As if the mesh were the command's own: what ctrl-C then does is decided in follow().
-PRIVATE = "from harmonia_sdk.cli import session as s; S = s.Session; s.Session = lambda client, _: S(client, True); "
+PRIVATE = (
+    "from harmonia_sdk.cli import session as s; S = s.Session; "
+    "s.Session = lambda client, operator, _: S(client, operator, True); "
+)
 
 
 Start = Callable[..., "subprocess.Popen[str]"]
