@@ -108,5 +108,6 @@ def audiocraft_tokens(theirs: Any, text: str, seconds: float, *, seed: int | Non
 
 def in_a_child(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", *arguments]
-    environment = os.environ | DOWNLOADING
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment = ours | DOWNLOADING
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=250, env=environment)
