@@ -51,6 +51,7 @@ WRONG: dict[str, Sequence[str]] = {
     "sections.name": [f'"{LONG}"', "1"],
     "sections.bars": ["65", "-1", "1e99"],
     "sections.intensity": ["2", "NaN", '"loud"'],
+    "sections.seed": [str(2**64), "-1", "1.5"],
     "engine": ['"orchestra"', '"Arranger"', '"../arranger"', "1", f'"{LONG}"'],
     "model": ['"large"', '"a/b"', "[]"],
     "seed": [str(2**64), "-1", "1.5", '"abc"', "NaN", "1e400", "true"],
@@ -89,7 +90,7 @@ WRONG: dict[str, Sequence[str]] = {
     "webhook": ['"https://example.com"', "1"],
 }  # fmt: skip
 # What is said of another field than the one that is wrong.
-LATER = dict.fromkeys(("sections.name", "sections.bars", "sections.intensity"), "sections")
+LATER = dict.fromkeys(("sections.name", "sections.bars", "sections.intensity", "sections.seed"), "sections")
 NO_SPEC = [
     "", "{", "[]", "null", '"folk"', '{"prompt": "folk", "prompt": "techno"}', '{"prompt": "folk"} {}', "\u0000",
     '{"prompt": "folk", "bpm": 84', "[" * 100_000, "<xml/>",
