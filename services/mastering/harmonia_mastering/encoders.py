@@ -45,10 +45,10 @@ class Encoders:
                 process = await self._start()
             answer = await self._ask(process, order)
         except BaseException:
-            # In the middle of an order, or dead: the next one gets a new process.
-            if process is not None:
-                await asyncio.shield(self._end(process))
-            process = None
+            # In the middle of an order, or dead: the next one gets a new process, also when this is cancelled again.
+            ending, process = process, None
+            if ending is not None:
+                await asyncio.shield(self._end(ending))
             raise
         finally:
             self._idle.put_nowait(process)

@@ -84,20 +84,22 @@ class _Piped:
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self._name = name
         self._process = process
+        self._left_early = False
 
     async def play(self, pcm: bytes) -> bool:
         assert self._process.stdin is not None
-        if self._process.returncode is not None:
+        self._left_early = self._process.returncode is not None
+        if self._left_early:
             return False
         try:
             self._process.stdin.write(pcm)
             await self._process.stdin.drain()
         except (BrokenPipeError, ConnectionResetError):
-            return False
-        return True
+            self._left_early = True
+        return not self._left_early
 
     async def finish(self) -> None:
-        left_early = self._process.returncode is not None
+        left_early = self._left_early or self._process.returncode is not None
         # Nothing more to write, and so the end of it: communicate() alone leaves the pipe open on Python 3.11.
         _, said = await self._process.communicate(b"")
         # ffplay without a sound device complains, and ends as if all were well.
