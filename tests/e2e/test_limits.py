@@ -18,7 +18,7 @@ from harmonia_sdk.errors import Overloaded, QuotaExceeded, Reason
 from harmonia_sdk.song import TERMINAL
 from tests.e2e.cli.command import harmonia
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[2]
 # Workers that do nothing, so that songs take milliseconds.
@@ -41,7 +41,7 @@ async def mesh(home: Path, **settings: str) -> AsyncIterator[tuple[Mesh, AsyncCl
 
 async def until_ended(client: AsyncClient) -> list[str]:
     """States of all songs."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         while True:
             songs = (await client.list(limit=1000)).songs
             if all(song.state in TERMINAL for song in songs):
