@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 
 from harmonia_composer.engines.arranger import effects
 from harmonia_composer.engines.arranger.instruments import INSTRUMENTS
+from harmonia_composer.engines.arranger.percussion import DRUMS
 from harmonia_composer.engines.arranger.render import AIRS
-from harmonia_composer.engines.arranger.synth.drums import KITS, PITCHES
+from harmonia_composer.engines.arranger.synth.drums import KITS
 from harmonia_composer.engines.arranger.synth.kernels import Pluck, Tone
 from harmonia_composer.engines.arranger.synth.sound import coefficients
 from harmonia_composer.engines.arranger.synth.sounds import SOUNDS
@@ -164,7 +165,7 @@ def test_tables_are_made_once_and_end_where_they_begin() -> None:
 
 @pytest.mark.parametrize("name", sorted(KITS))
 def test_a_kit_has_every_drum_of_general_midi(name: str) -> None:
-    assert {PITCHES[drum] for drum in KITS[name]} == set(range(35, 82))
+    assert {DRUMS[drum] for drum in KITS[name]} == set(range(35, 82))
 
 
 @pytest.mark.parametrize("name", sorted(KITS))

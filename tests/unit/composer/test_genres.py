@@ -14,9 +14,9 @@ from harmonia_composer.engine import Brief
 from harmonia_composer.engines.arranger.arrange import arrange
 from harmonia_composer.engines.arranger.genres import GENRES
 from harmonia_composer.engines.arranger.genres.genre import Beat, Genre
-from harmonia_composer.engines.arranger.groove import DRUMS
 from harmonia_composer.engines.arranger.instruments import INSTRUMENTS
 from harmonia_composer.engines.arranger.metre import METRES
+from harmonia_composer.engines.arranger.percussion import DRUMS
 from tests import figures, sound_report
 from tests.figures import Heard, Written
 from tests.sound_report import BLIND_S, CALM, FIGURES, LENGTH_S, PAGE, SEEDS, slug

@@ -13,8 +13,9 @@ from harmonia_composer.engine import Check
 from harmonia_composer.engines.arranger import effects, render
 from harmonia_composer.engines.arranger.effects import State
 from harmonia_composer.engines.arranger.form import tail_seconds
+from harmonia_composer.engines.arranger.percussion import DRUMS
 from harmonia_composer.engines.arranger.score import Part, Score
-from harmonia_composer.engines.arranger.synth.drums import KITS, PITCHES
+from harmonia_composer.engines.arranger.synth.drums import KITS
 from harmonia_composer.engines.arranger.synth.kernels import RATE, Buffer
 from harmonia_composer.engines.arranger.synth.sound import Band, Sound, coefficients
 
@@ -22,8 +23,8 @@ Stereo = NDArray[np.int32]
 Frames = NDArray[np.int64]
 BLOCK = 1 << 17
 """Frames between two calls of check: 2.7 s of sound, some 10 ms of work an effect."""
-KICKS = (PITCHES["low kick"], PITCHES["kick"])
-HITS = (*KICKS, PITCHES["snare"], PITCHES["clap"], PITCHES["other snare"])
+KICKS = (DRUMS["low kick"], DRUMS["kick"])
+HITS = (*KICKS, DRUMS["snare"], DRUMS["clap"], DRUMS["other snare"])
 # How much the whole band gives way when the drummer strikes.
 GLUE_DB = 0.9
 # Below the levels that genres give, so that peaks seldom reach their ceiling; mastering sets the loudness of the whole.

@@ -5,16 +5,10 @@ from collections.abc import Iterable, Iterator
 from harmonia_composer.engines.arranger.dice import Dice
 from harmonia_composer.engines.arranger.genres.genre import Beat
 from harmonia_composer.engines.arranger.metre import PPQ, STEP
+from harmonia_composer.engines.arranger.percussion import DRUMS
 from harmonia_composer.engines.arranger.score import Note, Section
 from harmonia_composer.engines.arranger.sheet import Chair, Sheet, level_of
 
-# General MIDI percussion.
-DRUMS = {
-    "kick": 36, "rim": 37, "snare": 38, "clap": 39, "floor tom": 41, "hat": 42, "pedal hat": 44, "low tom": 45,
-    "open hat": 46, "mid tom": 47, "crash": 49, "high tom": 50, "ride": 51, "china": 52, "ride bell": 53,
-    "tambourine": 54, "splash": 55, "cowbell": 56, "mute conga": 62, "high conga": 63, "low conga": 64,
-    "high timbale": 65, "low timbale": 66, "cabasa": 69, "shaker": 70, "claves": 75, "triangle": 81,
-}  # fmt: skip
 STRENGTH = {"X": 112, "x": 90, "o": 52, "?": 60, "r": 84, "t": 80, "f": 104}
 # Strokes inside the step, and how each compares to the first: rolls fall off, a flam's first is a grace.
 STROKES = {"r": (0.0, 0.5), "t": (0.0, 1 / 3, 2 / 3), "f": (0.0, 0.16)}

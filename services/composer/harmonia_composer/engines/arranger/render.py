@@ -14,9 +14,10 @@ from typing import Protocol
 import numpy as np
 
 from harmonia_composer.engine import Check
+from harmonia_composer.engines.arranger.percussion import DRUMS
 from harmonia_composer.engines.arranger.score import Note, Part, Score
 from harmonia_composer.engines.arranger.synth import kernels
-from harmonia_composer.engines.arranger.synth.drums import KITS, PANS, PITCHES, Drum
+from harmonia_composer.engines.arranger.synth.drums import KITS, PANS, Drum
 from harmonia_composer.engines.arranger.synth.kernels import RATE, Buffer
 from harmonia_composer.engines.arranger.synth.sound import Sound
 from harmonia_composer.engines.arranger.synth.voice import Played
@@ -27,7 +28,7 @@ STRENGTHS = 6
 # A note that begins this close to the end of the one before is slurred to it.
 SLUR = round(0.03 * RATE)
 TOGETHER = round(0.03 * RATE)
-CLOSING = (PITCHES["hat"], PITCHES["pedal hat"], PITCHES["open hat"])
+CLOSING = (DRUMS["hat"], DRUMS["pedal hat"], DRUMS["open hat"])
 
 
 class Performance(Protocol):
@@ -179,8 +180,8 @@ class Drummer(_Played):
     """Each drum is struck once for every strength and turn, and then only copied."""
 
     def __init__(self, part: Part, score: Score, notes: Sequence[int], passes: int) -> None:
-        self._kit = {PITCHES[name]: drum for name, drum in KITS[part.instrument].items()}
-        self._pans = {PITCHES[name]: pan for name, pan in PANS.items()}
+        self._kit = {DRUMS[name]: drum for name, drum in KITS[part.instrument].items()}
+        self._pans = {DRUMS[name]: pan for name, pan in PANS.items()}
         self._shots: dict[tuple[int, int, int], Buffer] = {}
         self._turns = turns(part.notes)
         super().__init__(part, score, notes, passes)
@@ -191,13 +192,13 @@ class Drummer(_Played):
             note = self.part.notes[number]
             start = frame_at(self.score, note.start)
             length = self._drum(note).frames
-            if note.pitch == PITCHES["open hat"]:
+            if note.pitch == DRUMS["open hat"]:
                 closed = next((frame for frame in closings if frame > start + TOGETHER), start + length)
                 length = min(length, closed - start + 480)
             yield Event(start, start + length, number, note, length)
 
     def _drum(self, note: Note) -> Drum:
-        return self._kit.get(note.pitch, self._kit[PITCHES["rim"]])
+        return self._kit.get(note.pitch, self._kit[DRUMS["rim"]])
 
     def _shot(self, note: Note, number: int) -> Buffer:
         strength = note.velocity * STRENGTHS // 128
