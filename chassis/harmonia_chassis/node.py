@@ -289,6 +289,19 @@ def revocations_of(answer: pb.ListRevocationsResponse, trust_domain: str) -> Rev
     )
 
 
+def closing(close: Callable[[], Awaitable[None]]) -> Background:
+    """A task of the node that only closes what others use, at the end."""
+
+    async def run(ready: Callable[[], None]) -> None:
+        ready()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await close()
+
+    return run
+
+
 async def _run(name: str, run: Background, ready: asyncio.Event) -> None:
     try:
         await run(ready.set)

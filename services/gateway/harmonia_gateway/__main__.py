@@ -1,7 +1,6 @@
 """The gateway as a process: the public door, the internal one, and the views it keeps of the streams."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import httpx
 
@@ -16,7 +15,7 @@ from harmonia.webhook.v1 import webhook_pb2_grpc
 from harmonia_chassis.entities import Entities
 from harmonia_chassis.identity import CertificateFiles, TokenSigner
 from harmonia_chassis.job_stream import JobStream
-from harmonia_chassis.node import Background, Node, run_service
+from harmonia_chassis.node import Node, closing, run_service
 from harmonia_chassis.testing import Failpoint, never
 from harmonia_gateway.artifact_servicer import ArtifactServicer
 from harmonia_gateway.audio_servicer import AudioServicer
@@ -128,19 +127,6 @@ def _outside(node: Node[Settings]) -> Outside:
     outside = Outside(settings.webhook_allow, authorities=authorities)
     node.background("outside", closing(outside.aclose))
     return outside
-
-
-def closing(close: Callable[[], Awaitable[None]]) -> Background:
-    """A task of the node that only closes what others use, at the end."""
-
-    async def run(ready: Callable[[], None]) -> None:
-        ready()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await close()
-
-    return run
 
 
 def _quotas(settings: Settings, jobs: JobStream, projection: Projection) -> Quotas:

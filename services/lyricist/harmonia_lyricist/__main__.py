@@ -1,15 +1,13 @@
 """The lyricist as a process: prompts to briefs and words, at the call door and from the lane `write`."""
 
 import asyncio
-from collections.abc import Callable
 
 from harmonia.lyricist.v1 import lyricist_pb2_grpc as rpc
-from harmonia_chassis.node import Background, Node, run_service
+from harmonia_chassis.node import Node, closing, run_service
 from harmonia_chassis.slots import Slots
 from harmonia_chassis.testing import Failpoint, never
 from harmonia_chassis.worker import Worker
 from harmonia_lyricist.language_model import language_model
-from harmonia_lyricist.llm import LanguageModel
 from harmonia_lyricist.servicer import LyricistServicer
 from harmonia_lyricist.settings import Settings
 from harmonia_lyricist.wire import request_from
@@ -31,18 +29,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     )
     node.background("worker", worker.run, drains=True)
     if model:
-        node.background("language model", at_hand(model))
-
-
-def at_hand(model: LanguageModel) -> Background:
-    async def run(ready: Callable[[], None]) -> None:
-        ready()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await model.close()
-
-    return run
+        node.background("language model", closing(model.close))
 
 
 def main() -> None:
