@@ -4,10 +4,10 @@ On the wire an error is a google.rpc.Status in the trailers (grpc-status-details
 where they apply, BadRequest, RetryInfo, QuotaFailure and RequestInfo. Inside messages it is a Problem.
 """
 
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NoReturn, cast
+from typing import NoReturn, TypeVar, cast
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -21,6 +21,8 @@ from harmonia_chassis.errors import HarmoniaError, Internal, Overloaded, QuotaEx
 DOMAIN = "harmonia"
 DETAILS = "grpc-status-details-bin"
 LONGEST_MESSAGE = 1000
+Request = TypeVar("Request")
+T = TypeVar("T")
 
 # AIP-193: an aborted transaction and an existing resource are both "somebody was first".
 _CLASSES: dict[str, type[HarmoniaError]] = {
@@ -108,7 +110,7 @@ async def abort_with_request_id(
 
 
 # What grpc.aio makes of a request stream that ends while it is written to: a connection that broke, or a server
-# that answered before it had read all (a full store's, mostly), whose status is lost.
+# that answered before it had read all (a full store's, mostly).
 _CONNECTION_BROKE = "Internal error from Core"
 
 
@@ -130,6 +132,41 @@ def rpc_errors() -> Iterator[None]:
         yield
     except grpc.aio.AioRpcError as failure:
         raise from_rpc_error(failure) from failure
+
+
+async def answered(call: "grpc.aio.StreamUnaryCall[Request, T]") -> T:
+    """The answer to a stream of requests, or what the server refused it with.
+
+    grpc.aio 1.85 puts the failure of the last write over a status that came while it was written: the status is kept
+    here when it comes, before that.
+    """
+    said: list[grpc.aio.AioRpcError] = []
+    call.add_done_callback(lambda ended: said.append(_failure_of(ended)))
+    try:
+        return await call
+    except grpc.aio.AioRpcError as failure:
+        for first in said:
+            if first.details() != _CONNECTION_BROKE:
+                raise first from failure
+        raise
+
+
+def _failure_of(ended: "grpc.aio.Call") -> grpc.aio.AioRpcError:
+    return grpc.aio.AioRpcError(
+        _known(ended.code()),
+        _known(ended.initial_metadata()),
+        _known(ended.trailing_metadata()),
+        _known(ended.details()),
+    )
+
+
+def _known(value: Coroutine[object, object, T]) -> T:
+    """Of a call that has ended: there is nothing to wait for."""
+    try:
+        value.send(None)
+    except StopIteration as there:
+        return cast(T, there.value)
+    raise Internal("the call has not ended", reason=Reason.INTERNAL)
 
 
 def _plain(code: str, message: str) -> HarmoniaError:

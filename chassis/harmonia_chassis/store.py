@@ -23,7 +23,7 @@ from harmonia.type.v1 import type_pb2
 from harmonia_chassis.access import GRANT
 from harmonia_chassis.errors import HarmoniaError, Internal, Reason
 from harmonia_chassis.overlap import Overlap
-from harmonia_chassis.status import rpc_errors
+from harmonia_chassis.status import answered, rpc_errors
 
 CHUNK = 256 * 1024
 # 1 MiB at a time goes to a thread: a hop costs 0.1 ms, hashing and writing that much about 1 ms.
@@ -55,9 +55,9 @@ class StoreClient:
         async def attempt() -> type_pb2.ArtifactRef:
             sent = hashlib.sha256()
             with rpc_errors():
-                answer = await self._stub.Put(
-                    _requests(header, source, sent), metadata=((GRANT, grant),), timeout=_timeout_s(size)
-                )
+                requests = _requests(header, source, sent)
+                call = self._stub.Put(requests, metadata=((GRANT, grant),), timeout=_timeout_s(size))
+                answer = await answered(call)
             if answer.ref.sha256 != sent.hexdigest():
                 message = f"the store kept {answer.ref.sha256}, not {sent.hexdigest()}"
                 raise Internal(message, reason=Reason.DIGEST_MISMATCH)

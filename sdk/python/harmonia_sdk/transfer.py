@@ -11,7 +11,7 @@ import grpc
 
 from harmonia.artifact.v1 import artifact_pb2 as pb
 from harmonia.artifact.v1 import artifact_pb2_grpc as rpc
-from harmonia_chassis.status import from_rpc_error, rpc_errors
+from harmonia_chassis.status import answered, from_rpc_error, rpc_errors
 from harmonia_sdk.errors import HarmoniaError, Internal, InvalidInput, Reason, Unavailable
 from harmonia_sdk.patience import Patience
 
@@ -43,7 +43,7 @@ async def upload(artifacts: "rpc.ArtifactServiceAsyncStub", path: Path) -> pb.Ar
         return await _upload_on_and_on(artifacts, path, asked)
     header = pb.UploadArtifactRequest.Header(sha256=digest, media_type=media_type_of(path), size_bytes=size)
     with rpc_errors():
-        return await artifacts.UploadArtifact(_parts(path, header), timeout=UPLOAD_S)
+        return await answered(artifacts.UploadArtifact(_parts(path, header), timeout=UPLOAD_S))
 
 
 async def _upload_on_and_on(
@@ -67,15 +67,7 @@ async def _upload_on_and_on(
 
 
 async def _write(artifacts: "rpc.ArtifactServiceAsyncStub", path: Path, upload: pb.Upload) -> pb.Upload:
-    call = artifacts.WriteUpload(timeout=UPLOAD_S)
-    header = pb.WriteUploadRequest.Header(name=upload.name, offset=upload.received_bytes)
-    with path.open("rb") as file, suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
-        file.seek(upload.received_bytes)
-        await call.write(pb.WriteUploadRequest(header=header))
-        while chunk := file.read(CHUNK_BYTES):
-            await call.write(pb.WriteUploadRequest(chunk=chunk))
-        await call.done_writing()
-    return await call  # what ended it early is told here
+    return await answered(artifacts.WriteUpload(_rest(path, upload), timeout=UPLOAD_S))
 
 
 def check_readable(path: Path) -> None:
@@ -133,6 +125,15 @@ async def _parts(path: Path, header: pb.UploadArtifactRequest.Header) -> AsyncIt
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield pb.UploadArtifactRequest(chunk=chunk)
+
+
+async def _rest(path: Path, upload: pb.Upload) -> AsyncIterator[pb.WriteUploadRequest]:
+    header = pb.WriteUploadRequest.Header(name=upload.name, offset=upload.received_bytes)
+    yield pb.WriteUploadRequest(header=header)
+    with path.open("rb") as file:
+        file.seek(upload.received_bytes)
+        while chunk := file.read(CHUNK_BYTES):
+            yield pb.WriteUploadRequest(chunk=chunk)
 
 
 def _put_in_place(part: Path, to: Path, digest: str) -> None:

@@ -5,7 +5,7 @@ Bytes pass through chunk by chunk: gRPC's flow control holds back whichever side
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 import grpc
 
@@ -15,6 +15,7 @@ from harmonia.store.v1 import store_pb2, store_pb2_grpc
 from harmonia_chassis.access import GRANT, current_principal
 from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_chassis.identity import TokenSigner
+from harmonia_chassis.status import answered
 from harmonia_gateway import limits, rules
 from harmonia_gateway.collector import Collector
 from harmonia_gateway.grants import call_grant
@@ -44,7 +45,7 @@ class ArtifactServicer(rpc.ArtifactServiceServicer):
         requests = aiter(request_iterator)
         parts = _Parts(_header(await anext(requests, pb.UploadArtifactRequest())), requests)
         try:
-            put = await self._store.Put(parts.checked(), metadata=metadata, timeout=_LONGEST_S)
+            put = await answered(self._store.Put(parts.checked(), metadata=metadata, timeout=_LONGEST_S))
         except (grpc.aio.AioRpcError, asyncio.CancelledError):
             # gRPC cancels a call whose requests raise, and does not say why.
             if parts.refused is not None:
@@ -71,17 +72,14 @@ class ArtifactServicer(rpc.ArtifactServiceServicer):
         header = store_pb2.WriteUploadRequest.Header(
             id=upload_id(first.header.name, field="header.name"), offset=first.header.offset
         )
-        call = self._store.WriteUpload(metadata=metadata, timeout=_LONGEST_S)
-        try:
-            # Written one by one: a call whose requests come from an iterator does not tell why it ended early.
-            with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
-                await call.write(store_pb2.WriteUploadRequest(header=header))
-                async for request in requests:
-                    await call.write(store_pb2.WriteUploadRequest(chunk=request.chunk))
-                await call.done_writing()
-            return await self._with_artifact(await call, metadata)
-        finally:
-            call.cancel()
+
+        async def parts() -> AsyncIterator[store_pb2.WriteUploadRequest]:
+            yield store_pb2.WriteUploadRequest(header=header)
+            async for request in requests:
+                yield store_pb2.WriteUploadRequest(chunk=request.chunk)
+
+        call = self._store.WriteUpload(parts(), metadata=metadata, timeout=_LONGEST_S)
+        return await self._with_artifact(await answered(call), metadata)
 
     async def DownloadArtifact(
         self, request: pb.DownloadArtifactRequest, _context: object
