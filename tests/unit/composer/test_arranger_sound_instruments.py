@@ -38,7 +38,7 @@ def played(name: str, pitch: int, **touch: float) -> Samples:
         if bands is not None:
             effects.equalize(out, bands, np.zeros((len(bands), 4)))
         elif sound.drive:
-            effects.amplify(out, np.zeros((2, 9)), float(sound.drive))
+            effects.amplify(out, np.zeros((2, 7), dtype=np.float32), float(sound.drive))
     return np.asarray(out, dtype=np.float64)
 
 
@@ -138,7 +138,7 @@ def test_waves_do_not_fold(pitch: int) -> None:
 def test_an_amplifier_hardly_folds() -> None:
     time = np.arange(RATE) / RATE
     sine = np.repeat((0.4 * np.sin(2 * np.pi * 2637.0 * time))[:, None], 2, axis=1).astype(np.float32)
-    effects.amplify(sine, np.zeros((2, 9)), 22.0)
+    effects.amplify(sine, np.zeros((2, 7), dtype=np.float32), 22.0)
     power, at = spectrum(sine[4800:, 0].astype(np.float64), np.blackman(RATE - 4800))
     between = (np.abs(at / 2637.0 - np.round(at / 2637.0)) * 2637.0 > 40) & (at > 60) & (at < 16_000)
 

@@ -31,11 +31,6 @@ TOGETHER = round(0.03 * RATE)
 CLOSING = (DRUMS["hat"], DRUMS["pedal hat"], DRUMS["open hat"])
 
 
-class Performance(Protocol):
-    def block(self, start: int, frames: int, check: Check) -> Buffer:
-        """The next `frames`, from `start` on: what begins there and what still sounds. Blocks follow each other."""
-
-
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that sounds from frame `start` to before `end`; `note` is its number in the part."""
@@ -50,6 +45,10 @@ class Event:
 
 def frame_at(score: Score, tick: int) -> int:
     return round(score.seconds(tick) * RATE)
+
+
+def frames_of(score: Score) -> int:
+    return round(score.duration_seconds * RATE)
 
 
 def gains(pan: float, level: float) -> tuple[float, float]:
@@ -70,40 +69,51 @@ def ringing(note: Note, score: Score) -> int:
     return frame_at(score, note.start + note.length)
 
 
-def performance(part: Part, score: Score, sound: Sound | None, notes: Sequence[int], *, passes: int = 1) -> Performance:
+class Source(Protocol):
+    """Who plays a part: when each of its notes sounds, and how."""
+
+    def events(self, notes: Sequence[int]) -> Iterator[Event]:
+        """Of the notes with these numbers."""
+
+    def sound(self, event: Event, out: Buffer, start: int) -> None:
+        """Adds it to `out` from frame `start` on."""
+
+
+def performance(
+    part: Part, score: Score, sound: Sound | None, notes: Sequence[int], *, passes: int = 1
+) -> "Performance":
     """Of the notes with these numbers, played `passes` times in a row; what has no pitch has no `sound`."""
+    return Performance(source(part, score, sound), score, notes, passes)
+
+
+def source(part: Part, score: Score, sound: Sound | None) -> Source:
     if sound is not None:
-        return Player(part, score, sound, notes, passes)
-    return (Drummer if part.instrument in KITS else Weather)(part, score, notes, passes)
+        return Player(part, score, sound)
+    return (Drummer if part.instrument in KITS else Weather)(part, score)
 
 
 def everything(part: Part) -> range:
     return range(len(part.notes))
 
 
-class _Played:
-    """What all performances share: the queue of events, and the sound that waits for the next block."""
+class Performance:
+    """The queue of events, and the sound that waits for the next block."""
 
-    def __init__(self, part: Part, score: Score, notes: Sequence[int], passes: int) -> None:
-        self.part, self.score = part, score
-        self._frames = round(score.duration_seconds * RATE)
-        self._last = self._frames * passes
-        once = sorted(self._events(notes), key=lambda event: (event.start, event.number))
+    def __init__(self, source: Source, score: Score, notes: Sequence[int], passes: int) -> None:
+        self._source = source
+        length = frames_of(score)
+        self._last = length * passes
+        once = sorted(source.events(notes), key=lambda event: (event.start, event.number))
         self._queue = [
-            replace(one, start=one.start + turn * self._frames, end=one.end + turn * self._frames)
+            replace(one, start=one.start + turn * length, end=one.end + turn * length)
             for turn in range(passes)
             for one in once
         ]
         self._at = 0
         self._waiting: Buffer = np.zeros((0, 2), dtype=np.float32)
 
-    def _events(self, notes: Sequence[int]) -> Iterator[Event]:
-        raise NotImplementedError
-
-    def _sound(self, event: Event, out: Buffer, start: int) -> None:
-        raise NotImplementedError
-
     def block(self, start: int, frames: int, check: Check) -> Buffer:
+        """The next `frames`, from `start` on: what begins there and what still sounds. Blocks follow each other."""
         begins = self._beginning(start + frames)
         needed = max([frames, self._waiting.shape[0], *(min(one.end, self._last) - start for one in begins)])
         out = np.zeros((needed, 2), dtype=np.float32)
@@ -111,7 +121,7 @@ class _Played:
         for event in begins:
             check()
             if event.start - start < needed:
-                self._sound(event, out, event.start - start)
+                self._source.sound(event, out, event.start - start)
         self._waiting = out[frames:].copy()
         return out[:frames]
 
@@ -122,22 +132,21 @@ class _Played:
         return self._queue[first : self._at]
 
 
-class Player(_Played):
+class Player:
     """Everything that plays pitches."""
 
-    def __init__(self, part: Part, score: Score, sound: Sound, notes: Sequence[int], passes: int) -> None:
-        self.sound = sound
+    def __init__(self, part: Part, score: Score, sound: Sound) -> None:
+        self.part, self.score, self._instrument = part, score, sound
         self._middle = sum(note.pitch for note in part.notes) / max(1, len(part.notes))
         self._seed = seed_of(score, part.role)
-        super().__init__(part, score, notes, passes)
 
-    def _events(self, notes: Sequence[int]) -> Iterator[Event]:
-        glides = self._glides() if self.sound.slurs else {}
+    def events(self, notes: Sequence[int]) -> Iterator[Event]:
+        glides = self._glides() if self._instrument.slurs else {}
         for number in notes:
             note = self.part.notes[number]
             start = frame_at(self.score, note.start)
             held = max(1, ringing(note, self.score) - start)
-            tail = self.sound.voice.rings_s(hertz(note.pitch)) + 0.05
+            tail = self._instrument.voice.rings_s(hertz(note.pitch)) + 0.05
             yield Event(start, start + held + int(tail * RATE), number, note, held, glides.get(number, 0.0))
 
     def _glides(self) -> dict[int, float]:
@@ -151,7 +160,7 @@ class Player(_Played):
                 found[number] = (one.pitch - other.pitch) / 12.0
         return found
 
-    def _sound(self, event: Event, out: Buffer, start: int) -> None:
+    def sound(self, event: Event, out: Buffer, start: int) -> None:
         note, score, mix = event.note, self.score, self.part.mix
         velocity = note.velocity / 127.0
         bright = 2.0 ** (score.brightness + 1.6 * (score.energy_at(note.start) - 0.65))
@@ -159,12 +168,12 @@ class Player(_Played):
         pan = mix.pan + mix.width * max(-1.0, min(1.0, (note.pitch - self._middle) / 12.0))
         level = 0.3 * velocity**1.4
         takes = [(0, *gains(pan, level), seed)]
-        if self.sound.doubled:
+        if self._instrument.doubled:
             late = 290 + seed % 577
             takes = [(0, *gains(-0.85, level), seed), (late, *gains(0.85, level), seed ^ 0x5DEECE66)]
         for late, left, right, own in takes:
             if start + late < out.shape[0]:
-                self.sound.voice.play(
+                self._instrument.voice.play(
                     out,
                     Played(
                         start + late, event.held, hertz(note.pitch), left, right, velocity, bright, own, event.glide
@@ -176,17 +185,17 @@ def hertz(pitch: int) -> float:
     return float(440.0 * 2.0 ** ((pitch - 69) / 12.0))
 
 
-class Drummer(_Played):
+class Drummer:
     """Each drum is struck once for every strength and turn, and then only copied."""
 
-    def __init__(self, part: Part, score: Score, notes: Sequence[int], passes: int) -> None:
+    def __init__(self, part: Part, score: Score) -> None:
+        self.part, self.score = part, score
         self._kit = {DRUMS[name]: drum for name, drum in KITS[part.instrument].items()}
         self._pans = {DRUMS[name]: pan for name, pan in PANS.items()}
         self._shots: dict[tuple[int, int, int], Buffer] = {}
         self._turns = turns(part.notes)
-        super().__init__(part, score, notes, passes)
 
-    def _events(self, notes: Sequence[int]) -> Iterator[Event]:
+    def events(self, notes: Sequence[int]) -> Iterator[Event]:
         closings = sorted(frame_at(self.score, note.start) for note in self.part.notes if note.pitch in CLOSING)
         for number in notes:
             note = self.part.notes[number]
@@ -208,7 +217,7 @@ class Drummer(_Played):
             self._shots[recording] = self._drum(note).sound((strength + 0.5) / STRENGTHS, seed)[:, :1]
         return self._shots[recording]
 
-    def _sound(self, event: Event, out: Buffer, start: int) -> None:
+    def sound(self, event: Event, out: Buffer, start: int) -> None:
         note, mix = event.note, self.part.mix
         shot = self._shot(note, event.number)[: min(event.held, out.shape[0] - start)]
         if event.held < self._shot(note, event.number).shape[0]:
@@ -244,10 +253,13 @@ AIRS = {
 PIECE, OVERLAP = 18 * RATE, round(0.05 * RATE)
 
 
-class Weather(_Played):
+class Weather:
     """Textures."""
 
-    def _events(self, notes: Sequence[int]) -> Iterator[Event]:
+    def __init__(self, part: Part, score: Score) -> None:
+        self.part, self.score = part, score
+
+    def events(self, notes: Sequence[int]) -> Iterator[Event]:
         for number in notes:
             note = self.part.notes[number]
             start = frame_at(self.score, note.start)
@@ -261,6 +273,6 @@ class Weather(_Played):
     def _rises(self) -> bool:
         return AIRS[self.part.instrument][3] > 0.0
 
-    def _sound(self, event: Event, out: Buffer, start: int) -> None:
-        seed = seed_of(self.score, self.part.role, event.number, event.start % self._frames) & 0xFFFFFFFF
+    def sound(self, event: Event, out: Buffer, start: int) -> None:
+        seed = seed_of(self.score, self.part.role, event.number, event.start % frames_of(self.score)) & 0xFFFFFFFF
         kernels.air(out, start, event.held, *AIRS[self.part.instrument], seed)

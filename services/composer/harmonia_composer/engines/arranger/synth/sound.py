@@ -40,7 +40,9 @@ class Band:
 
 
 def coefficients(bands: tuple[Band, ...]) -> NDArray[np.float64]:
-    return np.array([band.coefficients() for band in bands], dtype=np.float64).reshape(-1, 5)
+    """[count, 5], with one that changes nothing where the count would be odd."""
+    made = [band.coefficients() for band in bands] + [(1.0, 0.0, 0.0, 0.0, 0.0)] * (len(bands) % 2)
+    return np.array(made, dtype=np.float64).reshape(-1, 5)
 
 
 @dataclass(frozen=True, slots=True)
