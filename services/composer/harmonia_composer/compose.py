@@ -114,6 +114,7 @@ class Composer:
             engine_version=engine.version,
             model_digest=weights.digest if weights else "",
             licence=weights.licence if weights else engine.licence,
+            warnings=dict.fromkeys(warning for take in takes for warning in take.warnings),
         )
         kept = await self._store.put(
             pb.ComposeCheckpoint(result=result).SerializeToString(deterministic=True),

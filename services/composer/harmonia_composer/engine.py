@@ -138,6 +138,7 @@ class Take:
     duration_seconds: float
     sections: tuple[Placed, ...]
     weights: Weights | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Support(StrEnum):

@@ -27,6 +27,7 @@ from harmonia_composer.engines.arranger.moods import MOODS
 from harmonia_composer.engines.arranger.score import Score
 from harmonia_composer.engines.arranger.synth.sound import Sound
 from harmonia_composer.engines.arranger.synth.sounds import SOUNDS
+from harmonia_composer.voice.guide import Guide, seated
 
 EXACT = (
     "bars", "bpm", "complexity", "duration_seconds", "key", "language", "lyrics", "outputs.ardour",
@@ -56,7 +57,7 @@ class Arranger:
             FieldSupport("instruments", Support.EXACT, instruments),
             FieldSupport("time_signature", Support.EXACT, tuple(METRES)),
             FieldSupport("kind", Support.EXACT, tuple(Kind)),
-            FieldSupport("vocals", Support.EXACT, ("OFF",)),
+            FieldSupport("vocals", Support.EXACT, ("OFF", "GUIDE")),
             FieldSupport("negative_prompt", Support.HINT),
         )
         plain = [FieldSupport(field, Support.EXACT) for field in EXACT]
@@ -79,10 +80,14 @@ class Arranger:
         seed = take_seed(order.seed, number)
         folder.mkdir(parents=True, exist_ok=True)
         score = arrange(order.brief, seed)
+        singer, refusal = Guide.here().asked(order, folder / "voice")
+        if singer:
+            score = seated(score, order.brief)
         listener.progress(0.02, "arranged")
         premaster, stems = mix(
-            score, folder, stems=order.stems, version=self.version, listener=listener, sounds=self._sounds
-        )
+            score, folder, stems=order.stems, version=self.version, listener=listener, sounds=self._sounds,
+            singer=singer,
+        )  # fmt: skip
         words = order.brief.lyrics
         return Take(
             seed=seed,
@@ -95,6 +100,7 @@ class Arranger:
             sections=tuple(
                 Placed(section.name, score.seconds(section.tick), section.bars) for section in score.sections
             ),
+            warnings=singer.warnings if singer else refusal,
         )
 
     def warm_up(self) -> None:

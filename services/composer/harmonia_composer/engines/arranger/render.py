@@ -81,7 +81,7 @@ def everything(part: Part) -> range:
     return range(len(part.notes))
 
 
-class _Played:
+class Performer:
     """What all performances share: the queue of events, and the sound that waits for the next block."""
 
     def __init__(self, part: Part, score: Score, notes: Sequence[int], passes: int) -> None:
@@ -122,7 +122,7 @@ class _Played:
         return self._queue[first : self._at]
 
 
-class Player(_Played):
+class Player(Performer):
     """Everything that plays pitches."""
 
     def __init__(self, part: Part, score: Score, sound: Sound, notes: Sequence[int], passes: int) -> None:
@@ -176,7 +176,7 @@ def hertz(pitch: int) -> float:
     return float(440.0 * 2.0 ** ((pitch - 69) / 12.0))
 
 
-class Drummer(_Played):
+class Drummer(Performer):
     """Each drum is struck once for every strength and turn, and then only copied."""
 
     def __init__(self, part: Part, score: Score, notes: Sequence[int], passes: int) -> None:
@@ -244,7 +244,7 @@ AIRS = {
 PIECE, OVERLAP = 18 * RATE, round(0.05 * RATE)
 
 
-class Weather(_Played):
+class Weather(Performer):
     """Textures."""
 
     def _events(self, notes: Sequence[int]) -> Iterator[Event]:
