@@ -131,6 +131,7 @@ class Composer:
             "midi": (take.midi, "audio/midi"),
             "lyrics_text": (take.lyrics_text, "text/plain"),
             "lyrics_lrc": (take.lyrics_lrc, "text/x-lrc"),
+            "karaoke": (take.karaoke, "application/json"),
         }
         plain = {name: (path, media_type) for name, (path, media_type) in files.items() if path is not None}
         stems = {role: (stem.path, "audio/flac") for role, stem in take.stems.items()}

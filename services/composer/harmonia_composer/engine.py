@@ -139,6 +139,7 @@ class Take:
     sections: tuple[Placed, ...]
     weights: Weights | None = None
     warnings: tuple[str, ...] = ()
+    karaoke: Path | None = None
 
 
 class Support(StrEnum):

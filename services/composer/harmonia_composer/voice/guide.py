@@ -5,21 +5,21 @@ to install.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from math import log10
 from pathlib import Path
 
 import numpy as np
 
 from harmonia_composer.engine import Brief, Order
 from harmonia_composer.engines.arranger.arrange import arrange
-from harmonia_composer.engines.arranger.channel import LOUDEST_LUFS, QUIETEST_LUFS, TRIM_DB
+from harmonia_composer.engines.arranger.channel import TRIM_DB
 from harmonia_composer.engines.arranger.genres.genre import Mix
 from harmonia_composer.engines.arranger.instruments import INSTRUMENTS, is_excluded
-from harmonia_composer.engines.arranger.metre import STEP
-from harmonia_composer.engines.arranger.render import Event, Performer
+from harmonia_composer.engines.arranger.metre import PPQ, STEP
+from harmonia_composer.engines.arranger.mix import loudest
+from harmonia_composer.engines.arranger.render import Event, Performer, frame_at
 from harmonia_composer.engines.arranger.score import Note, Part, Score, Syllable
 from harmonia_composer.engines.arranger.synth.kernels import RATE, Buffer
 from harmonia_composer.voice import resample, world
@@ -30,6 +30,10 @@ from harmonia_composer.voice.syllables import VOWELS, Nucleus, fitted, nuclei
 VERSION = "1"
 ROLE, INSTRUMENT = "vocals", "guide voice"
 UNDER_BAND_LU = 2.5
+# What pauses and peaks take from it on the way, by the songs of docs/lyrics.md.
+LOST_LU = 0.9
+# As much of the band is listened to for that.
+PROBE_S = 8.0
 # The instrument that plays the same tune steps back.
 LEAD_STEPS_BACK_DB = 5.0
 # Middle of what the voice sings well, MIDI pitch.
@@ -80,7 +84,11 @@ class Guide:
         return self.missing
 
 
-def seated(score: Score, brief: Brief) -> Score:
+Loudness = Callable[[Score, int, int], float]
+"""Of the band, in LUFS, from a frame to another."""
+
+
+def seated(score: Score, brief: Brief, loudness: Loudness) -> Score:
     """With a part for the voice: a note for each syllable, in an octave that it sings well."""
     tune = tune_of(score, brief)
     if not tune:
@@ -94,9 +102,21 @@ def seated(score: Score, brief: Brief) -> Score:
         else part
         for part in score.parts
     )
-    level = band_lufs(parts) - UNDER_BAND_LU - TRIM_DB
-    mix = Mix(level, width=0.6, reverb=0.16, low_cut_hz=140, high_db=2.0)
-    return replace(score, parts=(*parts, Part(ROLE, INSTRUMENT, "vocals", mix, notes)))
+    voice = Part(ROLE, INSTRUMENT, "vocals", Mix(0.0, width=0.6, reverb=0.16, low_cut_hz=140, high_db=2.0), notes)
+    level = level_of(voice, replace(score, parts=parts), loudness)
+    return replace(score, parts=(*parts, replace(voice, mix=replace(voice.mix, level_lufs=level))))
+
+
+def level_of(voice: Part, score: Score, loudness: Loudness) -> float:
+    """Under the band where the voice is loudest; in halves of a decibel, so that a note here or there changes nothing.
+
+    The same for both is taken off later.
+    """
+    start, end = loudest(voice, score)
+    section = score.section_at(round((start + end) / 2 / RATE * score.bpm / 60 * PPQ))
+    first, last = frame_at(score, section.tick), min(frame_at(score, section.end), round(score.duration_seconds * RATE))
+    last = min(last, first + round(PROBE_S * RATE))
+    return round(2 * (loudness(score, first - first % 2, last - last % 2) - UNDER_BAND_LU + LOST_LU - TRIM_DB)) / 2
 
 
 def tune_of(score: Score, brief: Brief) -> list[Note]:
@@ -128,11 +148,6 @@ def with_lead(score: Score, brief: Brief) -> Score:
         return score
     asked = replace(brief, instruments=(*brief.instruments, players[0]), bpm=score.bpm)
     return arrange(asked, score.seed)
-
-
-def band_lufs(parts: Sequence[Part]) -> float:
-    levels = [min(LOUDEST_LUFS, max(QUIETEST_LUFS, part.mix.level_lufs + TRIM_DB)) for part in parts]
-    return 10 * log10(sum(10 ** (level / 10) for level in levels))
 
 
 class Singer:
@@ -167,14 +182,14 @@ class Singer:
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             speech = self._synthesiser.speak(text, self._folder)
-            placed = self._placed(speech, text, syllables)
+            placed = self._placed(speech, syllables)
         except NoSpeech as failure:
             self.warnings += (f"vocals: a line is not sung: {failure}",)
             return None
         vowels = [(phone.start_s, phone.end_s) for phone in speech.phones if phone.name in VOWELS]
         return world.analysed(speech.samples, speech.rate_hz, vowels), tuple(placed)
 
-    def _placed(self, speech: Speech, text: str, syllables: Sequence[Syllable]) -> list[Nucleus]:
+    def _placed(self, speech: Speech, syllables: Sequence[Syllable]) -> list[Nucleus]:
         found = nuclei(speech.phones)
         if not found:
             raise NoSpeech("there is nothing in it to sing on")
@@ -202,12 +217,9 @@ class Sung(Performer):
             if wanted.isdisjoint(own):
                 continue
             first, last = self.part.notes[own[0]], self.part.notes[own[-1]]
-            start = max(0, self._frame(first.start) - round(LONGEST_RUN_UP_S * RATE))
-            end = self._frame(last.start + last.length) + round((LONGEST_ENDING_S + RELEASE_S) * RATE)
+            start = max(0, frame_at(self.score, first.start) - round(LONGEST_RUN_UP_S * RATE))
+            end = frame_at(self.score, last.start + last.length) + round((LONGEST_ENDING_S + RELEASE_S) * RATE)
             yield Event(start, end, number, first, end - start)
-
-    def _frame(self, tick: int) -> int:
-        return round(self.score.seconds(tick) * RATE)
 
     def _sound(self, event: Event, out: Buffer, start: int) -> None:
         own = self._lines[event.number]

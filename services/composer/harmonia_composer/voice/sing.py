@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harmonia_composer.voice.syllables import Nucleus
 from harmonia_composer.voice.world import FRAME_S, Floats, Print
+
+Flags = NDArray[np.bool_]
 
 # Of the time between two vowels, what consonants may take at most.
 CROWDED = 0.5
@@ -121,7 +124,7 @@ def vowel(nucleus: Nucleus, start_s: float, end_s: float, number: int) -> list[S
 def sung(said: Print, nuclei: Sequence[Nucleus], notes: Sequence[SungNote]) -> Take:
     laid = stretches(nuclei, notes)
     start_s, end_s = laid[0].start_s, laid[-1].end_s + RELEASE_S
-    times = start_s + FRAME_S * np.arange(max(2, int((end_s - start_s) / FRAME_S)))
+    times: Floats = start_s + FRAME_S * np.arange(max(2, int((end_s - start_s) / FRAME_S)), dtype=np.float64)
     source, vowels, silent = sources(laid, times)
     at = np.clip(source / FRAME_S, 0, len(said.hertz) - 1.001)
     low, part = at.astype(np.int64), (at % 1.0)[:, None]
@@ -133,7 +136,7 @@ def sung(said: Print, nuclei: Sequence[Nucleus], notes: Sequence[SungNote]) -> T
     return Take(start_s, voice, evened(envelope, vowels, silent) * accents(notes, times, end_s))
 
 
-def sources(laid: Sequence[Stretch], times: Floats) -> tuple[Floats, np.ndarray, np.ndarray]:
+def sources(laid: Sequence[Stretch], times: Floats) -> tuple[Floats, Flags, Flags]:
     """For each frame: when it was said, whether it is a vowel, whether it is silent."""
     starts = np.array([one.start_s for one in laid])
     at = np.clip(np.searchsorted(starts, times, side="right") - 1, 0, len(laid) - 1)
@@ -180,14 +183,14 @@ def scoop(since: Floats) -> Floats:
     return np.where((since > -0.2) & (since < SCOOP_S), SCOOP_SEMITONES * (1 - np.clip(since / SCOOP_S, 0.0, 1.0)), 0.0)
 
 
-def evened(envelope: Floats, vowels: np.ndarray, silent: np.ndarray) -> Floats:
+def evened(envelope: Floats, vowels: Flags, silent: Flags) -> Floats:
     """Gains that make all vowels nearly as loud as each other; consonants go with the vowels around them."""
     power = envelope.sum(axis=1)
     places = np.flatnonzero(vowels)
     if not places.size:
         return np.where(silent, 0.0, 1.0)
     loud = np.exp(smoothed(np.log(np.interp(np.arange(len(power)), places, power[places])), 12))
-    gains = (np.median(power[places]) / loud) ** (EVEN / 2)
+    gains: Floats = (np.median(power[places]) / loud) ** (EVEN / 2)
     return gains * smoothed(np.where(silent, 0.0, 1.0), 4)
 
 
@@ -202,4 +205,5 @@ def smoothed(values: Floats, width: int) -> Floats:
     """A running mean over `width` frames to both sides."""
     size = 2 * width + 1
     padded = np.pad(values, width, mode="edge")
-    return np.convolve(padded, np.full(size, 1.0 / size), mode="valid")
+    mean: Floats = np.convolve(padded, np.full(size, 1.0 / size), mode="valid")
+    return mean

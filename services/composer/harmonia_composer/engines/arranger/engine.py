@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from harmonia_composer.engine import (
@@ -22,12 +23,13 @@ from harmonia_composer.engines.arranger.genres import GENRES
 from harmonia_composer.engines.arranger.instruments import INSTRUMENTS, ROLES
 from harmonia_composer.engines.arranger.metre import METRES
 from harmonia_composer.engines.arranger.midi import midi_bytes
-from harmonia_composer.engines.arranger.mix import mix
+from harmonia_composer.engines.arranger.mix import band_lufs, mix
 from harmonia_composer.engines.arranger.moods import MOODS
 from harmonia_composer.engines.arranger.score import Score
 from harmonia_composer.engines.arranger.synth.sound import Sound
 from harmonia_composer.engines.arranger.synth.sounds import SOUNDS
 from harmonia_composer.voice.guide import Guide, seated
+from harmonia_composer.voice.karaoke import karaoke
 
 EXACT = (
     "bars", "bpm", "complexity", "duration_seconds", "key", "language", "lyrics", "outputs.ardour",
@@ -82,7 +84,7 @@ class Arranger:
         score = arrange(order.brief, seed)
         singer, refusal = Guide.here().asked(order, folder / "voice")
         if singer:
-            score = seated(score, order.brief)
+            score = seated(score, order.brief, partial(band_lufs, sounds=self._sounds, check=listener.check))
         listener.progress(0.02, "arranged")
         premaster, stems = mix(
             score, folder, stems=order.stems, version=self.version, listener=listener, sounds=self._sounds,
@@ -96,6 +98,7 @@ class Arranger:
             midi=written(folder / "song.mid", midi_bytes(score)) if order.midi else None,
             lyrics_text=written(folder / "lyrics.txt", plain_lyrics(order.brief).encode()) if words else None,
             lyrics_lrc=written(folder / "lyrics.lrc", timed_lyrics(score).encode()) if words else None,
+            karaoke=written(folder / "karaoke.json", karaoke(score, order.brief.language)) if words else None,
             duration_seconds=score.duration_seconds,
             sections=tuple(
                 Placed(section.name, score.seconds(section.tick), section.bars) for section in score.sections

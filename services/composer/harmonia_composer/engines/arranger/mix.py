@@ -258,11 +258,11 @@ def performed(
 
 def gain(part: Part, score: Score, instrument: Sound | None, check: Check, singer: Singer | None = None) -> float:
     """Factor that brings the loudest bars of a part to the loudness its mix asks for."""
-    trim_db = TRIM_DB + SUNG_DB * any(one.style == "vocals" for one in score.parts)
-    target = min(LOUDEST_LUFS, max(QUIETEST_LUFS, part.mix.level_lufs + trim_db))
+    sung = any(one.style == "vocals" for one in score.parts)
+    target = min(LOUDEST_LUFS, max(QUIETEST_LUFS, part.mix.level_lufs + TRIM_DB + SUNG_DB * sung))
     start, end = loudest(part, score)
     start = max(0, start - RATE // 2)
-    numbers = [number for number, note in enumerate(part.notes) if start <= render.frame_at(score, note.start) < end]
+    numbers = beginning(part, score, start, end)
     if not numbers:
         return 1.0
     sound = performed(part, score, instrument, numbers, singer=singer).block(start, end - start, check)
@@ -270,6 +270,26 @@ def gain(part: Part, score: Score, instrument: Sound | None, check: Check, singe
     sums = np.zeros(ceil(sound.shape[0] / 4800))
     effects.weighed(sound, np.zeros(8), sums)
     return float(10 ** ((target - effects.gated_lufs(sums)) / 20))
+
+
+def band_lufs(score: Score, start: int, end: int, *, sounds: Mapping[str, Sound], check: Check) -> float:
+    """How loud all parts are together from frame to frame, of what begins there."""
+    total = np.zeros((end - start, 2), dtype=np.float32)
+    for part in score.parts:
+        sound, numbers = sounds.get(part.instrument), beginning(part, score, start, end)
+        if not numbers:
+            continue
+        block = performed(part, score, sound, numbers).block(start, end - start, check)
+        channel = Channel(part, score, sound, Pulse.of(score))
+        channel.treat(block, start, check)
+        total += channel.finish(block, start, gain(part, score, sound, check)) / np.float32(1 << 31)
+    sums = np.zeros(ceil(total.shape[0] / 4800))
+    effects.weighed(total, np.zeros(8), sums)
+    return effects.gated_lufs(sums)
+
+
+def beginning(part: Part, score: Score, start: int, end: int) -> list[int]:
+    return [number for number, note in enumerate(part.notes) if start <= render.frame_at(score, note.start) < end]
 
 
 def loudest(part: Part, score: Score) -> tuple[int, int]:
