@@ -31,17 +31,23 @@ LLM = $(if $(filter gguf,$(HARMONIA_LLM)),$(call stamp,llm))
 # torch and what comes with it (6 GB) only for those who name the engine that needs it: ARGS="--engine musicgen".
 MUSICGEN = $(if $(findstring musicgen,$(ARGS)),$(call stamp,musicgen))
 
-song: $(call stamp,embedded) $(LLM) $(MUSICGEN)
+# The vocoder of the guide voice is built from source for those who ask for it: ARGS="--vocals guide".
+VOICE = $(if $(findstring guide,$(ARGS)),.venv/.vocals)
+.venv/.vocals: $(call stamp,embedded)
+	@if $(MAKE) -s $(call stamp,voice); then :; \
+	else echo "vocals: the vocoder does not build here (it needs a C++ compiler): nobody will sing" >&2; fi
+
+song: $(call stamp,embedded) $(LLM) $(MUSICGEN) $(VOICE)
 	@$(BIN)/harmonia compose $(if $(OUT),--out "$(OUT)",--out-base out) $(ARGS) -- "$$PROMPT"
 export PROMPT
 
-up: $(call stamp,embedded) $(LLM) $(MUSICGEN)
+up: $(call stamp,embedded) $(LLM) $(MUSICGEN) $(VOICE)
 	@exec $(BIN)/harmonia up
 
 rest: $(call stamp,embedded)
 	@PATH="$$PATH:/usr/local/go/bin" ./rest/build.sh $(BIN)/harmonia-rest
 
-test: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft)
+test: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft) $(call stamp,voice)
 	@$(MAKE) -s -C k8s kustomize
 	@$(MAKE) -s minio
 	@$(BIN)/python -m pytest $(ARGS)
@@ -60,13 +66,13 @@ proto: $(call stamp,dev)
 locks: $(call stamp,dev)
 	@PATH="$$PWD/$(BIN):$$PATH" ./requirements/lock.sh
 
-bench: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft)
+bench: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft) $(call stamp,voice)
 	@$(BIN)/python -m bench $(ARGS)
 
 chaos: $(call stamp,test)
 	@$(BIN)/python -m tests.chaos $(if $(ALL),--all) $(if $(SONGS),--songs $(SONGS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-lyrics-report: $(call stamp,test)
+lyrics-report: $(call stamp,test) $(call stamp,voice)
 	@$(BIN)/python -m tests.lyrics_report
 
 sound-report: $(call stamp,test)

@@ -11,6 +11,8 @@ lock dev.in -o dev.lock
 for set in gateway lyricist composer mastering artifacts embedded llm test; do
     lock "$set.in" -c dev.lock -o "$set.lock"
 done
+# On top of embedded or test, and not in dev: it takes a compiler.
+lock voice.in -c dev.lock -o voice.lock
 # On top of embedded or test, never in dev: torch has no business in `make check`.
 lock musicgen.in -c dev.lock -o musicgen.lock
 lock oracle.in -c dev.lock -c musicgen.lock -o oracle.lock

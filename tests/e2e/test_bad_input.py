@@ -56,7 +56,7 @@ WRONG: dict[str, Sequence[str]] = {
     "model": ['"large"', '"a/b"', "[]"],
     "seed": [str(2**64), "-1", "1.5", '"abc"', "NaN", "1e400", "true"],
     "variations": ["0", "9", "-1", "1.5", "1e10", '"two"'],
-    "vocals": ['"GUIDE"', '"LOUD"', "99"],
+    "vocals": ['"LOUD"', "99", "[]"],
     "conditioning": ["[]", '"song"'],
     "conditioning.continue_from": ['"songs/x"', f'"songs/{"0" * 32}"', f'"artifacts/{DIGEST}"'],
     "conditioning.melody": ['"x"', f'"artifacts/{DIGEST}"'],

@@ -114,6 +114,7 @@ class Composer:
             engine_version=engine.version,
             model_digest=weights.digest if weights else "",
             licence=weights.licence if weights else engine.licence,
+            warnings=dict.fromkeys(warning for take in takes for warning in take.warnings),
         )
         kept = await self._store.put(
             pb.ComposeCheckpoint(result=result).SerializeToString(deterministic=True),
@@ -130,6 +131,7 @@ class Composer:
             "midi": (take.midi, "audio/midi"),
             "lyrics_text": (take.lyrics_text, "text/plain"),
             "lyrics_lrc": (take.lyrics_lrc, "text/x-lrc"),
+            "karaoke": (take.karaoke, "application/json"),
         }
         plain = {name: (path, media_type) for name, (path, media_type) in files.items() if path is not None}
         stems = {role: (stem.path, "audio/flac") for role, stem in take.stems.items()}

@@ -138,6 +138,8 @@ class Take:
     duration_seconds: float
     sections: tuple[Placed, ...]
     weights: Weights | None = None
+    warnings: tuple[str, ...] = ()
+    karaoke: Path | None = None
 
 
 class Support(StrEnum):

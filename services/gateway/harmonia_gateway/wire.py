@@ -205,6 +205,8 @@ def _composed_files(
         yield _output(number, "lyrics", "lyrics.txt", take.lyrics_text)
     if take.HasField("lyrics_lrc"):
         yield _output(number, "lyrics", "lyrics.lrc", take.lyrics_lrc)
+    if take.HasField("karaoke"):
+        yield _output(number, "lyrics", "karaoke.json", take.karaoke)
     for session in take.daw:
         yield _output(number, "daw", session.file, session.ref)
     for stem in take.stems if take.stems_also_in else ():

@@ -56,6 +56,8 @@ def text_artifact(request: pb.WriteRequest) -> type_pb2.ArtifactRef | None:
 def asked_from_proto(spec: spec_pb2.SongSpec, *, text: str = "") -> Asked:
     """`text` stands for spec.lyrics.text_artifact."""
     words = Words.TEXT if _has_text(spec.lyrics) else _WORDS.get(spec.lyrics.mode, Words.AUTO)
+    if spec.vocals == spec_pb2.SongSpec.GUIDE and words is Words.AUTO:
+        words = Words.WRITE
     return Asked(
         negative_prompt=spec.negative_prompt,
         kind=_KINDS.get(spec.kind),

@@ -73,6 +73,7 @@ def composed(takes: int = 1, *, words: bool = False) -> composer_pb2.ComposeResu
         if words:
             take.lyrics_text.CopyFrom(ref(n, "text/plain"))
             take.lyrics_lrc.CopyFrom(ref(n, "text/plain"))
+            take.karaoke.CopyFrom(ref(n, "application/json"))
     return result
 
 
@@ -173,6 +174,7 @@ def test_files_are_named_as_a_saved_folder_has_them(job, now):
         ("midi", "song.mid"),
         ("lyrics", "lyrics.txt"),
         ("lyrics", "lyrics.lrc"),
+        ("lyrics", "karaoke.json"),
     ]
     assert {o.take for o in song.outputs} == {1}
     assert all(o.artifact == f"artifacts/{o.sha256}" and o.bytes >= 10_000_000 for o in song.outputs)

@@ -59,7 +59,7 @@ class Wishes:
     ] = None
     daw: Annotated[str, typer.Option(metavar="dawproject,ardour", help="Sessions for studios, in daw/.")] = ""
     preset: Annotated[str, typer.Option(metavar="NAME", help="streaming, podcast, broadcast, loud or none")] = ""
-    vocals: Annotated[str, typer.Option(metavar="off|guide", help="guide: later.")] = ""
+    vocals: Annotated[str, typer.Option(metavar="off|guide", help="guide: a voice sings the words.")] = ""
     set: Annotated[
         list[str] | None, typer.Option(metavar="FIELD=VALUE", help="Any other field: sampling.temperature=0.8")
     ] = None
@@ -74,7 +74,6 @@ class Wishes:
         """What was set wins over what is there."""
         from harmonia_sdk.spec import checked_size, set_text
 
-        refuse_later(self.vocals)
         for path, texts in (self._texts() | _assignments(self.set or [])).items():
             set_text(spec, path, texts)
         if self.lyrics:
@@ -306,9 +305,3 @@ def sessions_of(daw: str) -> list[str]:
         message = f"--daw takes {' and '.join(DAWS)}, by commas, not {unknown!r}"
         raise InvalidInput(message, reason=Reason.UNKNOWN_VALUE, field="daw")
     return sessions
-
-
-def refuse_later(vocals: str) -> None:
-    if vocals.lower() == "guide":
-        message = "spec.vocals comes in a later release: leave it out"
-        raise InvalidInput(message, reason=Reason.NOT_YET_SUPPORTED, field="spec.vocals")

@@ -12,11 +12,11 @@ from harmonia_composer.engines.arranger.form import Frame, Shape
 from harmonia_composer.engines.arranger.genres import GENRES
 from harmonia_composer.engines.arranger.genres.genre import Ending, Genre, Style
 from harmonia_composer.engines.arranger.melody import melody
-from harmonia_composer.engines.arranger.metre import PPQ, Metre, parse_metre
+from harmonia_composer.engines.arranger.metre import PPQ, STEP, Metre, parse_metre
 from harmonia_composer.engines.arranger.moods import MOODS, Mood, blend
-from harmonia_composer.engines.arranger.prosody import Setting
+from harmonia_composer.engines.arranger.prosody import Setting, Sung
 from harmonia_composer.engines.arranger.scale import Key, parse_key
-from harmonia_composer.engines.arranger.score import Note, Part, Score, Section, Sound, Syllable
+from harmonia_composer.engines.arranger.score import Line, Note, Part, Score, Section, Sound, Syllable
 from harmonia_composer.engines.arranger.sheet import Chair, Sheet
 
 LOOP_BARS, MOST_LOOP_BARS = 4, 8
@@ -44,8 +44,8 @@ def arrange(brief: Brief, seed: int) -> Score:
     return Score(
         title=brief.title, genre=genre, seed=seed, key=key, bpm=bpm, duration_seconds=seconds(brief, have, bpm),
         ticks=sheet.ticks, sections=sheet.sections, chords=sheet.spans,
-        parts=tuple(one for one in parts if one.notes), lines=tuple(one.line for one in words),
-        brightness=mood.brightness, reverb=mood.reverb, metre=metre, syllables=tuple(syllables(words)),
+        parts=tuple(one for one in parts if one.notes), lines=tuple(sung_line(one, sheet) for one in words),
+        brightness=mood.brightness, reverb=mood.reverb, metre=metre, syllables=tuple(syllables(words, sheet)),
         loop=looped, ending=sheet.ends,
     )  # fmt: skip
 
@@ -189,9 +189,20 @@ PLAYERS: dict[Style, tuple[Sound, Callable[[Sheet, Chair], list[Note]]]] = {
 }
 
 
-def syllables(words: Sequence[Setting]) -> list[Syllable]:
+def sung_line(setting: Setting, sheet: Sheet) -> Line:
+    """With the time of its first note."""
+    return replace(setting.line, tick=sung_tick(setting.notes[0], sheet)) if setting.notes else setting.line
+
+
+def sung_tick(note: Sung, sheet: Sheet) -> int:
+    """Where the tune has it: swung."""
+    bar, step = divmod(note.tick // STEP, sheet.metre.steps)
+    return bar * sheet.metre.ticks + groove.swung(step, sheet) if note.tick % STEP == 0 else note.tick
+
+
+def syllables(words: Sequence[Setting], sheet: Sheet) -> list[Syllable]:
     return [
-        Syllable(note.tick, note.length, note.sound.text, one.number, note.sound.word, note.sound.stress)
+        Syllable(sung_tick(note, sheet), note.length, note.sound.text, one.number, note.sound.word, note.sound.stress)
         for one in words
         for note in one.notes
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from harmonia_composer.engine import (
@@ -22,11 +23,13 @@ from harmonia_composer.engines.arranger.genres import GENRES
 from harmonia_composer.engines.arranger.instruments import INSTRUMENTS, ROLES
 from harmonia_composer.engines.arranger.metre import METRES
 from harmonia_composer.engines.arranger.midi import midi_bytes
-from harmonia_composer.engines.arranger.mix import mix
+from harmonia_composer.engines.arranger.mix import band_lufs, mix
 from harmonia_composer.engines.arranger.moods import MOODS
 from harmonia_composer.engines.arranger.score import Score
 from harmonia_composer.engines.arranger.synth.sound import Sound
 from harmonia_composer.engines.arranger.synth.sounds import SOUNDS
+from harmonia_composer.voice.guide import Guide, seated
+from harmonia_composer.voice.karaoke import karaoke
 
 EXACT = (
     "bars", "bpm", "complexity", "duration_seconds", "key", "language", "lyrics", "outputs.ardour",
@@ -56,7 +59,7 @@ class Arranger:
             FieldSupport("instruments", Support.EXACT, instruments),
             FieldSupport("time_signature", Support.EXACT, tuple(METRES)),
             FieldSupport("kind", Support.EXACT, tuple(Kind)),
-            FieldSupport("vocals", Support.EXACT, ("OFF",)),
+            FieldSupport("vocals", Support.EXACT, ("OFF", "GUIDE")),
             FieldSupport("negative_prompt", Support.HINT),
         )
         plain = [FieldSupport(field, Support.EXACT) for field in EXACT]
@@ -79,10 +82,14 @@ class Arranger:
         seed = take_seed(order.seed, number)
         folder.mkdir(parents=True, exist_ok=True)
         score = arrange(order.brief, seed)
+        singer, refusal = Guide.here().asked(order, folder / "voice")
+        if singer:
+            score = seated(score, order.brief, partial(band_lufs, sounds=self._sounds, check=listener.check))
         listener.progress(0.02, "arranged")
         premaster, stems = mix(
-            score, folder, stems=order.stems, version=self.version, listener=listener, sounds=self._sounds
-        )
+            score, folder, stems=order.stems, version=self.version, listener=listener, sounds=self._sounds,
+            singer=singer,
+        )  # fmt: skip
         words = order.brief.lyrics
         return Take(
             seed=seed,
@@ -91,10 +98,12 @@ class Arranger:
             midi=written(folder / "song.mid", midi_bytes(score)) if order.midi else None,
             lyrics_text=written(folder / "lyrics.txt", plain_lyrics(order.brief).encode()) if words else None,
             lyrics_lrc=written(folder / "lyrics.lrc", timed_lyrics(score).encode()) if words else None,
+            karaoke=written(folder / "karaoke.json", karaoke(score, order.brief.language)) if words else None,
             duration_seconds=score.duration_seconds,
             sections=tuple(
                 Placed(section.name, score.seconds(section.tick), section.bars) for section in score.sections
             ),
+            warnings=singer.warnings if singer else refusal,
         )
 
     def warm_up(self) -> None:

@@ -9,6 +9,7 @@ from harmonia_composer.engines.arranger.metre import PPQ
 from harmonia_composer.engines.arranger.score import DRUM_CHANNEL, Part, Score
 
 SLIDE_S, SLIDE_STEPS, OCTAVE = 0.09, 6, 12
+VOICE_OOHS = 53
 
 Timed = list[tuple[int, int, mido.Message | mido.MetaMessage]]
 
@@ -37,9 +38,15 @@ def conductor(score: Score) -> mido.MidiTrack:
         (0, 3, mido.MetaMessage("key_signature", key=score.key.signature)),
     ]
     timed += [(section.tick, 4, mido.MetaMessage("marker", text=section.name)) for section in score.sections]
-    if not any(part.role == "lead" for part in score.parts):
+    if not words_with(score):
         timed += lyric_events(score)
     return spaced(timed, score.ticks)
+
+
+def words_with(score: Score) -> str:
+    """The track that has the words: the voice's, else the tune's; empty: neither is there."""
+    roles = {part.role for part in score.parts}
+    return next((role for role in ("vocals", "lead") if role in roles), "")
 
 
 def time_signature(score: Score) -> mido.MetaMessage:
@@ -68,11 +75,11 @@ def track(part: Part, channel: int, score: Score) -> mido.MidiTrack:
         (0, 1, mido.MetaMessage("instrument_name", name=part.instrument)),
     ]
     if part.style != "texture":
-        program = INSTRUMENTS[part.instrument].program
+        program = VOICE_OOHS if part.style == "vocals" else INSTRUMENTS[part.instrument].program
         timed.append((0, 2, mido.Message("program_change", channel=channel, program=program)))
         timed += note_events(part, channel, score.ticks)
         timed += slides(part, channel, score)
-    if part.role == "lead":
+    if part.role == words_with(score):
         timed += lyric_events(score)
     return spaced(timed, score.ticks)
 

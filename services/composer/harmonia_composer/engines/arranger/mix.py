@@ -7,7 +7,7 @@ to the bit, in whatever order threads finish, and ceilings keep the sum under fu
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from harmonia_composer.engines.arranger.channel import (
     BLOCK,
     LOUDEST_LUFS,
     QUIETEST_LUFS,
+    SUNG_DB,
     TRIM_DB,
     Channel,
     Pulse,
@@ -55,6 +56,7 @@ class Desk:
     sounds: Mapping[str, Sound]
     pulse: Pulse
     keep: bool
+    singer: "Singer | None" = None
 
     @property
     def frames(self) -> int:
@@ -72,10 +74,14 @@ def mix(
     version: str,
     listener: Listener,
     sounds: Mapping[str, Sound] = SOUNDS,
+    singer: "Singer | None" = None,
 ) -> tuple[Path, dict[str, Stem]]:
-    """Writes premaster.flac and stems/<role>.flac under `folder`, and previews as stretches are done."""
+    """Writes premaster.flac and stems/<role>.flac under `folder`, and previews as stretches are done.
+
+    `singer`: of the part for a voice, where the score has one.
+    """
     (folder / "stems").mkdir(parents=True, exist_ok=True)
-    desk = Desk(score, folder, version, listener, sounds, Pulse.of(score), stems)
+    desk = Desk(score, folder, version, listener, sounds, Pulse.of(score), stems, singer)
     premaster = folder / "premaster.flac"
     with ExitStack() as open_files, ThreadPoolExecutor(THREADS, thread_name_prefix="arranger") as pool:
         tracks = [track(part, desk) for part in busiest_first(score)]
@@ -144,6 +150,14 @@ def preview(sound: Stereo, start: int, desk: Desk) -> None:
     path.unlink(missing_ok=True)
 
 
+class Singer(Protocol):
+    """Sings a part of the style "vocals"."""
+
+    def recipe(self, score: Score) -> str: ...
+
+    def source(self, part: Part, score: Score) -> render.Source: ...
+
+
 class Track(Protocol):
     part: Part
     path: Path | None
@@ -158,7 +172,8 @@ class Track(Protocol):
 def track(part: Part, desk: Desk) -> Track:
     desk.listener.check()
     sound = desk.sounds.get(part.instrument)
-    made_from = recipe(part, desk.score, sound, desk.pulse, version=desk.version)
+    version = desk.version + (desk.singer.recipe(desk.score) if desk.singer and part.style == "vocals" else "")
+    made_from = recipe(part, desk.score, sound, desk.pulse, version=version)
     earlier = desk.listener.reusable(made_from)
     if earlier is not None and fits(earlier, desk.frames):
         return Kept(part, made_from, earlier, desk)
@@ -194,21 +209,21 @@ class Made:
     def __init__(self, part: Part, made_from: str, sound: Sound | None, desk: Desk) -> None:
         self.part, self.recipe, self._check = part, made_from, desk.listener.check
         self.path = desk.path(part)
-        self._score, self._instrument = desk.score, sound
+        self._score, self._instrument, self._singer = desk.score, sound, desk.singer
         score = desk.score
         # The last time round is kept: by then the end rings on at the beginning.
         turns = ceil(SETTLED_S / score.duration_seconds) if score.loop else 0
         # Reverberation is made of pairs of frames: an odd loop goes round an even number of times before.
         passes = 1 + turns + turns % 2 * desk.frames % 2
         self._skipped = (passes - 1) * desk.frames
-        self._played = render.performance(part, score, sound, render.everything(part), passes=passes)
+        self._played = performed(part, score, sound, render.everything(part), passes=passes, singer=desk.singer)
         self._channel = Channel(part, score, sound, Pulse.of(score, passes), passes=passes)
         self._gain = 0.0
         self._file = flac(self.path) if self.path else None
 
     def stretch(self, start: int, end: int) -> Stereo:
         if start == 0:
-            self._gain = gain(self.part, self._score, self._instrument, self._check)
+            self._gain = gain(self.part, self._score, self._instrument, self._check, self._singer)
             for at in range(0, self._skipped, BLOCK):
                 self._sound(at, min(at + BLOCK, self._skipped))
         sound = self._sound(self._skipped + start, self._skipped + end)
@@ -226,19 +241,55 @@ class Made:
             self._file.close()
 
 
-def gain(part: Part, score: Score, instrument: Sound | None, check: Check) -> float:
+def performed(
+    part: Part,
+    score: Score,
+    instrument: Sound | None,
+    notes: Sequence[int],
+    *,
+    passes: int = 1,
+    singer: Singer | None = None,
+) -> render.Performance:
+    if part.style != "vocals":
+        return render.performance(part, score, instrument, notes, passes=passes)
+    assert singer, "a score with a part for a voice comes with who sings it"
+    return render.Performance(singer.source(part, score), score, notes, passes)
+
+
+def gain(part: Part, score: Score, instrument: Sound | None, check: Check, singer: Singer | None = None) -> float:
     """Factor that brings the loudest bars of a part to the loudness its mix asks for."""
-    target = min(LOUDEST_LUFS, max(QUIETEST_LUFS, part.mix.level_lufs + TRIM_DB))
+    sung = any(one.style == "vocals" for one in score.parts)
+    target = min(LOUDEST_LUFS, max(QUIETEST_LUFS, part.mix.level_lufs + TRIM_DB + SUNG_DB * sung))
     start, end = loudest(part, score)
     start = max(0, start - RATE // 2)
-    numbers = [number for number, note in enumerate(part.notes) if start <= render.frame_at(score, note.start) < end]
+    numbers = beginning(part, score, start, end)
     if not numbers:
         return 1.0
-    sound = render.performance(part, score, instrument, numbers).block(start, end - start, check)
+    sound = performed(part, score, instrument, numbers, singer=singer).block(start, end - start, check)
     Channel(part, score, instrument, Pulse.of(score)).treat(sound, start, check)
     sums = np.zeros(ceil(sound.shape[0] / 4800))
     effects.weighed(sound, np.zeros(8), sums)
     return float(10 ** ((target - effects.gated_lufs(sums)) / 20))
+
+
+def band_lufs(score: Score, start: int, end: int, *, sounds: Mapping[str, Sound], check: Check) -> float:
+    """How loud all parts are together from frame to frame, of what begins there."""
+    total = np.zeros((end - start, 2), dtype=np.float32)
+    for part in score.parts:
+        sound, numbers = sounds.get(part.instrument), beginning(part, score, start, end)
+        if not numbers:
+            continue
+        block = performed(part, score, sound, numbers).block(start, end - start, check)
+        channel = Channel(part, score, sound, Pulse.of(score))
+        channel.treat(block, start, check)
+        total += channel.finish(block, start, gain(part, score, sound, check)) / np.float32(1 << 31)
+    sums = np.zeros(ceil(total.shape[0] / 4800))
+    effects.weighed(total, np.zeros(8), sums)
+    return effects.gated_lufs(sums)
+
+
+def beginning(part: Part, score: Score, start: int, end: int) -> list[int]:
+    return [number for number, note in enumerate(part.notes) if start <= render.frame_at(score, note.start) < end]
 
 
 def loudest(part: Part, score: Score) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from harmonia_composer.engines.arranger.scale import Key
 
 DRUM_CHANNEL = 9
 V = TypeVar("V")
-Sound = Literal["drums", "bass", "comp", "pad", "melody", "texture"]
+Sound = Literal["drums", "bass", "comp", "pad", "melody", "texture", "vocals"]
 
 
 @dataclass(frozen=True, slots=True)

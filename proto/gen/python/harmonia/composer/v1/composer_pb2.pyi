@@ -218,6 +218,7 @@ class ComposeResult(_message.Message):
         SECTIONS_FIELD_NUMBER: _builtins.int
         DAW_FIELD_NUMBER: _builtins.int
         STEMS_ALSO_IN_FIELD_NUMBER: _builtins.int
+        KARAOKE_FIELD_NUMBER: _builtins.int
         seed: _builtins.int
         duration_seconds: _builtins.float
         stems_also_in: _builtins.str
@@ -244,6 +245,10 @@ class ComposeResult(_message.Message):
         def daw(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComposeResult.File]:
             """Sessions for studios, without the stems that they show."""
 
+        @_builtins.property
+        def karaoke(self) -> _type_pb2.ArtifactRef:
+            """When each line, word and syllable is sung: docs/lyrics-files.md."""
+
         def __init__(
             self,
             *,
@@ -257,10 +262,11 @@ class ComposeResult(_message.Message):
             sections: _abc.Iterable[Global___ComposeResult.PlacedSection] | None = ...,
             daw: _abc.Iterable[Global___ComposeResult.File] | None = ...,
             stems_also_in: _builtins.str = ...,
+            karaoke: _type_pb2.ArtifactRef | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["lyrics_lrc", b"lyrics_lrc", "lyrics_text", b"lyrics_text", "midi", b"midi", "premaster", b"premaster"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["karaoke", b"karaoke", "lyrics_lrc", b"lyrics_lrc", "lyrics_text", b"lyrics_text", "midi", b"midi", "premaster", b"premaster"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["daw", b"daw", "duration_seconds", b"duration_seconds", "lyrics_lrc", b"lyrics_lrc", "lyrics_text", b"lyrics_text", "midi", b"midi", "premaster", b"premaster", "sections", b"sections", "seed", b"seed", "stems", b"stems", "stems_also_in", b"stems_also_in"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["daw", b"daw", "duration_seconds", b"duration_seconds", "karaoke", b"karaoke", "lyrics_lrc", b"lyrics_lrc", "lyrics_text", b"lyrics_text", "midi", b"midi", "premaster", b"premaster", "sections", b"sections", "seed", b"seed", "stems", b"stems", "stems_also_in", b"stems_also_in"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
