@@ -35,7 +35,7 @@ func main() {
 		return
 	}
 	syscall.Umask(0o077)
-	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("service", "rest", "instance", settings.Instance))
+	startLogs(settings.Instance)
 	stopping, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := run(stopping, settings); err != nil {
@@ -46,7 +46,12 @@ func main() {
 }
 
 func run(stopping context.Context, settings Settings) error {
-	door, err := openDoor(settings.Gateway, settings.CA)
+	tracer, endTraces, err := startTraces(settings)
+	if err != nil {
+		return err
+	}
+	telemetry := newTelemetry(tracer)
+	door, err := openDoor(settings.Gateway, settings.CA, telemetry)
 	if err != nil {
 		return err
 	}
@@ -64,7 +69,6 @@ func run(stopping context.Context, settings Settings) error {
 	if err != nil {
 		return err
 	}
-	telemetry := newTelemetry()
 	server := &http.Server{
 		Handler:           telemetry.observe(guard.protect(sessions.recognise(site(api, sessions)))),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -96,7 +100,7 @@ func run(stopping context.Context, settings Settings) error {
 	}
 	alive.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	os.Remove(settings.ReadyFile)
-	return errors.Join(err, drain(server, settings.DrainGrace))
+	return errors.Join(err, drain(server, settings.DrainGrace), sendRest(endTraces))
 }
 
 func serveHTTP(server *http.Server, listener net.Listener, settings Settings) error {
@@ -152,6 +156,16 @@ func drain(server *http.Server, grace time.Duration) error {
 	} else {
 		return err
 	}
+}
+
+// sendRest sends the spans that are left; a collector that is away does not keep the process from ending.
+func sendRest(endTraces func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := endTraces(ctx); err != nil {
+		slog.Warn("spans are lost", "error", err.Error())
+	}
+	return nil
 }
 
 func ended(err error) error {
