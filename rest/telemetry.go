@@ -23,6 +23,7 @@ type Telemetry struct {
 	refused  *prometheus.CounterVec
 	open     prometheus.Gauge
 	ready    prometheus.Gauge
+	expiry   prometheus.Gauge
 }
 
 // about is what becomes known of a request on its way: its route, and why it was refused.
@@ -58,8 +59,11 @@ func newTelemetry(tracer trace.Tracer) *Telemetry {
 		}, []string{"reason"}),
 		open:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "http_server_open_requests", Help: "Being answered now, streams included."}),
 		ready: prometheus.NewGauge(prometheus.GaugeOpts{Name: "harmonia_ready", Help: "1 while the process takes work."}),
+		expiry: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "harmonia_certificate_expiry_timestamp_seconds", Help: "When the certificate of this door ends; 0: it has none.",
+		}),
 	}
-	t.registry.MustRegister(t.duration, t.calls, t.refused, t.open, t.ready,
+	t.registry.MustRegister(t.duration, t.calls, t.refused, t.open, t.ready, t.expiry,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return t
 }
