@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from harmonia_local import doctor
 from harmonia_local.mesh import Mesh, find_mesh
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -267,6 +268,7 @@ async def test_a_door_that_was_killed_opens_at_the_same_address_and_mesh_json_kn
     assert (after.metrics, after.health, after.log) == (before.metrics, before.health, before.log)
     assert "harmonia_ready 1" in (await user.get(after.metrics)).text
     assert Path(after.log).exists()
+    assert doctor.rest(home) == doctor.Check("rest (optional)", True, f"{found.rest} answers")
 
 
 async def test_the_master_is_served_by_ranges(user):
