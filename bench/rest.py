@@ -1,18 +1,23 @@
 """What the HTTP door adds to a gRPC call, call by call in turn; and 200 watchers at once.
 
 `python -m bench.rest --minutes 12` lets the watchers go on so long, to see what the door's memory does: the first sixth
-is for warming up.
+is for warming up, and then the median of the next tenth is compared with that of the last. `--trail FILE` keeps what
+was seen each second, and what of the process it is.
 """
 
 import argparse
 import asyncio
 import json
+import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from urllib.parse import urlsplit
 
+import httpx
 import psutil
 
 from bench.meshes import Measured, noop_mesh
@@ -23,7 +28,9 @@ from harmonia_local.rest import find_rest
 CALLS = 500
 WATCHERS = 200
 WARM_UP = 1 / 6
+WINDOW = 1 / 12
 PAUSE_S = 2.0
+TOLD = ("go_memstats_heap_inuse_bytes", "go_memstats_heap_idle_bytes", "go_memstats_stack_inuse_bytes", "go_goroutines")
 SHORT_MINUTES = 0.5
 
 
@@ -75,11 +82,11 @@ async def lines(measured: Measured, count: int) -> AsyncIterator[list[Line]]:
             writer.close()
 
 
-async def rows(minutes: float = SHORT_MINUTES) -> list[Row]:
+async def rows(minutes: float = SHORT_MINUTES, trail: Path | None = None) -> list[Row]:
     if find_rest() is None:
         return [Row("not built: make rest", "-")]
     async with noop_mesh(rest=find_rest()) as measured:
-        return [*await _added(measured), *await _watched(measured, minutes)]
+        return [*await _added(measured), *await _watched(measured, minutes, trail)]
 
 
 async def _added(measured: Measured) -> list[Row]:
@@ -100,32 +107,64 @@ async def _added(measured: Measured) -> list[Row]:
     ]
 
 
-async def _watched(measured: Measured, minutes: float) -> list[Row]:
-    door = psutil.Process(measured.mesh.pid("rest"))
-    complete, warm, began = 0, 0, time.monotonic()
-    watches = 0
-    async with lines(measured, WATCHERS) as watching:
-        while (passed := time.monotonic() - began) < minutes * 60:
-            if passed >= minutes * 60 * WARM_UP and not warm:
-                warm = door.memory_info().rss
+@dataclass
+class Memory:
+    """Of the door, second by second: (seconds, bytes resident, what the Go runtime says of itself)."""
+
+    door: psutil.Process
+    metrics: str
+    began: float = field(default_factory=time.monotonic)
+    seen: list[tuple[float, int, dict[str, int]]] = field(default_factory=list)
+
+    async def follow(self) -> None:
+        async with httpx.AsyncClient() as client:
+            while True:
+                told = runtime_of((await client.get(self.metrics)).text)
+                self.seen.append((time.monotonic() - self.began, self.door.memory_info().rss, told))
+                await asyncio.sleep(1)
+
+    def between(self, since_s: float, until_s: float) -> Sequence[int]:
+        return [rss for at, rss, _ in self.seen if since_s <= at < until_s] or [self.door.memory_info().rss]
+
+
+def runtime_of(metrics: str) -> dict[str, int]:
+    found = ((name, re.search(rf"^{name} (\S+)$", metrics, re.MULTILINE)) for name in TOLD)
+    return {name: int(float(value[1])) for name, value in found if value}
+
+
+async def _watched(measured: Measured, minutes: float, trail: Path | None) -> list[Row]:
+    """Songs one after another, each watched by all of them from its beginning to its end."""
+    memory = Memory(psutil.Process(measured.mesh.pid("rest")), measured.mesh.info.service("rest").metrics)
+    complete = watches = 0
+    async with lines(measured, WATCHERS) as watching, asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(memory.follow())
+        while time.monotonic() - memory.began < minutes * 60:
             song = await measured.client.create(spec_pb2.SongSpec(prompt="techno"))
             seen = await asyncio.gather(*(line.etags(f"/v1/{song.name}:watch") for line in watching))
             last = (await measured.client.get(song.name)).etag
             complete += sum(etags == seen[0] and etags[-1] == last for etags in seen)
             watches += len(seen)
             await asyncio.sleep(PAUSE_S)
-    grown = door.memory_info().rss / (warm or door.memory_info().rss) - 1
+        following.cancel()
+    if trail is not None:
+        await asyncio.to_thread(trail.write_text, "".join(f"{json.dumps(one)}\n" for one in memory.seen))
+    warm_s, window_s, end_s = (60 * minutes * part for part in (WARM_UP, WINDOW, 1.0))
+    warm, last_rss = memory.between(warm_s, warm_s + window_s), memory.between(end_s - window_s, end_s)
+    peak = max(memory.between(warm_s, end_s))
     over = f"{minutes * (1 - WARM_UP):.1f} min"
     return [
         Row(f"{WATCHERS} watchers at once: watches that saw every state", f"{complete} of {watches}", "all"),
-        Row(f"growth of the door's memory, last {over}", f"{grown:.1%}", "≤ 2 % over 10 min"),
+        Row("the door's memory then", f"{median(last_rss) / 2**20:.1f} MiB, {peak / 2**20:.1f} at most"),
+        Row(f"its growth, last {over}", f"{median(last_rss) / median(warm) - 1:+.1%}", "≤ 2 % over 10 min"),
     ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m bench.rest")
     parser.add_argument("--minutes", type=float, default=SHORT_MINUTES)
-    for row in asyncio.run(rows(parser.parse_args().minutes)):
+    parser.add_argument("--trail", type=Path, help="JSON lines: seconds, bytes resident, the runtime's own figures")
+    asked = parser.parse_args()
+    for row in asyncio.run(rows(asked.minutes, asked.trail)):
         print(f"| rest | {row.what} | {row.measured} | {row.goal} |", flush=True)
 
 

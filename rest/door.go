@@ -37,7 +37,7 @@ type line struct {
 	open       int
 }
 
-func openDoor(address, ca string) (*Door, error) {
+func openDoor(address, ca string, telemetry *Telemetry) (*Door, error) {
 	pem, err := os.ReadFile(ca)
 	if err != nil {
 		return nil, err
@@ -52,6 +52,8 @@ func openDoor(address, ca string) (*Door, error) {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16 << 20)),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: longestConnect}),
 		grpc.WithUserAgent("harmonia-rest"),
+		grpc.WithUnaryInterceptor(telemetry.callOnce),
+		grpc.WithStreamInterceptor(telemetry.callStream),
 	}}
 	_, err = door.dial()
 	return door, err

@@ -73,6 +73,7 @@ func (e *events) fail(r *http.Request, err error) {
 		problem.write(e.w, r)
 		return
 	}
+	noteRefusal(r, problem.Reason)
 	problem.RequestID = r.Header.Get(requestIDHeader)
 	e.send("error", "", problem.json())
 }

@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -35,7 +37,7 @@ func main() {
 		return
 	}
 	syscall.Umask(0o077)
-	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("service", "rest", "instance", settings.Instance))
+	startLogs(settings.Instance)
 	stopping, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := run(stopping, settings); err != nil {
@@ -46,7 +48,12 @@ func main() {
 }
 
 func run(stopping context.Context, settings Settings) error {
-	door, err := openDoor(settings.Gateway, settings.CA)
+	tracer, endTraces, err := startTraces(settings)
+	if err != nil {
+		return err
+	}
+	telemetry := newTelemetry(tracer)
+	door, err := openDoor(settings.Gateway, settings.CA, telemetry)
 	if err != nil {
 		return err
 	}
@@ -64,7 +71,6 @@ func run(stopping context.Context, settings Settings) error {
 	if err != nil {
 		return err
 	}
-	telemetry := newTelemetry()
 	server := &http.Server{
 		Handler:           telemetry.observe(guard.protect(sessions.recognise(site(api, sessions)))),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -73,20 +79,29 @@ func run(stopping context.Context, settings Settings) error {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
+	if settings.TLSCert != "" {
+		certificate, err := openCertificate(settings.TLSCert, settings.TLSKey, telemetry.expiry)
+		if err != nil {
+			return err
+		}
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.show}
+	}
 	listener, err := net.Listen("tcp", settings.Listen)
 	if err != nil {
 		return err
 	}
 	failed := make(chan error, 3)
-	alive, err := serveHealth(settings.HealthListen, failed)
+	alive, health, err := serveHealth(settings.HealthListen, failed)
 	if err != nil {
 		return err
 	}
-	if err := serveMetrics(settings.MetricsListen, telemetry, failed); err != nil {
+	metrics, err := serveMetrics(settings.MetricsListen, telemetry, failed)
+	if err != nil {
 		return err
 	}
-	go func() { failed <- serveHTTP(server, listener, settings) }()
-	if err := beReady(settings, listener.Addr().String(), alive, telemetry); err != nil {
+	go func() { failed <- serveHTTP(server, listener) }()
+	doors := doors{HTTP: listener.Addr().String(), Health: health.String(), Metrics: metrics.String()}
+	if err := beReady(settings, doors, alive, telemetry); err != nil {
 		return err
 	}
 	select {
@@ -96,49 +111,64 @@ func run(stopping context.Context, settings Settings) error {
 	}
 	alive.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	os.Remove(settings.ReadyFile)
-	return errors.Join(err, drain(server, settings.DrainGrace))
+	return errors.Join(err, drain(server, settings.DrainGrace), sendRest(endTraces))
 }
 
-func serveHTTP(server *http.Server, listener net.Listener, settings Settings) error {
-	if settings.TLSCert != "" {
-		return ended(server.ServeTLS(listener, settings.TLSCert, settings.TLSKey))
+func serveHTTP(server *http.Server, listener net.Listener) error {
+	if server.TLSConfig != nil {
+		return ended(server.ServeTLS(listener, "", ""))
 	}
 	return ended(server.Serve(listener))
 }
 
 // serveHealth knows "" and "ready", as the other services do.
-func serveHealth(listen string, failed chan<- error) (*health.Server, error) {
+func serveHealth(listen string, failed chan<- error) (*health.Server, net.Addr, error) {
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	server, alive := grpc.NewServer(), health.NewServer()
 	alive.SetServingStatus("live", grpc_health_v1.HealthCheckResponse_SERVING)
 	grpc_health_v1.RegisterHealthServer(server, alive)
 	go func() { failed <- server.Serve(listener) }()
-	return alive, nil
+	return alive, listener.Addr(), nil
 }
 
-func serveMetrics(listen string, telemetry *Telemetry, failed chan<- error) error {
+func serveMetrics(listen string, telemetry *Telemetry, failed chan<- error) (net.Addr, error) {
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	server := &http.Server{Handler: promhttp.HandlerFor(telemetry.registry, promhttp.HandlerOpts{}), ReadHeaderTimeout: 10 * time.Second}
 	go func() { failed <- server.Serve(listener) }()
-	return nil
+	return listener.Addr(), nil
 }
 
-func beReady(settings Settings, at string, alive *health.Server, telemetry *Telemetry) error {
+// doors are addresses, of which those of port 0 are known only now.
+type doors struct {
+	HTTP    string `json:"http"`
+	Health  string `json:"health"`
+	Metrics string `json:"metrics"`
+}
+
+func beReady(settings Settings, at doors, alive *health.Server, telemetry *Telemetry) error {
 	alive.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
 	alive.SetServingStatus("ready", grpc_health_v1.HealthCheckResponse_SERVING)
 	telemetry.ready.Set(1)
-	slog.Info("ready", "http", at)
+	slog.Info("ready", "http", at.HTTP, "health", at.Health, "metrics", at.Metrics)
 	if settings.ReadyFile == "" {
 		return nil
 	}
 	part := fmt.Sprintf("%s.%d", settings.ReadyFile, os.Getpid())
-	if err := os.WriteFile(part, fmt.Appendf(nil, "{\"service\": \"rest\", \"pid\": %d, \"http\": %q}\n", os.Getpid(), at), 0o600); err != nil {
+	told, err := json.Marshal(struct {
+		Service string `json:"service"`
+		PID     int    `json:"pid"`
+		doors
+	}{"rest", os.Getpid(), at})
+	if err != nil {
+		panic(err) // four strings and a number
+	}
+	if err := os.WriteFile(part, append(told, '\n'), 0o600); err != nil {
 		return err
 	}
 	return os.Rename(part, settings.ReadyFile)
@@ -152,6 +182,16 @@ func drain(server *http.Server, grace time.Duration) error {
 	} else {
 		return err
 	}
+}
+
+// sendRest sends the spans that are left; a collector that is away does not keep the process from ending.
+func sendRest(endTraces func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := endTraces(ctx); err != nil {
+		slog.Warn("spans are lost", "error", err.Error())
+	}
+	return nil
 }
 
 func ended(err error) error {

@@ -127,6 +127,7 @@ func (p *Problem) explain() {
 }
 
 func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
+	noteRefusal(r, p.Reason)
 	if p.RequestID == "" {
 		p.RequestID = r.Header.Get(requestIDHeader)
 	}

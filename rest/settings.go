@@ -27,6 +27,7 @@ type Settings struct {
 	ReadyFile                           string
 	DrainGrace                          time.Duration
 	Instance                            string
+	OTLPEndpoint                        string
 }
 
 // readSettings reports every problem at once.
@@ -38,7 +39,7 @@ func readSettings(environment []string) (Settings, []string) {
 		TLSCert: values["HTTP_TLS_CERT"], TLSKey: values["HTTP_TLS_KEY"],
 		Hosts: listed(values["HOSTS"]), CORSOrigins: listed(values["CORS_ORIGINS"]),
 		SessionKey: values["SESSION_KEY"], LinkFile: values["LINK_FILE"], LinkToken: values["LINK_TOKEN"],
-		ReadyFile: values["READY_FILE"], Instance: values["INSTANCE"],
+		ReadyFile: values["READY_FILE"], Instance: values["INSTANCE"], OTLPEndpoint: values["OTLP_ENDPOINT"],
 	}
 	if s.Instance == "" {
 		s.Instance = fmt.Sprintf("rest-%d", os.Getpid())

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.request import urlopen
 
 from pydantic import ValidationError
 
@@ -19,9 +20,9 @@ from harmonia_local.home import Home
 from harmonia_local.mesh import PUBLIC_PORT, find_mesh
 from harmonia_local.nats_server import check_version, find_binary
 from harmonia_local.ports import LOOPBACK
+from harmonia_local.rest import HOW_TO_BUILD, REST_PORT, find_rest
 
 PYTHONS = ((3, 11), (3, 13))
-REST_PORT = 7480
 NEEDED_BYTES = 2 << 30  # the stream of jobs may take 1 GiB; the rest is songs, caches and logs
 
 
@@ -47,7 +48,8 @@ async def examine(home: Path, environ: Mapping[str, str] = os.environ) -> list[C
     it. HARMONIA_S3_* variables name a bucket instead of the home."""
     nats = await _nats_server()
     others = await asyncio.to_thread(lambda: list(_local_checks(home)))
-    return [python(sys.version_info[:3]), nats, *others, await asyncio.to_thread(store, home, environ), ffmpeg()]
+    stored = await asyncio.to_thread(store, home, environ)
+    return [python(sys.version_info[:3]), nats, *others, stored, await asyncio.to_thread(rest, home), ffmpeg()]
 
 
 def store(home: Path, environ: Mapping[str, str]) -> Check:
@@ -129,6 +131,25 @@ def clock(home: Path, now_s: float) -> Check:
     return Check(
         "clock", False, f"{detail}, before a file that was written {made_at:%Y-%m-%d %H:%M} UTC", "set the clock"
     )
+
+
+def rest(home: Path) -> Check:
+    """The door for HTTP: whether it is built, and whether that of a running mesh answers."""
+    name, built = "rest (optional)", find_rest()
+    running = find_mesh(home) if os.access(home / "run", os.R_OK | os.X_OK) else None
+    if running is not None and running.rest is not None:
+        if _answers(f"{running.rest}/healthz"):
+            return Check(name, True, f"{running.rest} answers")
+        return Check(name, False, f"{running.rest} does not answer", f"see {running.service('rest').log}")
+    return Check(name, True, str(built) if built else HOW_TO_BUILD)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=2) as answer:  # noqa: S310  the mesh's own, http by its own word
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def ffmpeg() -> Check:

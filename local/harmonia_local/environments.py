@@ -10,6 +10,7 @@ from harmonia_local.ports import LOOPBACK
 
 PREFIX = "HARMONIA_"
 S3 = "HARMONIA_S3_ENDPOINT"  # a mesh that is told this keeps its objects there and not in the home
+OTLP = "HARMONIA_OTLP_ENDPOINT"  # everybody's, the door for HTTP included
 WORKERS = ("lyricist", "composer", "mastering")
 SCRATCHES = ("composer", "artifacts")  # artifacts only where its objects are on S3
 
@@ -103,6 +104,7 @@ def rest_environment(
         name: value
         for name, value in added.items()
         if any(services == ("rest",) and name.startswith(prefix) for prefix, services in ONLY_FOR.items())
+        or name == OTLP
     }
     return without_settings(inherited) | {PREFIX + name: value for name, value in ours.items()} | theirs
 

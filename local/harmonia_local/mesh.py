@@ -66,7 +66,7 @@ def to_stderr(line: str) -> None:
 
 
 class Mesh:
-    """A running mesh. `nats` is one of its processes, beside the five services."""
+    """A running mesh. `nats` is one of its processes, beside the five services; so is `rest`, where it is built."""
 
     def __init__(self, plan: Plan, nats: NatsServer) -> None:
         self._plan = plan
@@ -91,7 +91,7 @@ class Mesh:
             token_file=str(home.user_token),
             operator_token_file=str(home.operator_token),
             nats=self._nats_info(),
-            services=tuple(self._service_info(name) for name in SERVICES),
+            services=(*(self._service_info(name) for name in SERVICES), *self._rest_info()),
         )
 
     def pid(self, service: str) -> int:
@@ -160,6 +160,18 @@ class Mesh:
             metrics=f"http://{address(doors.metrics)}/metrics",
             log=str(self._plan.home.log(name)),
         )
+
+    def _rest_info(self) -> Iterator[ServiceInfo]:
+        rest = self._plan.rest
+        if rest is not None:
+            yield ServiceInfo(
+                name="rest",
+                pid=self.pid("rest"),
+                grpc="",
+                health=address(rest.health),
+                metrics=f"http://{address(rest.metrics)}/metrics",
+                log=str(self._plan.home.log("rest")),
+            )
 
     def _child(self, service: str) -> Child:
         if service not in self._children:

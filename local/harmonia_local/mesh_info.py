@@ -7,6 +7,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ServiceInfo:
+    """`grpc` is "" for the door for HTTP, whose address is `MeshInfo.rest`."""
+
     name: str
     pid: int
     grpc: str

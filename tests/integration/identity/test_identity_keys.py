@@ -1,9 +1,13 @@
 """API keys from their making to their end."""
 
+import asyncio
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
 import grpc
+import psutil
 import pytest
 
 from harmonia.identity.v1 import key_pb2, key_pb2_grpc
@@ -104,6 +108,23 @@ async def test_a_mesh_without_people_is_opened_by_one_bootstrap_token_once(mesh:
 
     assert made.key.operator
     assert made.key.scopes == ["admin"]
+
+
+async def test_beside_the_gateway_anybody_with_its_key_makes_the_first_token(mesh: Mesh):
+    """As `kubectl exec` does it: in the gateway's own environment."""
+    environment = psutil.Process(mesh.pid("gateway")).environ()
+    command = [sys.executable, "-m", "harmonia_gateway.bootstrap_token"]
+    ran = await asyncio.to_thread(
+        subprocess.run, command, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    async with client_of(mesh, ran.stdout.strip()) as first:
+        made = await first.create_key("the cluster's", owner="root", operator=True, scopes=["admin", "keys:write"])
+        with pytest.raises(Unauthenticated, match="good for one call"):
+            await first.list_keys()
+    async with client_of(mesh, made.token) as operator:
+        person = await operator.create_key("somebody", tenant="acme", owner="alice", scopes=["songs:read"])
+
+    assert person.key.owner == "alice"
 
 
 async def test_what_is_done_to_keys_is_on_record_for_operators(mesh: Mesh, channel, user, operator):

@@ -1,6 +1,7 @@
 """What `harmonia doctor` finds on a machine."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +14,8 @@ async def test_this_machine_can_run_a_mesh(tmp_path: Path) -> None:
     checks = await doctor.examine(tmp_path / "new" / "home")
 
     assert [check.name for check in checks] == [
-        *("python", "nats-server", "ports", "disk space", "home permissions", "clock", "store", "ffmpeg (optional)"),
+        *("python", "nats-server", "ports", "disk space", "home permissions", "clock", "store"),
+        *("rest (optional)", "ffmpeg (optional)"),
     ]
     assert [check for check in checks if not check.ok] == []
     assert not (tmp_path / "new").exists()
@@ -23,6 +25,13 @@ async def test_it_names_the_version_of_the_server(tmp_path: Path) -> None:
     found = {check.name: check.detail for check in await doctor.examine(tmp_path)}
 
     assert found["nats-server"].split(",")[0] >= "2.11"
+
+
+def test_without_the_door_for_http_it_says_how_to_build_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    check = doctor.rest(tmp_path)
+
+    assert (check.ok, check.detail) == (True, "not built: `make rest` builds it, with Go 1.26 or newer")
 
 
 @pytest.mark.parametrize("version", [(3, 10, 14), (3, 14, 0)])

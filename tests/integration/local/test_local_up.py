@@ -12,7 +12,9 @@ import psutil
 import pytest
 
 from harmonia_local.certificates import SERVICES
+from harmonia_local.mesh_info import MeshInfo, NatsInfo, ObserverInfo
 from harmonia_local.rest import find_rest
+from harmonia_local.up import table
 from tests.processes import LONG_S, all_gone
 
 FAKE = "import os, pathlib, signal; pathlib.Path(os.environ['HARMONIA_READY_FILE']).touch(); signal.pause()"
@@ -75,7 +77,16 @@ async def test_without_json_it_prints_a_table_of_the_processes(tmp_path: Path) -
     rest, _ = await process.communicate()
 
     assert first.startswith("Harmonia 0.1.0 is ready after ")
-    assert [line.split()[0] for line in rest.decode().splitlines() if "/logs/" in line] == [*SERVICES, "nats"]
+    built = ["rest"] if find_rest() else []
+    assert [line.split()[0] for line in rest.decode().splitlines() if "/logs/" in line] == [*SERVICES, *built, "nats"]
+
+
+def test_where_the_door_for_http_is_not_built_the_table_says_how(tmp_path: Path) -> None:
+    observer = ObserverInfo(cert="", key="", api_prefix="", inbox_prefix="")
+    nats = NatsInfo(pid=2, url="tls://127.0.0.1:2", monitor="", observer=observer)
+    info = MeshInfo("0.1.0", 1, 4000, "127.0.0.1:1", None, None, "ca", "token", "operator", nats, ())
+
+    assert "rest   not built: `make rest` builds it, with Go 1.26 or newer" in table(info, tmp_path).splitlines()
 
 
 async def test_it_can_be_stopped_while_it_starts(tmp_path: Path) -> None:

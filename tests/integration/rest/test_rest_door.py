@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from harmonia_local.mesh import Mesh
+from harmonia_local import doctor
+from harmonia_local.mesh import Mesh, find_mesh
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -254,11 +255,20 @@ async def test_a_browser_finds_its_place_after_a_restart_of_the_door(mesh: Mesh,
     assert len(states) == len(set(states))  # none twice
 
 
-async def test_a_door_that_was_killed_opens_at_the_same_address(mesh: Mesh, user):
+async def test_a_door_that_was_killed_opens_at_the_same_address_and_mesh_json_knows_it(mesh: Mesh, user, home: Path):
+    before = mesh.info.service("rest")
     await mesh.kill("rest", signal.SIGKILL)
     await mesh.ready("rest")
+    found = find_mesh(home)
+    assert found is not None
+    after = found.service("rest")
 
     assert (await user.get("/v1/capabilities")).status_code == 200
+    assert after.pid == mesh.pid("rest") != before.pid
+    assert (after.metrics, after.health, after.log) == (before.metrics, before.health, before.log)
+    assert "harmonia_ready 1" in (await user.get(after.metrics)).text
+    assert Path(after.log).exists()
+    assert doctor.rest(home) == doctor.Check("rest (optional)", True, f"{found.rest} answers")
 
 
 async def test_the_master_is_served_by_ranges(user):

@@ -20,6 +20,23 @@ def test_every_source_that_is_copied_exists(service: str) -> None:
     assert [source for source in sources if not (ROOT / source).exists()] == []
 
 
+def test_the_image_of_the_door_for_http_copies_what_is_there_and_builds_as_make_rest_does() -> None:
+    dockerfile = (ROOT / "deploy" / "rest.Dockerfile").read_text()
+    ignored = (ROOT / "deploy" / "rest.Dockerfile.dockerignore").read_text().split()
+    copies = re.findall(r"^COPY (?!--from)(.+)$", dockerfile, re.MULTILINE)
+    sources = [source for line in copies for source in line.split()[:-1]]
+    [go] = re.findall(r"^ARG GO=(.+)$", dockerfile, re.MULTILINE)
+    [user] = re.findall(r"^USER (\d+):\d+$", dockerfile, re.MULTILINE)
+    pod = next(yaml.safe_load_all((ROOT / "k8s/components/rest/rest.yaml").read_text().rpartition("---\n")[2]))
+
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+    assert ignored == ["*", "!rest"]
+    assert "RUN ./rest/build.sh /harmonia-rest" in dockerfile
+    assert f"\ngo {go}." in (ROOT / "rest" / "go.mod").read_text()
+    assert int(user) == pod["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
+    assert re.search(r"^FROM scratch$", dockerfile, re.MULTILINE)
+
+
 def test_what_is_installed_is_hashed() -> None:
     installs = re.findall(r"pip install [^&\n]+", DOCKERFILE)
 

@@ -1,12 +1,15 @@
 """What the manifests promise, read from what kustomize renders: schemas, security, edges, and settings that start."""
 
+import base64
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +25,14 @@ from harmonia.lyricist.v1 import lyricist_pb2
 from harmonia.mastering.v1 import mastering_pb2
 from harmonia.store.v1 import store_pb2
 from harmonia_chassis.lanes import accounts
+from harmonia_gateway.outside import is_public
+from tests.rest_door import built_rest
 
 K8S = Path(__file__).parents[3] / "k8s"
 SERVICES = ("gateway", "lyricist", "composer", "mastering", "artifacts")
+REST = "rest"  # a component: the base does without it
 Manifest = dict[str, Any]
+Network = IPv4Network | IPv6Network
 
 # Files of the internal doors, and who answers there.
 CONTRACTS = (
@@ -85,7 +92,7 @@ def test_every_manifest_fits_the_schema_of_kubernetes(manifests: list[Manifest])
 
 
 def test_the_five_services_and_their_broker_are_there(manifests: list[Manifest]) -> None:
-    assert set(of_kind(manifests, "Deployment")) == set(SERVICES)
+    assert set(of_kind(manifests, "Deployment")) - {REST} == set(SERVICES)
     assert "nats" in of_kind(manifests, "StatefulSet")
     assert all(found["metadata"].get("namespace", "harmonia") == "harmonia" for found in manifests)
 
@@ -121,14 +128,14 @@ def test_every_container_says_what_memory_it_needs(manifests: list[Manifest]) ->
 
 
 def test_services_are_probed_by_grpc_on_the_health_port(manifests: list[Manifest]) -> None:
-    for name in SERVICES:
+    for name in set(SERVICES) | of_kind(manifests, "Deployment").keys():
         [container] = pods(manifests)[name]["spec"]["containers"]
         assert container["livenessProbe"]["grpc"] == {"port": 8080, "service": "live"}
         assert container["readinessProbe"]["grpc"] == {"port": 8080, "service": "ready"}
 
 
 def test_a_pod_has_longer_to_end_than_its_service_has_to_drain(manifests: list[Manifest]) -> None:
-    for name in SERVICES:
+    for name in set(SERVICES) | of_kind(manifests, "Deployment").keys():
         spec = pods(manifests)[name]["spec"]
         environment = environment_of(manifests, name)
         pause_s = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -158,8 +165,21 @@ def test_a_service_accepts_its_settings_and_misses_none(dev: list[Manifest], ser
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+def test_the_door_for_http_accepts_its_settings_and_misses_none(dev: list[Manifest]) -> None:
+    checked = subprocess.run(
+        [built_rest(), "--check"],
+        env=environment_of(dev, REST),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
 def test_every_file_that_settings_name_is_mounted(dev: list[Manifest]) -> None:
-    for service in SERVICES:
+    for service in (*SERVICES, REST):
         [container] = pods(dev)[service]["spec"]["containers"]
         mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
         paths = [value for value in environment_of(dev, service).values() if value.startswith("/")]
@@ -167,7 +187,7 @@ def test_every_file_that_settings_name_is_mounted(dev: list[Manifest]) -> None:
 
 
 def test_writable_places_are_empty_directories(dev: list[Manifest]) -> None:
-    for service in SERVICES:
+    for service in (*SERVICES, REST):
         spec = pods(dev)[service]["spec"]
         writable = {"scratch", "tmp", "state"}
         assert {volume["name"] for volume in spec["volumes"] if "emptyDir" in volume} <= writable
@@ -207,7 +227,8 @@ def test_every_selector_finds_pods_and_every_target_port_is_open(dev: list[Manif
 def test_every_service_survives_a_drained_node_one_pod_at_a_time(manifests: list[Manifest]) -> None:
     budgets = of_kind(manifests, "PodDisruptionBudget")
 
-    assert set(budgets) == {*SERVICES, "nats"}
+    assert set(budgets) - {REST} == {*SERVICES, "nats"}
+    assert set(budgets) >= of_kind(manifests, "Deployment").keys()
     assert all(budget["spec"]["maxUnavailable"] == 1 for budget in budgets.values())
 
 
@@ -252,14 +273,15 @@ def test_nothing_speaks_unless_a_policy_says_so(manifests: list[Manifest]) -> No
 def test_every_edge_is_allowed_at_both_of_its_ends(manifests: list[Manifest]) -> None:
     out, into = edges(manifests, "egress", "to"), edges(manifests, "ingress", "from")
 
-    assert out == into
+    assert {(who, whom, port) for who, whom, port in out if (whom, port) != ("gateway", 7443)} == into  # open to all
 
 
 def test_the_edges_are_those_of_the_contracts(dev: list[Manifest]) -> None:
     called = {(caller, callee, 9443) for file, callee in CONTRACTS for caller in callers(file) if caller != callee}
     broker = {(service, "nats", 4222) for service in SERVICES}
 
-    assert edges(dev, "egress", "to") == called | broker | {("artifacts", "s3", 8333)}
+    others = {("artifacts", "s3", 8333), (REST, "gateway", 7443)}
+    assert edges(dev, "egress", "to") == called | broker | others
 
 
 def callers(file: Any) -> set[str]:
@@ -274,7 +296,7 @@ def callers(file: Any) -> set[str]:
     return {name.lower() for name in names} & set(SERVICES)
 
 
-def test_only_the_public_door_is_open_to_everybody(dev: list[Manifest]) -> None:
+def test_only_the_public_doors_are_open_to_everybody(dev: list[Manifest]) -> None:
     open_to_all = [
         (policy["metadata"]["name"], [port["port"] for port in rule["ports"]])
         for policy in of_kind(dev, "NetworkPolicy").values()
@@ -282,7 +304,62 @@ def test_only_the_public_door_is_open_to_everybody(dev: list[Manifest]) -> None:
         if not rule.get("from")
     ]
 
-    assert open_to_all == [("public-door", [7443])]
+    assert sorted(open_to_all) == [("public-door", [7443]), (REST, [7480])]
+
+
+def outside(manifests: list[Manifest]) -> list[tuple[Network, list[Network]]]:
+    """Ranges that the gateway may reach, each with what is left out of it."""
+    [rule] = of_kind(manifests, "NetworkPolicy")["gateway-outside"]["spec"]["egress"]
+    assert rule["ports"] == [{"port": 443}]
+    blocks = [peer["ipBlock"] for peer in rule["to"]]
+    return [(ip_network(one["cidr"]), [ip_network(left_out) for left_out in one["except"]]) for one in blocks]
+
+
+def test_the_gateway_reaches_public_addresses_alone(manifests: list[Manifest]) -> None:
+    """The policy lets through only what the gateway itself would call, at each edge of a range and in between."""
+    blocks = outside(manifests)
+    chance = random.Random(1)
+    edges_of = [left_out for _, all_left_out in blocks for left_out in all_left_out]
+    tried = [ip_address(int(one[0]) - 1) if int(one[0]) else one[0] for one in edges_of]
+    tried += [one[0] for one in edges_of] + [one[-1] for one in edges_of]
+    tried += [IPv4Address(chance.getrandbits(32)) for _ in range(20_000)]
+    tried += [IPv6Address(chance.getrandbits(128)) for _ in range(20_000)]
+    reached = [
+        address
+        for address in tried
+        for block, left_out in blocks
+        if address in block and not any(address in one for one in left_out)
+    ]
+
+    assert [address for address in reached if not is_public(address)] == []
+    assert len(reached) > 15_000
+
+
+def test_only_the_gateway_reaches_the_outside(manifests: list[Manifest]) -> None:
+    policies = of_kind(manifests, "NetworkPolicy").values()
+    reaching = {
+        policy["metadata"]["name"]
+        for policy in policies
+        for rule in policy["spec"].get("egress", [])
+        for peer in rule.get("to", [{"ipBlock": "anywhere"}])
+        if "ipBlock" in peer
+    }
+
+    assert reaching == {"gateway-outside"}
+
+
+def test_the_door_for_http_has_no_right_of_its_own(dev: list[Manifest]) -> None:
+    """Server TLS without a SPIFFE id; neither the broker's address nor a service's. It is a client like any other."""
+    certificate = of_kind(dev, "Certificate")[REST]["spec"]
+    environment = environment_of(dev, REST)
+
+    assert "uris" not in certificate
+    assert certificate["usages"] == ["digital signature", "server auth"]
+    assert {edge for edge in edges(dev, "egress", "to") if edge[0] == REST} == {(REST, "gateway", 7443)}
+    assert not [name for name in environment if "NATS" in name or name.endswith("_TOKEN")]
+    assert environment["HARMONIA_HTTP_TLS_CERT"]
+    [name] = [name for name in of_kind(dev, "Secret") if name.startswith("rest-session")]
+    assert len(base64.b64decode(of_kind(dev, "Secret")[name]["data"]["key"])) == 32
 
 
 def test_leaves_name_their_service_and_live_a_day(dev: list[Manifest]) -> None:
