@@ -127,7 +127,10 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """One rendering. Audio is stereo FLAC, 48 kHz, 24 bits; the stems sum to the pre-master and are as long as it."""
+    """One rendering. Audio is stereo FLAC, 48 kHz, 24 bits; the stems sum to the pre-master and are as long as it.
+
+    `gpu_seconds`: its share of the time that a GPU worked.
+    """
 
     seed: int
     premaster: Path
@@ -138,6 +141,7 @@ class Take:
     duration_seconds: float
     sections: tuple[Placed, ...]
     weights: Weights | None = None
+    gpu_seconds: float = 0.0
 
 
 class Support(StrEnum):
