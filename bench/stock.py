@@ -152,54 +152,14 @@ def _lm_config(size: Dimensions) -> dict[str, Any]:
         "lm_model": "transformer_lm",
         "channels": 1,
         "sample_rate": 32000,
-        "transformer_lm": {
-            "n_q": 4,
-            "card": size.card,
-            "dim": size.width,
-            "num_heads": size.heads,
-            "num_layers": size.layers,
-            "hidden_scale": 4,
-            "dropout": 0.0,
-            "emb_lr": None,
-            "activation": "gelu",
-            "norm_first": True,
-            "bias_ff": False,
-            "bias_attn": False,
-            "bias_proj": False,
-            "past_context": None,
-            "causal": True,
-            "custom": False,
-            "memory_efficient": True,
-            "attention_as_float32": False,
-            "layer_scale": None,
-            "positional_embedding": "sin",
-            "xpos": False,
-            "checkpointing": "none",
-            "weight_init": "gaussian",
-            "depthwise_init": "current",
-            "zero_bias_init": True,
-            "norm": "layer_norm",
-            "cross_attention": False,
-            "qk_layer_norm": False,
-            "qk_layer_norm_cross": False,
-            "attention_dropout": None,
-            "kv_repeat": 1,
-            "two_step_cfg": False,
-        },
+        "transformer_lm": _transformer(size),
         "codebooks_pattern": {
             "modeling": "delay",
             "delay": {"delays": [0, 1, 2, 3], "flatten_first": 0, "empty_initial": 0},
         },
         "attribute_dropout": {},
         "classifier_free_guidance": {"training_dropout": 0.3, "inference_coef": 3.0},
-        "fuser": {
-            "cross_attention_pos_emb": False,
-            "cross_attention_pos_emb_scale": 1,
-            "sum": [],
-            "prepend": [],
-            "cross": ["description"],
-            "input_interpolate": [],
-        },
+        "fuser": _fuser(),
         "conditioners": {
             "description": {
                 "model": "t5",
@@ -208,6 +168,43 @@ def _lm_config(size: Dimensions) -> dict[str, Any]:
         },
         "dataset": {"segment_duration": size.window_seconds},
     }
+
+
+def _transformer(size: Dimensions) -> dict[str, Any]:
+    """As in the published models, with other sizes."""
+    biases = dict.fromkeys(("bias_ff", "bias_attn", "bias_proj"), False)
+    of_training = {"dropout": 0.0, "attention_dropout": None, "emb_lr": None, "checkpointing": "none"}
+    started = {"weight_init": "gaussian", "depthwise_init": "current", "zero_bias_init": True}
+    without = dict.fromkeys(("custom", "attention_as_float32", "xpos", "cross_attention", "two_step_cfg"), False)
+    norms = {"norm": "layer_norm", "norm_first": True, "qk_layer_norm": False, "qk_layer_norm_cross": False}
+    return (
+        biases
+        | of_training
+        | started
+        | without
+        | norms
+        | {
+            "n_q": 4,
+            "card": size.card,
+            "dim": size.width,
+            "num_heads": size.heads,
+            "num_layers": size.layers,
+            "hidden_scale": 4,
+            "activation": "gelu",
+            "past_context": None,
+            "causal": True,
+            "memory_efficient": True,
+            "layer_scale": None,
+            "positional_embedding": "sin",
+            "kv_repeat": 1,
+        }
+    )
+
+
+def _fuser() -> dict[str, Any]:
+    """Text by cross-attention, and nothing else."""
+    nothing: dict[str, list[str]] = {way: [] for way in ("sum", "prepend", "input_interpolate")}
+    return {"cross_attention_pos_emb": False, "cross_attention_pos_emb_scale": 1, "cross": ["description"], **nothing}
 
 
 def _codec_config(size: Dimensions) -> dict[str, Any]:
@@ -224,29 +221,7 @@ def _codec_config(size: Dimensions) -> dict[str, Any]:
             "causal": False,
             "renormalize": False,
         },
-        "seanet": {
-            "dimension": 128 if size.codec_filters == 64 else 16,
-            "channels": 1,
-            "causal": False,
-            "n_filters": size.codec_filters,
-            "n_residual_layers": 1,
-            "ratios": [8, 5, 4, 4],
-            "activation": "ELU",
-            "activation_params": {"alpha": 1.0},
-            "norm": "weight_norm",
-            "norm_params": {},
-            "kernel_size": 7,
-            "residual_kernel_size": 3,
-            "last_kernel_size": 7,
-            "dilation_base": 2,
-            "pad_mode": size.pad_mode,
-            "true_skip": True,
-            "compress": 2,
-            "lstm": 2,
-            "disable_norm_outer_blocks": 0,
-            "decoder": {"trim_right_ratio": 1.0, "final_activation": None, "final_activation_params": None},
-            "encoder": {},
-        },
+        "seanet": _seanet(size),
         "rvq": {
             "n_q": 4,
             "q_dropout": False,
@@ -258,6 +233,32 @@ def _codec_config(size: Dimensions) -> dict[str, Any]:
             "orthogonal_reg_weight": 0.0,
             "orthogonal_reg_active_codes_only": False,
         },
+    }
+
+
+def _seanet(size: Dimensions) -> dict[str, Any]:
+    return {
+        "dimension": 128 if size.codec_filters == 64 else 16,
+        "channels": 1,
+        "causal": False,
+        "n_filters": size.codec_filters,
+        "n_residual_layers": 1,
+        "ratios": [8, 5, 4, 4],
+        "activation": "ELU",
+        "activation_params": {"alpha": 1.0},
+        "norm": "weight_norm",
+        "norm_params": {},
+        "kernel_size": 7,
+        "residual_kernel_size": 3,
+        "last_kernel_size": 7,
+        "dilation_base": 2,
+        "pad_mode": size.pad_mode,
+        "true_skip": True,
+        "compress": 2,
+        "lstm": 2,
+        "disable_norm_outer_blocks": 0,
+        "decoder": {"trim_right_ratio": 1.0, "final_activation": None, "final_activation_params": None},
+        "encoder": {},
     }
 
 

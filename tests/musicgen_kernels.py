@@ -3,7 +3,7 @@
 The interpreter is chosen when the kernels are defined, so this is a process of its own. Prints what was compared.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -18,8 +18,15 @@ COLUMNS, TEXT = 256, 32
 DRAWINGS = (Drawing(0, temperature=0.0), Drawing(2**63 + 5, 0.9, 20, 4.0), Drawing(7, 1.2, 64, 1.5))
 Some = TypeVar("Some", bound=Decoder)
 
-# One song's matrices are our own kernel's, several songs' are the library's; 128 is where a split ends.
-CASES = ((DRAWINGS[1:2], 130, 1), (DRAWINGS, 0, 1), (DRAWINGS, 125, 4))
+# Of drawings, the first column, steps, and how. One song's matrices are our own kernel's unless told otherwise,
+# several songs' are the library's; 128 is where a split ends, and at 32 five have to be joined.
+CASES: tuple[tuple[tuple[Drawing, ...], int, int, dict[str, Any]], ...] = (
+    (DRAWINGS[1:2], 130, 1, {}),
+    (DRAWINGS[1:2], 130, 1, {"own": False}),
+    (DRAWINGS, 0, 1, {}),
+    (DRAWINGS, 125, 4, {}),
+    (DRAWINGS, 127, 2, {"split": 32}),
+)
 
 
 def random_weights(device: torch.device) -> DecoderWeights:
@@ -56,10 +63,10 @@ def begun(decoder: Some, drawings: tuple[Drawing, ...], start: int) -> Some:
 
 def main() -> None:
     weights = random_weights(torch.device("cpu"))
-    for drawings, start, steps in CASES:
+    for drawings, start, steps, how in CASES:
         slots = len(drawings)
         plain = begun(Decoder(weights, slots=slots, columns=COLUMNS, text=TEXT), drawings, start)
-        fused = begun(FusedDecoder(weights, slots=slots, columns=COLUMNS, text=TEXT), drawings, start)
+        fused = begun(FusedDecoder(weights, slots=slots, columns=COLUMNS, text=TEXT, **how), drawings, start)
         for _ in range(steps):
             logits = plain.logits(COLUMNS, TEXT)
             plain.step(COLUMNS, TEXT, SHAPE.card)
@@ -70,7 +77,8 @@ def main() -> None:
             assert torch.equal(plain.tokens, fused.tokens)
             assert torch.equal(plain.column, fused.column)
         assert torch.allclose(plain.keys, fused.keys, atol=1e-5)
-        print(f"{slots} slots from column {start}: {steps * slots * SHAPE.codebooks} tokens equal")
+        how_told = "".join(f", {name} {value}" for name, value in how.items())
+        print(f"{slots} slots from column {start}{how_told}: {steps * slots * SHAPE.codebooks} tokens equal")
 
 
 if __name__ == "__main__":

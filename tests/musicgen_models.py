@@ -20,6 +20,7 @@ from harmonia_composer.engines.musicgen.conditioner import Conditioner
 from harmonia_composer.engines.musicgen.convert import convert
 from harmonia_composer.engines.musicgen.decoder import Decoder, Drawing
 from harmonia_composer.importing import DOWNLOADING
+from harmonia_composer.shelf import Place, Tell
 
 CPU = torch.device("cpu")
 FRAME_RATE = 50
@@ -104,6 +105,11 @@ def audiocraft_tokens(theirs: Any, text: str, seconds: float, *, seed: int | Non
         torch.manual_seed(seed)
     tokens: Tensor = theirs.generate([text], return_tokens=True)[1][0]
     return tokens
+
+
+async def nowhere(place: Place, folder: Path, tell: Tell) -> None:
+    """Of an Importer that is not asked for S3."""
+    raise AssertionError(place)
 
 
 def in_a_child(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:

@@ -63,7 +63,7 @@ SCOPES: Mapping[str, frozenset[str]] = {
     | {"songs:compose", "lyrics:write", "audio:master", "audio:analyze", "audio:mix", "capabilities:read"}
     | {"store:collect", "models:read", "models:write"},
     "lyricist": _WORKER,
-    "composer": _WORKER,
+    "composer": _WORKER | {"models:fetch"},
     "mastering": _WORKER,
     "artifacts": frozenset({"tokens:read"}),
 }

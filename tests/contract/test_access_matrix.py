@@ -46,7 +46,7 @@ OFFERED_BY = {
     "lyricist": ("harmonia.lyricist.v1.LyricistService",),
     "composer": ("harmonia.composer.v1.ComposerService", "harmonia.model.v1.ModelStoreService"),
     "mastering": ("harmonia.mastering.v1.MasteringService",),
-    "artifacts": ("harmonia.store.v1.StoreService",),
+    "artifacts": ("harmonia.store.v1.StoreService", "harmonia.model.v1.ShelfService"),
 }
 CONTRACTS = Path(__file__).parents[2] / "proto" / "gen" / "python"
 MODULES = [

@@ -29,14 +29,17 @@ class AsyncModels:
             return await self._calls.GetModel(pb.GetModelRequest(name=model_name(name)), timeout=_CALL_S)
 
     async def bring(
-        self, *, folder: Path | None = None, repository: str = "", name: str = "", licence: str = ""
+        self, *, folder: Path | None = None, repository: str = "", prefix: str = "", name: str = "", licence: str = ""
     ) -> AsyncGenerator[pb.ModelEvent, None]:
         """Progress, then the model. From a folder, by its whole path, on the machine of the mesh; or from a repository,
-        as in "facebook/musicgen-small@main". licence: SPDX id, where the source states none.
+        as in "facebook/musicgen-small@main"; or from the mesh's S3, as in "s3://bucket/models/small". licence: SPDX
+        id, where the source states none.
         """
         request = pb.ImportModelRequest(name=name, licence=licence)
         if folder is not None:
             request.folder = str(folder)
+        elif prefix:
+            request.prefix = prefix
         else:
             request.repository = repository
         call = self._calls.ImportModel(request, timeout=_IMPORT_S)

@@ -4,12 +4,14 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from harmonia.model.v1 import model_pb2_grpc
 from harmonia.store.v1 import store_pb2_grpc as rpc
 from harmonia_artifacts.files import FileStore
 from harmonia_artifacts.garbage import GRACE, Reach
 from harmonia_artifacts.records import read_reach
 from harmonia_artifacts.servicer import StoreServicer
 from harmonia_artifacts.settings import Settings
+from harmonia_artifacts.shelf import ShelfServicer
 from harmonia_artifacts.store import Store
 from harmonia_chassis.errors import Reason, Unavailable
 from harmonia_chassis.node import Node, run_service
@@ -30,6 +32,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never, grace: ti
         failpoint=failpoint,
     )
     node.serve(rpc.add_StoreServiceServicer_to_server, servicer)
+    node.serve(model_pb2_grpc.add_ShelfServiceServicer_to_server, shelf_servicer(node.settings))
 
 
 async def _read_reach(node: Node[Settings]) -> Reach:
@@ -48,6 +51,15 @@ def open_store(settings: Settings) -> Store:
     from harmonia_artifacts.s3 import open_s3
 
     return open_s3(settings, now=_now)
+
+
+def shelf_servicer(settings: Settings) -> ShelfServicer:
+    if settings.s3_endpoint is None:
+        return ShelfServicer(None)
+    from harmonia_artifacts.s3 import connected
+    from harmonia_artifacts.s3_shelf import Shelf
+
+    return ShelfServicer(Shelf(connected(settings.s3_endpoint, settings), songs=settings.s3_bucket))
 
 
 def _now() -> datetime:

@@ -21,6 +21,7 @@ from harmonia_composer.model_servicer import ModelServicer
 from harmonia_composer.models import Models
 from harmonia_composer.servicer import ComposerServicer
 from harmonia_composer.settings import Settings
+from harmonia_composer.shelf import Shelf
 from harmonia_composer.wire import request_from
 
 
@@ -33,7 +34,9 @@ async def start(
     composer = Composer(playing, node.store, node.settings.scratch_dir)
     node.serve(rpc.add_ComposerServiceServicer_to_server, ComposerServicer(composer, slots))
     if models is not None:
-        importer = Importer(models, hub_url=node.settings.hub_url, downloads=node.settings.scratch_dir / "downloads")
+        downloads = node.settings.scratch_dir / "downloads"
+        shelf = Shelf(node.channel("artifacts"))
+        importer = Importer(models, shelf.bring, hub_url=node.settings.hub_url, downloads=downloads)
         node.serve(model_pb2_grpc.add_ModelStoreServiceServicer_to_server, ModelServicer(models, importer))
     for name, engine in playing.items():
         worker: Worker[pb.ComposeRequest] = Worker(

@@ -5,6 +5,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import structlog
@@ -34,6 +37,11 @@ class Composer:
         self.engines = engines
         self._store = store
         self._scratch = scratch
+        # As many as may compose at once: asyncio's own threads are few on a small machine, and the store needs them
+        # while every composer waits for it.
+        self._threads = {
+            name: ThreadPoolExecutor(engine.slots, thread_name_prefix=name) for name, engine in engines.items()
+        }
 
     async def perform(self, request: pb.ComposeRequest, work: Work) -> job_pb2.StageResult:
         started = time.process_time()
@@ -49,7 +57,8 @@ class Composer:
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         work.progress(1.0, "composed")
-        return job_pb2.StageResult(compose=result, cpu_seconds=time.process_time() - started)
+        gpu_seconds = sum(take.gpu_seconds for take in takes)
+        return job_pb2.StageResult(compose=result, cpu_seconds=time.process_time() - started, gpu_seconds=gpu_seconds)
 
     def engine(self, name: str) -> Engine:
         engine = self.engines.get(name or "arranger")
@@ -88,7 +97,8 @@ class Composer:
         self, engine: Engine, order: Order, folder: Path, listener: Listener, work: Work
     ) -> Sequence[Take]:
         """The thread has ended when this returns or raises, so that nobody writes into a folder that goes."""
-        composing = asyncio.ensure_future(asyncio.to_thread(engine.compose, order, folder=folder, listener=listener))
+        compose = partial(copy_context().run, engine.compose, order, folder=folder, listener=listener)
+        composing = asyncio.get_running_loop().run_in_executor(self._threads[engine.name], compose)
         try:
             return await asyncio.shield(composing)
         except asyncio.CancelledError:

@@ -127,7 +127,10 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """One rendering. Audio is stereo FLAC, 48 kHz, 24 bits; the stems sum to the pre-master and are as long as it."""
+    """One rendering. Audio is stereo FLAC, 48 kHz, 24 bits; the stems sum to the pre-master and are as long as it.
+
+    `gpu_seconds`: its share of the time that a GPU worked.
+    """
 
     seed: int
     premaster: Path
@@ -140,6 +143,7 @@ class Take:
     weights: Weights | None = None
     warnings: tuple[str, ...] = ()
     karaoke: Path | None = None
+    gpu_seconds: float = 0.0
 
 
 class Support(StrEnum):

@@ -6,16 +6,19 @@ import os
 import re
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from harmonia_chassis.errors import FailedPrecondition, InvalidInput, Reason, Unavailable
 from harmonia_composer.engines.musicgen.engine import installed
-from harmonia_composer.models import INVENTORY, NOT_STATED, Inventory, Models, inventory_from, name_from
+from harmonia_composer.layouts import SUMS
+from harmonia_composer.models import INVENTORY, NOT_STATED, Inventory, Models, inventory_from, name_from, sha256_of
+from harmonia_composer.shelf import Place, Tell, place_from
 
 _CHILDREN = "harmonia_composer.engines.musicgen"
 # What Hugging Face calls licences, where SPDX writes them otherwise than in capitals.
 _SPDX = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause", "openrail": "LicenseRef-openrail"}
+_SUM = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 _STATED = re.compile(r"^licen[sc]e:\s*[\"']?([A-Za-z0-9.+-]+)", re.MULTILINE)
 # Exit code of a child that found nothing wrong with the model, but could not reach it.
 UNREACHABLE = 7
@@ -29,12 +32,15 @@ DOWNLOADING = {
     "HF_HUB_DOWNLOAD_TIMEOUT": "60",
 }
 
-Tell = Callable[[float, str], None]
+FromS3 = Callable[[Place, Path, Tell], Awaitable[None]]
 
 
 class Importer:
-    def __init__(self, models: Models, *, hub_url: str, downloads: Path) -> None:
+    """`from_s3` reads what lies at a place into a folder: Shelf.bring."""
+
+    def __init__(self, models: Models, from_s3: FromS3, *, hub_url: str, downloads: Path) -> None:
         self._models = models
+        self._from_s3 = from_s3
         self._hub_url = hub_url
         self._downloads = downloads
 
@@ -46,9 +52,9 @@ class Importer:
         if not await asyncio.to_thread(_is_whole_path, folder):
             message = f"{str(folder)!r} is no folder on the machine of the composer: name one by its whole path"
             raise InvalidInput(message, reason=Reason.MALFORMED, field="folder")
-        ours = _own_inventory(folder)
+        ours = await asyncio.to_thread(_own_inventory, folder)
         stated = licence or (ours.licence if ours else await asyncio.to_thread(licence_stated_in, folder))
-        called = name or (ours.name if ours else name_from(str(folder)))
+        called = name or (ours.name if ours else name_from(origin or str(folder)))
         with self._models.incoming(called) as target:
             tell(0.5, "reading the weights")
             await _run("convert", [str(folder), str(target)])
@@ -62,11 +68,10 @@ class Importer:
         """What was downloaded before it broke off is not downloaded again. Raises Unavailable, and as from_folder."""
         refuse_without_torch()
         wanted, _, revision = repository.partition("@")
-        folder = self._downloads / re.sub(r"[^A-Za-z0-9._-]+", "--", repository)
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
+        folder = await self._folder_of(repository)
         told = await _run("download", [self._hub_url, wanted, revision or "main", str(folder)], tell=tell)
         inventory = await self.from_folder(
-            folder.absolute(),
+            folder,
             name=name or name_from(wanted),
             licence=licence or licence_of(str(told.get("licence", ""))),
             tell=tell,
@@ -75,6 +80,22 @@ class Importer:
         )
         await asyncio.to_thread(_remove, folder)
         return inventory
+
+    async def from_prefix(self, prefix: str, *, name: str, licence: str, tell: Tell) -> Inventory:
+        """As from_repository, from a folder on the S3 of the mesh: "s3://bucket/folder"."""
+        refuse_without_torch()
+        place = place_from(prefix)
+        folder = await self._folder_of(prefix)
+        await self._from_s3(place, folder, lambda fraction, message: tell(0.5 * fraction, message))
+        inventory = await self.from_folder(folder, name=name, licence=licence, tell=tell, origin=str(place))
+        await asyncio.to_thread(_remove, folder)
+        return inventory
+
+    async def _folder_of(self, source: str) -> Path:
+        """Where what comes from there waits; the same again after a restart."""
+        folder = (self._downloads / re.sub(r"[^A-Za-z0-9._-]+", "--", source)).absolute()
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
+        return folder
 
 
 def refuse_without_torch() -> None:
@@ -109,6 +130,17 @@ def licence_stated_in(folder: Path) -> str:
 
 
 def _own_inventory(folder: Path) -> Inventory | None:
+    """Of a model that was one before. Raises InvalidInput where a file is not what stands beside it."""
+    ours = _read_inventory(folder)
+    stated = {file.path: file.sha256 for file in ours.files} if ours else {}
+    for path, sha256 in (stated | sums_stated_in(folder)).items():
+        if (folder / path).is_file() and sha256_of(folder / path) != sha256:
+            message = f"{path} is not what the digests beside it say: get the model again"
+            raise InvalidInput(message, reason=Reason.MODEL_DAMAGED, field="folder")
+    return ours
+
+
+def _read_inventory(folder: Path) -> Inventory | None:
     try:
         return inventory_from((folder / INVENTORY).read_bytes())
     except FileNotFoundError:
@@ -117,6 +149,13 @@ def _own_inventory(folder: Path) -> Inventory | None:
         raise InvalidInput(
             f"{INVENTORY} there is not one: {exc}", reason=Reason.MODEL_UNREADABLE, field="folder"
         ) from exc
+
+
+def sums_stated_in(folder: Path) -> dict[str, str]:
+    """As `sha256sum` writes them, by path."""
+    file = folder / SUMS
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    return {found[2].removeprefix("./"): found[1] for line in lines if (found := _SUM.fullmatch(line))}
 
 
 async def _run(

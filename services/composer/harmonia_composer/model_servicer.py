@@ -66,7 +66,11 @@ class ModelServicer(rpc.ModelStoreServiceServicer):
             return await self._importer.from_repository(
                 request.repository, name=request.name, licence=request.licence, tell=tell
             )
-        raise InvalidInput("say where from: folder or repository", reason=Reason.MISSING, field="source")
+        if source == "prefix":
+            return await self._importer.from_prefix(
+                request.prefix, name=request.name, licence=request.licence, tell=tell
+            )
+        raise InvalidInput("say where from: folder, repository or prefix", reason=Reason.MISSING, field="source")
 
 
 def name_of(name: str) -> str:

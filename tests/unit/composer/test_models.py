@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,8 +13,17 @@ import pytest
 
 from harmonia_chassis.errors import Conflict, FailedPrecondition, InvalidInput, NotFound, QuotaExceeded, Reason
 from harmonia_composer.importing import Importer, licence_of, licence_stated_in
-from harmonia_composer.models import INVENTORY, NOT_STATED, Models, checked_name, name_from
-from tests.musicgen_models import written
+from harmonia_composer.models import (
+    INVENTORY,
+    NOT_STATED,
+    Inventory,
+    Models,
+    checked_name,
+    files_of,
+    name_from,
+    to_json,
+)
+from tests.musicgen_models import nowhere, written
 
 ROOM = 1 << 30
 
@@ -217,7 +227,7 @@ def source(tmp_path_factory):
 async def test_a_folder_becomes_a_model(source, tmp_path):
     theirs, ours = source
     store = models(tmp_path)
-    importer = Importer(store, hub_url="", downloads=tmp_path / "downloads")
+    importer = Importer(store, nowhere, hub_url="", downloads=tmp_path / "downloads")
 
     made = await importer.from_folder(theirs, name="Tiny".lower(), licence="CC-BY-NC-4.0", tell=nobody)
 
@@ -225,8 +235,33 @@ async def test_a_folder_becomes_a_model(source, tmp_path):
     assert (made.licence, made.origin) == ("CC-BY-NC-4.0", f"folder:{theirs}")
 
 
+def sha256sum(folder: Path) -> bytes:
+    """As people make it."""
+    return subprocess.run("sha256sum *.safetensors", shell=True, cwd=folder, capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("beside", ["inventory.json", "SHA256SUMS"])
+async def test_files_that_are_not_what_the_digests_beside_them_say_are_refused_by_name(source, tmp_path, beside):
+    _, ours = source
+    folder = tmp_path / "source"
+    shutil.copytree(ours.folder, folder)
+    if beside == "SHA256SUMS":
+        (folder / beside).write_bytes(sha256sum(folder))
+    else:
+        made = Inventory("tiny", "MIT", "here", "", files_of(folder), "2026-11-21T00:00:00Z")
+        (folder / beside).write_bytes(to_json(made))
+    importer = Importer(models(tmp_path), nowhere, hub_url="", downloads=tmp_path / "downloads")
+    if beside == "inventory.json":
+        assert (await importer.from_folder(folder, name="", licence="", tell=nobody)).name == "tiny"
+
+    path = folder / "codec.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+    with pytest.raises(InvalidInput, match=r"codec.safetensors is not what the digests beside it say"):
+        await importer.from_folder(folder, name="other", licence="", tell=nobody)
+
+
 async def test_a_folder_without_a_model_is_refused_and_leaves_nothing(tmp_path):
-    importer = Importer(models(tmp_path), hub_url="", downloads=tmp_path / "downloads")
+    importer = Importer(models(tmp_path), nowhere, hub_url="", downloads=tmp_path / "downloads")
 
     with pytest.raises(InvalidInput, match="no model here: neither audiocraft's"):
         await importer.from_folder(tmp_path, name="x", licence="", tell=nobody)
@@ -236,7 +271,7 @@ async def test_a_folder_without_a_model_is_refused_and_leaves_nothing(tmp_path):
 
 
 async def test_an_import_that_is_given_up_ends_its_child(source, tmp_path):
-    importer = Importer(models(tmp_path), hub_url="", downloads=tmp_path / "downloads")
+    importer = Importer(models(tmp_path), nowhere, hub_url="", downloads=tmp_path / "downloads")
     begun = asyncio.Event()
     bringing = asyncio.create_task(
         importer.from_folder(source[0], name="tiny", licence="", tell=lambda _fraction, _message: begun.set())

@@ -6,11 +6,11 @@ import random
 import pytest
 
 from harmonia_chassis.errors import InvalidInput, Unavailable
-from harmonia_composer.engines.musicgen.download import Unfit, wanted
 from harmonia_composer.importing import Importer
+from harmonia_composer.layouts import OURS, wanted
 from harmonia_composer.models import Models
 from tests.hub import COMMIT, REPOSITORY, Hub, serving
-from tests.musicgen_models import in_a_child, written
+from tests.musicgen_models import in_a_child, nowhere, written
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # audiocraft and torch warn of each other's age
 
@@ -24,7 +24,7 @@ def source(tmp_path_factory):
 
 def bringing(tmp_path, hub):
     store = Models(tmp_path / "models", budget_bytes=1 << 30)
-    return store, Importer(store, hub_url=hub.url, downloads=tmp_path / "downloads")
+    return store, Importer(store, nowhere, hub_url=hub.url, downloads=tmp_path / "downloads")
 
 
 async def pulled(importer, repository=REPOSITORY):
@@ -51,6 +51,7 @@ def test_what_broke_off_goes_on_where_it_stopped(tmp_path):
     (tmp_path / "repository").mkdir()
     content = random.Random(1).randbytes(25 << 20)
     (tmp_path / "repository" / "model.safetensors").write_bytes(content)
+    (tmp_path / "repository" / "config.json").write_text("{}")
     with serving(Hub(tmp_path / "repository", break_after=15 << 20)) as hub:
         command = ["harmonia_composer.engines.musicgen.download", hub.url, REPOSITORY, "main", str(tmp_path)]
         done = in_a_child(command)
@@ -83,9 +84,10 @@ async def test_a_repository_that_is_not_there_and_a_server_that_is_not_are_told_
 
 
 def test_tensors_are_preferred_to_pickles_and_strangers_are_left_alone():
-    pickles = ["state_dict.bin", "compression_state_dict.bin", "pytorch_model.bin"]
-    both = ["model.safetensors", "config.json", *pickles, "evil.py"]
+    pickles = ["compression_state_dict.bin", "pytorch_model.bin", "state_dict.bin", "t5-base/config.json"]
+    both = ["config.json", "evil.py", "model.safetensors", *pickles]
 
     assert wanted(both) == ["config.json", "model.safetensors"]
-    with pytest.raises(Unfit, match="no model there"):
-        wanted(["pytorch_model.bin"])
+    assert wanted(pickles) == ["t5-base/config.json", "state_dict.bin", "compression_state_dict.bin"]
+    assert wanted([*both, *OURS, "inventory.json"]) == ["inventory.json", *OURS]
+    assert wanted(["pytorch_model.bin", "model.safetensors"]) == []

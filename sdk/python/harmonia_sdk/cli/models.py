@@ -9,10 +9,12 @@ from harmonia_sdk.cli.options import Common, add_command
 from harmonia_sdk.errors import InvalidInput, Reason
 
 if TYPE_CHECKING:
-    from harmonia.model.v1.model_pb2 import Model
+    from collections.abc import AsyncGenerator
+
+    from harmonia.model.v1.model_pb2 import Model, ModelEvent
     from harmonia_sdk.models import AsyncModels
 
-HUB = "hf:"
+HUB, S3 = "hf:", "s3://"
 NAME = Annotated[str, typer.Argument(metavar="NAME")]
 CALLED = Annotated[str, typer.Option("--name", metavar="NAME", help="Its name here; default: made from its source's.")]
 LICENCE = Annotated[str, typer.Option("--licence", metavar="SPDX", help="Of weights whose source states none.")]
@@ -50,26 +52,23 @@ async def bring(
 
 async def pull(
     common: Common,
-    source: Annotated[str, typer.Argument(metavar="hf:OWNER/NAME[@REVISION]")],
+    source: Annotated[str, typer.Argument(metavar="hf:OWNER/NAME[@REVISION]|s3://BUCKET/FOLDER")],
     called: CALLED = "",
     licence: LICENCE = "",
 ) -> None:
-    """Brings a model from Hugging Face; what broke off goes on where it stopped."""
+    """Brings a model from Hugging Face, or from the mesh's S3; what broke off goes on where it stopped."""
     from harmonia_sdk.cli.session import session
-    from harmonia_sdk.cli.show import say
 
-    if not source.startswith(HUB):
-        message = f"{source[:80]!r} is no source: name a repository, as in hf:facebook/musicgen-small"
+    if not source.startswith((HUB, S3)):
+        message = (
+            f"{source[:80]!r} is no source: name a repository, as in hf:facebook/musicgen-small, or a folder on the "
+            "mesh's S3, as in s3://bucket/models/small"
+        )
         raise InvalidInput(message, reason=Reason.MALFORMED, field="source")
-    made = None
+    where = {"prefix": source} if source.startswith(S3) else {"repository": source.removeprefix(HUB)}
     async with session(common) as mesh:
-        coming = mesh.operator.models.bring(repository=source.removeprefix(HUB), name=called, licence=licence)
-        async for event in coming:
-            made = event.model if event.HasField("model") else made
-            if event.HasField("progress") and not common.json:
-                say(f"{event.progress.fraction:4.0%} {event.progress.message}")
-    if made is not None:
-        _print(made, common)
+        coming = mesh.operator.models.bring(**where, name=called, licence=licence)
+        _print(await _arrived(coming, quiet=common.json), common)
 
 
 async def verify(common: Common, name: NAME) -> None:
@@ -89,9 +88,13 @@ async def evict(common: Common, name: NAME) -> None:
 
 
 async def brought(models: "AsyncModels", folder: Path, called: str, licence: str, *, quiet: bool) -> "Model":
+    return await _arrived(models.bring(folder=_whole(folder), name=called, licence=licence), quiet=quiet)
+
+
+async def _arrived(events: "AsyncGenerator[ModelEvent, None]", *, quiet: bool) -> "Model":
     from harmonia_sdk.cli.show import say
 
-    async for event in models.bring(folder=_whole(folder), name=called, licence=licence):
+    async for event in events:
         if event.HasField("model"):
             return event.model
         if not quiet:

@@ -270,6 +270,7 @@ type ImportModelRequest struct {
 	//
 	//	*ImportModelRequest_Folder
 	//	*ImportModelRequest_Repository
+	//	*ImportModelRequest_Prefix
 	Source isImportModelRequest_Source `protobuf_oneof:"source"`
 	// Default: made from the source's own.
 	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
@@ -334,6 +335,15 @@ func (x *ImportModelRequest) GetRepository() string {
 	return ""
 }
 
+func (x *ImportModelRequest) GetPrefix() string {
+	if x != nil {
+		if x, ok := x.Source.(*ImportModelRequest_Prefix); ok {
+			return x.Prefix
+		}
+	}
+	return ""
+}
+
 func (x *ImportModelRequest) GetName() string {
 	if x != nil {
 		return x.Name
@@ -362,9 +372,17 @@ type ImportModelRequest_Repository struct {
 	Repository string `protobuf:"bytes,2,opt,name=repository,proto3,oneof"`
 }
 
+type ImportModelRequest_Prefix struct {
+	// "s3://bucket/folder": on the S3 where the mesh keeps its objects, read by artifacts. In the bucket of the songs
+	// only below .models/.
+	Prefix string `protobuf:"bytes,3,opt,name=prefix,proto3,oneof"`
+}
+
 func (*ImportModelRequest_Folder) isImportModelRequest_Source() {}
 
 func (*ImportModelRequest_Repository) isImportModelRequest_Source() {}
+
+func (*ImportModelRequest_Prefix) isImportModelRequest_Source() {}
 
 type ModelEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -449,6 +467,226 @@ func (*ModelEvent_Progress_) isModelEvent_Event() {}
 
 func (*ModelEvent_Model) isModelEvent_Event() {}
 
+type ListWeightsRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Bucket string                 `protobuf:"bytes,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	// "models/small"
+	Folder        string `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWeightsRequest) Reset() {
+	*x = ListWeightsRequest{}
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWeightsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWeightsRequest) ProtoMessage() {}
+
+func (x *ListWeightsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWeightsRequest.ProtoReflect.Descriptor instead.
+func (*ListWeightsRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_model_v1_model_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListWeightsRequest) GetBucket() string {
+	if x != nil {
+		return x.Bucket
+	}
+	return ""
+}
+
+func (x *ListWeightsRequest) GetFolder() string {
+	if x != nil {
+		return x.Folder
+	}
+	return ""
+}
+
+type ListWeightsResponse struct {
+	state         protoimpl.MessageState      `protogen:"open.v1"`
+	Files         []*ListWeightsResponse_File `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWeightsResponse) Reset() {
+	*x = ListWeightsResponse{}
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWeightsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWeightsResponse) ProtoMessage() {}
+
+func (x *ListWeightsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWeightsResponse.ProtoReflect.Descriptor instead.
+func (*ListWeightsResponse) Descriptor() ([]byte, []int) {
+	return file_harmonia_model_v1_model_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListWeightsResponse) GetFiles() []*ListWeightsResponse_File {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+type ReadWeightsRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Bucket string                 `protobuf:"bytes,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Folder string                 `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
+	// As listed.
+	Path string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	Etag string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	// The first byte that is wanted.
+	Offset        int64 `protobuf:"varint,5,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadWeightsRequest) Reset() {
+	*x = ReadWeightsRequest{}
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadWeightsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadWeightsRequest) ProtoMessage() {}
+
+func (x *ReadWeightsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadWeightsRequest.ProtoReflect.Descriptor instead.
+func (*ReadWeightsRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_model_v1_model_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReadWeightsRequest) GetBucket() string {
+	if x != nil {
+		return x.Bucket
+	}
+	return ""
+}
+
+func (x *ReadWeightsRequest) GetFolder() string {
+	if x != nil {
+		return x.Folder
+	}
+	return ""
+}
+
+func (x *ReadWeightsRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *ReadWeightsRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *ReadWeightsRequest) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+type ReadWeightsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 256 KiB.
+	Chunk         []byte `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadWeightsResponse) Reset() {
+	*x = ReadWeightsResponse{}
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadWeightsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadWeightsResponse) ProtoMessage() {}
+
+func (x *ReadWeightsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadWeightsResponse.ProtoReflect.Descriptor instead.
+func (*ReadWeightsResponse) Descriptor() ([]byte, []int) {
+	return file_harmonia_model_v1_model_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ReadWeightsResponse) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
 type VerifyModelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "models/{name}"
@@ -459,7 +697,7 @@ type VerifyModelRequest struct {
 
 func (x *VerifyModelRequest) Reset() {
 	*x = VerifyModelRequest{}
-	mi := &file_harmonia_model_v1_model_proto_msgTypes[6]
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -471,7 +709,7 @@ func (x *VerifyModelRequest) String() string {
 func (*VerifyModelRequest) ProtoMessage() {}
 
 func (x *VerifyModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_model_v1_model_proto_msgTypes[6]
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -484,7 +722,7 @@ func (x *VerifyModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyModelRequest.ProtoReflect.Descriptor instead.
 func (*VerifyModelRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_model_v1_model_proto_rawDescGZIP(), []int{6}
+	return file_harmonia_model_v1_model_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *VerifyModelRequest) GetName() string {
@@ -504,7 +742,7 @@ type EvictModelRequest struct {
 
 func (x *EvictModelRequest) Reset() {
 	*x = EvictModelRequest{}
-	mi := &file_harmonia_model_v1_model_proto_msgTypes[7]
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -516,7 +754,7 @@ func (x *EvictModelRequest) String() string {
 func (*EvictModelRequest) ProtoMessage() {}
 
 func (x *EvictModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_model_v1_model_proto_msgTypes[7]
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -529,7 +767,7 @@ func (x *EvictModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvictModelRequest.ProtoReflect.Descriptor instead.
 func (*EvictModelRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_model_v1_model_proto_rawDescGZIP(), []int{7}
+	return file_harmonia_model_v1_model_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EvictModelRequest) GetName() string {
@@ -550,7 +788,7 @@ type Model_File struct {
 
 func (x *Model_File) Reset() {
 	*x = Model_File{}
-	mi := &file_harmonia_model_v1_model_proto_msgTypes[8]
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -562,7 +800,7 @@ func (x *Model_File) String() string {
 func (*Model_File) ProtoMessage() {}
 
 func (x *Model_File) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_model_v1_model_proto_msgTypes[8]
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +849,7 @@ type ModelEvent_Progress struct {
 
 func (x *ModelEvent_Progress) Reset() {
 	*x = ModelEvent_Progress{}
-	mi := &file_harmonia_model_v1_model_proto_msgTypes[9]
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -623,7 +861,7 @@ func (x *ModelEvent_Progress) String() string {
 func (*ModelEvent_Progress) ProtoMessage() {}
 
 func (x *ModelEvent_Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_model_v1_model_proto_msgTypes[9]
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -653,6 +891,68 @@ func (x *ModelEvent_Progress) GetMessage() string {
 	return ""
 }
 
+type ListWeightsResponse_File struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Below the folder.
+	Path  string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Bytes int64  `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// As S3 states it: often, and not always, the MD5.
+	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWeightsResponse_File) Reset() {
+	*x = ListWeightsResponse_File{}
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWeightsResponse_File) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWeightsResponse_File) ProtoMessage() {}
+
+func (x *ListWeightsResponse_File) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_model_v1_model_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWeightsResponse_File.ProtoReflect.Descriptor instead.
+func (*ListWeightsResponse_File) Descriptor() ([]byte, []int) {
+	return file_harmonia_model_v1_model_proto_rawDescGZIP(), []int{7, 0}
+}
+
+func (x *ListWeightsResponse_File) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *ListWeightsResponse_File) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *ListWeightsResponse_File) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
 var File_harmonia_model_v1_model_proto protoreflect.FileDescriptor
 
 const file_harmonia_model_v1_model_proto_rawDesc = "" +
@@ -677,12 +977,13 @@ const file_harmonia_model_v1_model_proto_rawDesc = "" +
 	"\x12ListModelsResponse\x120\n" +
 	"\x06models\x18\x01 \x03(\v2\x18.harmonia.model.v1.ModelR\x06models\"%\n" +
 	"\x0fGetModelRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\x88\x01\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xa2\x01\n" +
 	"\x12ImportModelRequest\x12\x18\n" +
 	"\x06folder\x18\x01 \x01(\tH\x00R\x06folder\x12 \n" +
 	"\n" +
 	"repository\x18\x02 \x01(\tH\x00R\n" +
-	"repository\x12\x12\n" +
+	"repository\x12\x18\n" +
+	"\x06prefix\x18\x03 \x01(\tH\x00R\x06prefix\x12\x12\n" +
 	"\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n" +
 	"\alicence\x18\x05 \x01(\tR\alicenceB\b\n" +
 	"\x06source\"\xcf\x01\n" +
@@ -693,7 +994,24 @@ const file_harmonia_model_v1_model_proto_rawDesc = "" +
 	"\bProgress\x12\x1a\n" +
 	"\bfraction\x18\x01 \x01(\x01R\bfraction\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessageB\a\n" +
-	"\x05event\"(\n" +
+	"\x05event\"D\n" +
+	"\x12ListWeightsRequest\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\tR\x06bucket\x12\x16\n" +
+	"\x06folder\x18\x02 \x01(\tR\x06folder\"\x9e\x01\n" +
+	"\x13ListWeightsResponse\x12A\n" +
+	"\x05files\x18\x01 \x03(\v2+.harmonia.model.v1.ListWeightsResponse.FileR\x05files\x1aD\n" +
+	"\x04File\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\"\x84\x01\n" +
+	"\x12ReadWeightsRequest\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\tR\x06bucket\x12\x16\n" +
+	"\x06folder\x18\x02 \x01(\tR\x06folder\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\x12\x12\n" +
+	"\x04etag\x18\x04 \x01(\tR\x04etag\x12\x16\n" +
+	"\x06offset\x18\x05 \x01(\x03R\x06offset\"+\n" +
+	"\x13ReadWeightsResponse\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"(\n" +
 	"\x12VerifyModelRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"'\n" +
 	"\x11EvictModelRequest\x12\x12\n" +
@@ -728,7 +1046,12 @@ const file_harmonia_model_v1_model_proto_rawDesc = "" +
 	"\x01\x03\x12\vmodels:read\x12c\n" +
 	"\n" +
 	"EvictModel\x12$.harmonia.model.v1.EvictModelRequest\x1a\x18.harmonia.model.v1.Model\"\x15\x8a\xe8\x18\x11\n" +
-	"\x01\x03\x12\fmodels:writeb\x06proto3"
+	"\x01\x03\x12\fmodels:write2\xfa\x01\n" +
+	"\fShelfService\x12s\n" +
+	"\vListWeights\x12%.harmonia.model.v1.ListWeightsRequest\x1a&.harmonia.model.v1.ListWeightsResponse\"\x15\x8a\xe8\x18\x11\n" +
+	"\x01\x05\x12\fmodels:fetch\x12u\n" +
+	"\vReadWeights\x12%.harmonia.model.v1.ReadWeightsRequest\x1a&.harmonia.model.v1.ReadWeightsResponse\"\x15\x8a\xe8\x18\x11\n" +
+	"\x01\x05\x12\fmodels:fetch0\x01b\x06proto3"
 
 var (
 	file_harmonia_model_v1_model_proto_rawDescOnce sync.Once
@@ -742,51 +1065,61 @@ func file_harmonia_model_v1_model_proto_rawDescGZIP() []byte {
 	return file_harmonia_model_v1_model_proto_rawDescData
 }
 
-var file_harmonia_model_v1_model_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_harmonia_model_v1_model_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_harmonia_model_v1_model_proto_goTypes = []any{
-	(*Model)(nil),                 // 0: harmonia.model.v1.Model
-	(*ListModelsRequest)(nil),     // 1: harmonia.model.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),    // 2: harmonia.model.v1.ListModelsResponse
-	(*GetModelRequest)(nil),       // 3: harmonia.model.v1.GetModelRequest
-	(*ImportModelRequest)(nil),    // 4: harmonia.model.v1.ImportModelRequest
-	(*ModelEvent)(nil),            // 5: harmonia.model.v1.ModelEvent
-	(*VerifyModelRequest)(nil),    // 6: harmonia.model.v1.VerifyModelRequest
-	(*EvictModelRequest)(nil),     // 7: harmonia.model.v1.EvictModelRequest
-	(*Model_File)(nil),            // 8: harmonia.model.v1.Model.File
-	(*ModelEvent_Progress)(nil),   // 9: harmonia.model.v1.ModelEvent.Progress
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*Model)(nil),                    // 0: harmonia.model.v1.Model
+	(*ListModelsRequest)(nil),        // 1: harmonia.model.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),       // 2: harmonia.model.v1.ListModelsResponse
+	(*GetModelRequest)(nil),          // 3: harmonia.model.v1.GetModelRequest
+	(*ImportModelRequest)(nil),       // 4: harmonia.model.v1.ImportModelRequest
+	(*ModelEvent)(nil),               // 5: harmonia.model.v1.ModelEvent
+	(*ListWeightsRequest)(nil),       // 6: harmonia.model.v1.ListWeightsRequest
+	(*ListWeightsResponse)(nil),      // 7: harmonia.model.v1.ListWeightsResponse
+	(*ReadWeightsRequest)(nil),       // 8: harmonia.model.v1.ReadWeightsRequest
+	(*ReadWeightsResponse)(nil),      // 9: harmonia.model.v1.ReadWeightsResponse
+	(*VerifyModelRequest)(nil),       // 10: harmonia.model.v1.VerifyModelRequest
+	(*EvictModelRequest)(nil),        // 11: harmonia.model.v1.EvictModelRequest
+	(*Model_File)(nil),               // 12: harmonia.model.v1.Model.File
+	(*ModelEvent_Progress)(nil),      // 13: harmonia.model.v1.ModelEvent.Progress
+	(*ListWeightsResponse_File)(nil), // 14: harmonia.model.v1.ListWeightsResponse.File
+	(*timestamppb.Timestamp)(nil),    // 15: google.protobuf.Timestamp
 }
 var file_harmonia_model_v1_model_proto_depIdxs = []int32{
-	10, // 0: harmonia.model.v1.Model.import_time:type_name -> google.protobuf.Timestamp
-	8,  // 1: harmonia.model.v1.Model.files:type_name -> harmonia.model.v1.Model.File
+	15, // 0: harmonia.model.v1.Model.import_time:type_name -> google.protobuf.Timestamp
+	12, // 1: harmonia.model.v1.Model.files:type_name -> harmonia.model.v1.Model.File
 	0,  // 2: harmonia.model.v1.ListModelsResponse.models:type_name -> harmonia.model.v1.Model
-	9,  // 3: harmonia.model.v1.ModelEvent.progress:type_name -> harmonia.model.v1.ModelEvent.Progress
+	13, // 3: harmonia.model.v1.ModelEvent.progress:type_name -> harmonia.model.v1.ModelEvent.Progress
 	0,  // 4: harmonia.model.v1.ModelEvent.model:type_name -> harmonia.model.v1.Model
-	1,  // 5: harmonia.model.v1.ModelService.ListModels:input_type -> harmonia.model.v1.ListModelsRequest
-	3,  // 6: harmonia.model.v1.ModelService.GetModel:input_type -> harmonia.model.v1.GetModelRequest
-	4,  // 7: harmonia.model.v1.ModelService.ImportModel:input_type -> harmonia.model.v1.ImportModelRequest
-	6,  // 8: harmonia.model.v1.ModelService.VerifyModel:input_type -> harmonia.model.v1.VerifyModelRequest
-	7,  // 9: harmonia.model.v1.ModelService.EvictModel:input_type -> harmonia.model.v1.EvictModelRequest
-	1,  // 10: harmonia.model.v1.ModelStoreService.ListModels:input_type -> harmonia.model.v1.ListModelsRequest
-	3,  // 11: harmonia.model.v1.ModelStoreService.GetModel:input_type -> harmonia.model.v1.GetModelRequest
-	4,  // 12: harmonia.model.v1.ModelStoreService.ImportModel:input_type -> harmonia.model.v1.ImportModelRequest
-	6,  // 13: harmonia.model.v1.ModelStoreService.VerifyModel:input_type -> harmonia.model.v1.VerifyModelRequest
-	7,  // 14: harmonia.model.v1.ModelStoreService.EvictModel:input_type -> harmonia.model.v1.EvictModelRequest
-	2,  // 15: harmonia.model.v1.ModelService.ListModels:output_type -> harmonia.model.v1.ListModelsResponse
-	0,  // 16: harmonia.model.v1.ModelService.GetModel:output_type -> harmonia.model.v1.Model
-	5,  // 17: harmonia.model.v1.ModelService.ImportModel:output_type -> harmonia.model.v1.ModelEvent
-	0,  // 18: harmonia.model.v1.ModelService.VerifyModel:output_type -> harmonia.model.v1.Model
-	0,  // 19: harmonia.model.v1.ModelService.EvictModel:output_type -> harmonia.model.v1.Model
-	2,  // 20: harmonia.model.v1.ModelStoreService.ListModels:output_type -> harmonia.model.v1.ListModelsResponse
-	0,  // 21: harmonia.model.v1.ModelStoreService.GetModel:output_type -> harmonia.model.v1.Model
-	5,  // 22: harmonia.model.v1.ModelStoreService.ImportModel:output_type -> harmonia.model.v1.ModelEvent
-	0,  // 23: harmonia.model.v1.ModelStoreService.VerifyModel:output_type -> harmonia.model.v1.Model
-	0,  // 24: harmonia.model.v1.ModelStoreService.EvictModel:output_type -> harmonia.model.v1.Model
-	15, // [15:25] is the sub-list for method output_type
-	5,  // [5:15] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	14, // 5: harmonia.model.v1.ListWeightsResponse.files:type_name -> harmonia.model.v1.ListWeightsResponse.File
+	1,  // 6: harmonia.model.v1.ModelService.ListModels:input_type -> harmonia.model.v1.ListModelsRequest
+	3,  // 7: harmonia.model.v1.ModelService.GetModel:input_type -> harmonia.model.v1.GetModelRequest
+	4,  // 8: harmonia.model.v1.ModelService.ImportModel:input_type -> harmonia.model.v1.ImportModelRequest
+	10, // 9: harmonia.model.v1.ModelService.VerifyModel:input_type -> harmonia.model.v1.VerifyModelRequest
+	11, // 10: harmonia.model.v1.ModelService.EvictModel:input_type -> harmonia.model.v1.EvictModelRequest
+	1,  // 11: harmonia.model.v1.ModelStoreService.ListModels:input_type -> harmonia.model.v1.ListModelsRequest
+	3,  // 12: harmonia.model.v1.ModelStoreService.GetModel:input_type -> harmonia.model.v1.GetModelRequest
+	4,  // 13: harmonia.model.v1.ModelStoreService.ImportModel:input_type -> harmonia.model.v1.ImportModelRequest
+	10, // 14: harmonia.model.v1.ModelStoreService.VerifyModel:input_type -> harmonia.model.v1.VerifyModelRequest
+	11, // 15: harmonia.model.v1.ModelStoreService.EvictModel:input_type -> harmonia.model.v1.EvictModelRequest
+	6,  // 16: harmonia.model.v1.ShelfService.ListWeights:input_type -> harmonia.model.v1.ListWeightsRequest
+	8,  // 17: harmonia.model.v1.ShelfService.ReadWeights:input_type -> harmonia.model.v1.ReadWeightsRequest
+	2,  // 18: harmonia.model.v1.ModelService.ListModels:output_type -> harmonia.model.v1.ListModelsResponse
+	0,  // 19: harmonia.model.v1.ModelService.GetModel:output_type -> harmonia.model.v1.Model
+	5,  // 20: harmonia.model.v1.ModelService.ImportModel:output_type -> harmonia.model.v1.ModelEvent
+	0,  // 21: harmonia.model.v1.ModelService.VerifyModel:output_type -> harmonia.model.v1.Model
+	0,  // 22: harmonia.model.v1.ModelService.EvictModel:output_type -> harmonia.model.v1.Model
+	2,  // 23: harmonia.model.v1.ModelStoreService.ListModels:output_type -> harmonia.model.v1.ListModelsResponse
+	0,  // 24: harmonia.model.v1.ModelStoreService.GetModel:output_type -> harmonia.model.v1.Model
+	5,  // 25: harmonia.model.v1.ModelStoreService.ImportModel:output_type -> harmonia.model.v1.ModelEvent
+	0,  // 26: harmonia.model.v1.ModelStoreService.VerifyModel:output_type -> harmonia.model.v1.Model
+	0,  // 27: harmonia.model.v1.ModelStoreService.EvictModel:output_type -> harmonia.model.v1.Model
+	7,  // 28: harmonia.model.v1.ShelfService.ListWeights:output_type -> harmonia.model.v1.ListWeightsResponse
+	9,  // 29: harmonia.model.v1.ShelfService.ReadWeights:output_type -> harmonia.model.v1.ReadWeightsResponse
+	18, // [18:30] is the sub-list for method output_type
+	6,  // [6:18] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_harmonia_model_v1_model_proto_init() }
@@ -797,6 +1130,7 @@ func file_harmonia_model_v1_model_proto_init() {
 	file_harmonia_model_v1_model_proto_msgTypes[4].OneofWrappers = []any{
 		(*ImportModelRequest_Folder)(nil),
 		(*ImportModelRequest_Repository)(nil),
+		(*ImportModelRequest_Prefix)(nil),
 	}
 	file_harmonia_model_v1_model_proto_msgTypes[5].OneofWrappers = []any{
 		(*ModelEvent_Progress_)(nil),
@@ -808,9 +1142,9 @@ func file_harmonia_model_v1_model_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_harmonia_model_v1_model_proto_rawDesc), len(file_harmonia_model_v1_model_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   15,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   3,
 		},
 		GoTypes:           file_harmonia_model_v1_model_proto_goTypes,
 		DependencyIndexes: file_harmonia_model_v1_model_proto_depIdxs,

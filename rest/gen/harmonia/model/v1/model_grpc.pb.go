@@ -549,3 +549,155 @@ var ModelStoreService_ServiceDesc = grpc.ServiceDesc{
 	},
 	Metadata: "harmonia/model/v1/model.proto",
 }
+
+const (
+	ShelfService_ListWeights_FullMethodName = "/harmonia.model.v1.ShelfService/ListWeights"
+	ShelfService_ReadWeights_FullMethodName = "/harmonia.model.v1.ShelfService/ReadWeights"
+)
+
+// ShelfServiceClient is the client API for ShelfService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Weights on the mesh's S3, of artifacts, which alone holds its keys. Reads, and never writes.
+type ShelfServiceClient interface {
+	// Every file below a folder. NOT_FOUND where nothing lies.
+	ListWeights(ctx context.Context, in *ListWeightsRequest, opts ...grpc.CallOption) (*ListWeightsResponse, error)
+	// One file. ALREADY_EXISTS when it is not any more the one that was listed.
+	ReadWeights(ctx context.Context, in *ReadWeightsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadWeightsResponse], error)
+}
+
+type shelfServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewShelfServiceClient(cc grpc.ClientConnInterface) ShelfServiceClient {
+	return &shelfServiceClient{cc}
+}
+
+func (c *shelfServiceClient) ListWeights(ctx context.Context, in *ListWeightsRequest, opts ...grpc.CallOption) (*ListWeightsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListWeightsResponse)
+	err := c.cc.Invoke(ctx, ShelfService_ListWeights_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shelfServiceClient) ReadWeights(ctx context.Context, in *ReadWeightsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadWeightsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ShelfService_ServiceDesc.Streams[0], ShelfService_ReadWeights_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReadWeightsRequest, ReadWeightsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ShelfService_ReadWeightsClient = grpc.ServerStreamingClient[ReadWeightsResponse]
+
+// ShelfServiceServer is the server API for ShelfService service.
+// All implementations must embed UnimplementedShelfServiceServer
+// for forward compatibility.
+//
+// Weights on the mesh's S3, of artifacts, which alone holds its keys. Reads, and never writes.
+type ShelfServiceServer interface {
+	// Every file below a folder. NOT_FOUND where nothing lies.
+	ListWeights(context.Context, *ListWeightsRequest) (*ListWeightsResponse, error)
+	// One file. ALREADY_EXISTS when it is not any more the one that was listed.
+	ReadWeights(*ReadWeightsRequest, grpc.ServerStreamingServer[ReadWeightsResponse]) error
+	mustEmbedUnimplementedShelfServiceServer()
+}
+
+// UnimplementedShelfServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedShelfServiceServer struct{}
+
+func (UnimplementedShelfServiceServer) ListWeights(context.Context, *ListWeightsRequest) (*ListWeightsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListWeights not implemented")
+}
+func (UnimplementedShelfServiceServer) ReadWeights(*ReadWeightsRequest, grpc.ServerStreamingServer[ReadWeightsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ReadWeights not implemented")
+}
+func (UnimplementedShelfServiceServer) mustEmbedUnimplementedShelfServiceServer() {}
+func (UnimplementedShelfServiceServer) testEmbeddedByValue()                      {}
+
+// UnsafeShelfServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to ShelfServiceServer will
+// result in compilation errors.
+type UnsafeShelfServiceServer interface {
+	mustEmbedUnimplementedShelfServiceServer()
+}
+
+func RegisterShelfServiceServer(s grpc.ServiceRegistrar, srv ShelfServiceServer) {
+	// If the following call panics, it indicates UnimplementedShelfServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&ShelfService_ServiceDesc, srv)
+}
+
+func _ShelfService_ListWeights_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListWeightsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShelfServiceServer).ListWeights(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ShelfService_ListWeights_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShelfServiceServer).ListWeights(ctx, req.(*ListWeightsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ShelfService_ReadWeights_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReadWeightsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ShelfServiceServer).ReadWeights(m, &grpc.GenericServerStream[ReadWeightsRequest, ReadWeightsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ShelfService_ReadWeightsServer = grpc.ServerStreamingServer[ReadWeightsResponse]
+
+// ShelfService_ServiceDesc is the grpc.ServiceDesc for ShelfService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var ShelfService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "harmonia.model.v1.ShelfService",
+	HandlerType: (*ShelfServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ListWeights",
+			Handler:    _ShelfService_ListWeights_Handler,
+		},
+	},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "ReadWeights",
+			Handler:       _ShelfService_ReadWeights_Handler,
+			ServerStreams: true,
+		},
+	},
+	Metadata: "harmonia/model/v1/model.proto",
+}

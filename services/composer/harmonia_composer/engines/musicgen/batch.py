@@ -100,13 +100,14 @@ class Batch:
     def seat(self, piece: Piece, kept: Kept | None = None) -> Seat:
         """On a free slot; there must be one."""
         slot = next(slot for slot in range(self.slots) if slot not in self._seats)
-        seat = self._seats[slot] = Seat(piece, slot)
+        seat = Seat(piece, slot)
         with torch.inference_mode():
             self._decoder.seat(slot, piece.text, piece.drawing)
             if kept is None:
                 self._open(seat, piece.prompt)
             else:
                 self._reopen(seat, kept)
+        self._seats[slot] = seat
         return seat
 
     def leave(self, seat: Seat) -> None:

@@ -23,9 +23,8 @@ from harmonia_composer.engines.musicgen import weights as names
 from harmonia_composer.engines.musicgen.conditioner import TIED, text_sizes
 from harmonia_composer.engines.musicgen.shape import CodecShape, DecoderShape, Shape, to_json
 from harmonia_composer.engines.musicgen.weights import BadWeights, check, codec_sizes, decoder_sizes
+from harmonia_composer.layouts import AUDIOCRAFT, HUGGING_FACE, OURS
 
-AUDIOCRAFT = ("state_dict.bin", "compression_state_dict.bin")
-HUGGING_FACE = ("config.json",)
 # What T5Config needs to build the same encoder again.
 TEXT_FIELDS = (
     "vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads", "relative_attention_num_buckets",
@@ -97,11 +96,11 @@ def convert(source: Path, target: Path) -> Shape:
 
 
 def _read(source: Path) -> Converted:
-    if all((source / name).is_file() for name in names.FILES):
+    if all((source / name).is_file() for name in OURS):
         return from_ours(source)
     if all((source / name).is_file() for name in AUDIOCRAFT):
         return from_audiocraft(source)
-    if all((source / name).is_file() for name in HUGGING_FACE) and list(source.glob("model*.safetensors")):
+    if (source / HUGGING_FACE[0]).is_file() and list(source.glob("model*.safetensors")):
         return from_hugging_face(source)
     raise BadWeights(
         "no model here: neither audiocraft's state_dict.bin and compression_state_dict.bin "

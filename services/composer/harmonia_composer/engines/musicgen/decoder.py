@@ -197,7 +197,7 @@ class Decoder:
 
     def _heads(self, x: Tensor) -> Tensor:
         last = F.layer_norm(x, (self.shape.width,), self.weights.norm, self.weights.norm_bias)
-        return F.linear(last.to(self.weights.heads.dtype), self.weights.heads)
+        return F.linear(last.to(self.weights.heads.dtype), self.weights.heads).float()
 
     def _read(self, slot: int, count: int) -> None:
         """Fills the caches with columns 0..count-1 of one slot, with and without text."""

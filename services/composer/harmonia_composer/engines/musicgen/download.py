@@ -9,7 +9,6 @@ repository states. The last line on stdout says which revision it was and which 
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-AUDIOCRAFT = ("state_dict.bin", "compression_state_dict.bin")
-PLAIN = (
-    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "spiece.model", "README.md",
-)  # fmt: skip
+from harmonia_composer.layouts import wanted
+
 UNREACHABLE = 7
 
 
@@ -34,20 +30,12 @@ class Unfit(Exception):
     """There is nothing there to play, or it is not what it says it is."""
 
 
-def wanted(names: Sequence[str]) -> list[str]:
-    """Tensors without pickles where there are both."""
-    tensors = [name for name in names if name.startswith("model") and name.endswith(".safetensors")]
-    weights = tensors or [name for name in AUDIOCRAFT if name in names]
-    if not weights:
-        raise Unfit("no model there: neither model.safetensors nor audiocraft's state_dict.bin")
-    beside = [name for name in names if name.startswith("t5-base/")] if not tensors else []
-    return [*(name for name in PLAIN if name in names), *beside, *weights]
-
-
 def download(url: str, repository: str, revision: str, folder: Path) -> dict[str, str]:
     info = HfApi(endpoint=url).model_info(repository, revision=revision, files_metadata=True)
     stated = {each.rfilename: each for each in info.siblings or ()}
     names = wanted(list(stated))
+    if not names:
+        raise Unfit("no model there: neither config.json and model.safetensors nor audiocraft's state_dict.bin")
     total = sum(stated[name].size or 0 for name in names) or 1
     done = 0
     for name in names:

@@ -148,7 +148,7 @@ class Composition:
             tickets, events = stack.enter_context(playing(self._player.scheduler, pieces))
             self._follow(tickets, events, parts, started)
         self._meters.song(seconds * len(pieces), time.monotonic() - started)
-        return [self._take(take, recording.path) for take, recording in enumerate(recordings)]
+        return [self._take(ticket, recording.path) for ticket, recording in zip(tickets, recordings, strict=True)]
 
     def _pieces(self) -> "list[tuple[Piece, Kept | None]]":
         from harmonia_composer.engines.musicgen import keeping
@@ -213,7 +213,8 @@ class Composition:
     def _take_folder(self, take: int) -> Path:
         return self._folder / str(take + 1)
 
-    def _take(self, take: int, premaster: Path) -> Take:
+    def _take(self, ticket: "Ticket", premaster: Path) -> Take:
+        take = ticket.take
         words = [line.text for section in self._order.brief.lyrics for line in section.lines]
         lyrics = self._take_folder(take) / "lyrics.txt"
         if words:
@@ -229,6 +230,7 @@ class Composition:
             duration_seconds=self._order.brief.duration_seconds,
             sections=(),
             weights=Weights(inventory.name, inventory.digest, inventory.licence),
+            gpu_seconds=ticket.seconds if self._player.is_on_gpu else 0.0,
         )
 
 

@@ -32,6 +32,10 @@ class Player:
     decoder: Decoder
     scheduler: Scheduler
 
+    @property
+    def is_on_gpu(self) -> bool:
+        return self.decoder.tokens.is_cuda
+
 
 def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -109,18 +113,15 @@ class Players:
             check()
 
     def _loaded(self, model: str) -> bool:
-        return self._player is not None and self._player.inventory.name == model
+        player = self._player
+        return player is not None and player.inventory.name == model and not player.scheduler.over
 
     def _load(self, model: str) -> Player:
         self._drop()
-        held = ExitStack()
-        try:
+        with ExitStack() as held:
             folder, inventory = held.enter_context(self._models.held(model))
             self._player = load(folder, inventory, slots=self._slots, on_step=self._on_step)
-        except BaseException:
-            held.close()
-            raise
-        self._held = held
+            self._held = held.pop_all()
         return self._player
 
     def _drop(self) -> None:

@@ -41,7 +41,7 @@ class Keep:
 @dataclass(frozen=True, slots=True)
 class Failed:
     take: int
-    error: Exception
+    error: Exception | None
 
 
 Event = Drawn | Keep | Failed
@@ -50,7 +50,7 @@ OnStep = Callable[[int, int, float], None]
 
 
 class Ticket:
-    """One song in line or on a slot. `drawn` and `steps` may be read at any time."""
+    """One song in line or on a slot. `done` and `seconds` may be read at any time."""
 
     def __init__(self, take: int, piece: Piece, kept: Kept | None, events: "queue.SimpleQueue[Event]") -> None:
         self.take = take
@@ -62,6 +62,8 @@ class Ticket:
         self.seat: Seat | None = None
         self.told = 0
         self.kept_at = 0.0
+        # Of the steps' time, shared with whoever played beside it.
+        self.seconds = 0.0
 
     @property
     def done(self) -> float:
@@ -77,48 +79,69 @@ class Scheduler:
         self._line: collections.deque[Ticket] = collections.deque()
         self._playing: list[Ticket] = []
         self._work = threading.Condition()
-        self._closing = False
+        self._over: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="musicgen", daemon=True)
         self._thread.start()
 
+    @property
+    def over(self) -> bool:
+        """Put away, or a step has failed: nothing is played here any more."""
+        return self._over is not None
+
     def play(self, ticket: Ticket) -> None:
         with self._work:
-            self._line.append(ticket)
-            self._work.notify()
+            if not self._over:
+                self._line.append(ticket)
+                self._work.notify()
+                return
+        self._fail(ticket)
 
     def close(self) -> None:
         """Songs that are still played fail."""
         with self._work:
-            self._closing = True
+            self._over = self._over or RuntimeError("the engine is being put away")
             self._work.notify()
         self._thread.join()
 
     def _run(self) -> None:
-        while self._admit():
-            try:
-                started = time.monotonic()
-                self._batch.step()
-                self._on_step(len(self._playing), self._batch.slots, time.monotonic() - started)
-                for ticket in list(self._playing):
-                    self._tell(ticket)
-            except Exception as error:  # a step that fails is every song's end, and must not be the thread's
-                for ticket in list(self._playing):
-                    self._fail(ticket, error)
+        try:
+            while not self._over:
+                self._admit()
+                self._advance()
+        except Exception as error:  # main of a thread: whatever a step fails of, nobody may wait for it for ever
+            self._over = error
+        self._end()
 
-    def _admit(self) -> bool:
-        """Waits until there is something to do; False when there will be nothing more."""
+    def _end(self) -> None:
         with self._work:
-            while not self._closing and not self._line and not self._playing:
+            left = [*self._playing, *self._line]
+            self._playing.clear()
+            self._line.clear()
+        for ticket in left:
+            self._fail(ticket)
+
+    def _advance(self) -> None:
+        if not self._playing:
+            return
+        started = time.monotonic()
+        self._batch.step()
+        took = time.monotonic() - started
+        self._on_step(len(self._playing), self._batch.slots, took)
+        share = took / len(self._playing)
+        for ticket in list(self._playing):
+            ticket.seconds += share
+            self._tell(ticket)
+
+    def _admit(self) -> None:
+        """Waits until there is something to do."""
+        with self._work:
+            while not self._over and not self._line and not self._playing:
                 self._work.wait()
             arrived = [self._line.popleft() for _ in range(min(len(self._line), self._free()))]
-            left = [*self._playing, *self._line] if self._closing else []
-        for ticket in left:
-            ticket.events.put(Failed(ticket.take, RuntimeError("the engine is being put away")))
-        for ticket in [*left, *(playing for playing in self._playing if playing.cancelled.is_set())]:
+        for ticket in [playing for playing in self._playing if playing.cancelled.is_set()]:
             self._leave(ticket)
         for ticket in arrived:
             self._sit(ticket)
-        return not self._closing
 
     def _free(self) -> int:
         leaving = sum(ticket.cancelled.is_set() for ticket in self._playing)
@@ -130,7 +153,7 @@ class Scheduler:
             return
         try:
             ticket.seat = self._batch.seat(ticket.piece, ticket.kept)
-        except Exception as error:  # one song that cannot be seated is not the others' end
+        except (RuntimeError, ValueError, IndexError) as error:  # of one song, and not the others' end
             ticket.events.put(Failed(ticket.take, error))
             ticket.left.set()
             return
@@ -153,9 +176,9 @@ class Scheduler:
         if final:
             self._leave(ticket)
 
-    def _fail(self, ticket: Ticket, error: Exception) -> None:
-        ticket.events.put(Failed(ticket.take, error))
-        self._leave(ticket)
+    def _fail(self, ticket: Ticket) -> None:
+        ticket.events.put(Failed(ticket.take, self._over))
+        ticket.left.set()
 
     def _leave(self, ticket: Ticket) -> None:
         if ticket in self._playing:

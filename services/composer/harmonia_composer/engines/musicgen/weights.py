@@ -1,6 +1,6 @@
 """The tensors of a snapshot, read strictly: every name that is expected, in its size, and no other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -9,15 +9,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from harmonia_composer.engines.musicgen.shape import CodecShape, DecoderShape, Shape, from_json
+from harmonia_composer.layouts import OURS
 
-SHAPE, DECODER, CODEC, TEXT, TOKENIZER = (
-    "shape.json",
-    "decoder.safetensors",
-    "codec.safetensors",
-    "text.safetensors",
-    "tokenizer.json",
-)
-FILES = (SHAPE, DECODER, CODEC, TEXT, TOKENIZER)
+SHAPE, DECODER, CODEC, TEXT, TOKENIZER = OURS
 
 Tensors = Mapping[str, Tensor]
 Sizes = dict[str, tuple[int, ...]]
@@ -128,10 +122,6 @@ def check(file: str, found: Tensors, expected: Sizes) -> None:
         raise BadWeights(f"{file}: {'; '.join(problems)}")
 
 
-def _listed(what: str, names: Sequence[str]) -> str:
-    return f"{what} {', '.join(names[:6])}{' …' if len(names) > 6 else ''}"
-
-
 def read_shape(folder: Path) -> Shape:
     try:
         return from_json((folder / SHAPE).read_text())
@@ -140,16 +130,20 @@ def read_shape(folder: Path) -> Shape:
 
 
 def read_decoder(folder: Path, shape: Shape, *, device: torch.device, dtype: torch.dtype) -> DecoderWeights:
-    """The layers in `dtype`; embeddings, heads and the last norm in float32, as audiocraft keeps them."""
     found = load_file(folder / DECODER, device=str(device))
     check(DECODER, found, decoder_sizes(shape.decoder))
+    return decoder_weights(found, shape.decoder, dtype=dtype)
+
+
+def decoder_weights(found: Tensors, shape: DecoderShape, *, dtype: torch.dtype) -> DecoderWeights:
+    """Matrices in `dtype`; embeddings and the last norm in float32, as audiocraft keeps them. Its heads are float32
+    too, but are rounded before they multiply."""
     names = [field.name for field in fields(Layer)]
     layers = tuple(
-        Layer(**{name: found[f"layers.{number}.{name}"].to(dtype) for name in names})
-        for number in range(shape.decoder.layers)
+        Layer(**{name: found[f"layers.{number}.{name}"].to(dtype) for name in names}) for number in range(shape.layers)
     )
-    whole = {name: found[name].float() for name in ("embeddings", "norm", "norm_bias", "heads")}
-    return DecoderWeights(shape=shape.decoder, layers=layers, **whole)
+    whole = {name: found[name].float() for name in ("embeddings", "norm", "norm_bias")}
+    return DecoderWeights(shape=shape, layers=layers, heads=found["heads"].to(dtype), **whole)
 
 
 def read_codec(folder: Path, shape: Shape, *, device: torch.device) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from harmonia.access.v1 import access_pb2 as harmonia_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dharmonia/model/v1/model.proto\x12\x11harmonia.model.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\"\xef\x02\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07licence\x18\x02 \x01(\tR\x07licence\x12\x16\n\x06origin\x18\x03 \x01(\tR\x06origin\x12\x1a\n\x08revision\x18\x04 \x01(\tR\x08revision\x12\x16\n\x06\x64igest\x18\x05 \x01(\tR\x06\x64igest\x12\x14\n\x05\x62ytes\x18\x06 \x01(\x03R\x05\x62ytes\x12\x1a\n\x08resident\x18\x07 \x01(\x08R\x08resident\x12;\n\x0bimport_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nimportTime\x12\x33\n\x05\x66iles\x18\t \x03(\x0b\x32\x1d.harmonia.model.v1.Model.FileR\x05\x66iles\x1aH\n\x04\x46ile\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x14\n\x05\x62ytes\x18\x02 \x01(\x03R\x05\x62ytes\x12\x16\n\x06sha256\x18\x03 \x01(\tR\x06sha256\"\x13\n\x11ListModelsRequest\"F\n\x12ListModelsResponse\x12\x30\n\x06models\x18\x01 \x03(\x0b\x32\x18.harmonia.model.v1.ModelR\x06models\"%\n\x0fGetModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"\x88\x01\n\x12ImportModelRequest\x12\x18\n\x06\x66older\x18\x01 \x01(\tH\x00R\x06\x66older\x12 \n\nrepository\x18\x02 \x01(\tH\x00R\nrepository\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n\x07licence\x18\x05 \x01(\tR\x07licenceB\x08\n\x06source\"\xcf\x01\n\nModelEvent\x12\x44\n\x08progress\x18\x01 \x01(\x0b\x32&.harmonia.model.v1.ModelEvent.ProgressH\x00R\x08progress\x12\x30\n\x05model\x18\x02 \x01(\x0b\x32\x18.harmonia.model.v1.ModelH\x00R\x05model\x1a@\n\x08Progress\x12\x1a\n\x08\x66raction\x18\x01 \x01(\x01R\x08\x66raction\x12\x18\n\x07message\x18\x02 \x01(\tR\x07messageB\x07\n\x05\x65vent\"(\n\x12VerifyModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"\'\n\x11\x45victModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name2\x82\x04\n\x0cModelService\x12n\n\nListModels\x12$.harmonia.model.v1.ListModelsRequest\x1a%.harmonia.model.v1.ListModelsResponse\"\x13\x8a\xe8\x18\x0f\n\x01\x01\x12\nsongs:read\x12]\n\x08GetModel\x12\".harmonia.model.v1.GetModelRequest\x1a\x18.harmonia.model.v1.Model\"\x13\x8a\xe8\x18\x0f\n\x01\x01\x12\nsongs:read\x12\x65\n\x0bImportModel\x12%.harmonia.model.v1.ImportModelRequest\x1a\x1d.harmonia.model.v1.ModelEvent\"\x0e\x8a\xe8\x18\n\n\x01\x02\x12\x05\x61\x64min0\x01\x12^\n\x0bVerifyModel\x12%.harmonia.model.v1.VerifyModelRequest\x1a\x18.harmonia.model.v1.Model\"\x0e\x8a\xe8\x18\n\n\x01\x02\x12\x05\x61\x64min\x12\\\n\nEvictModel\x12$.harmonia.model.v1.EvictModelRequest\x1a\x18.harmonia.model.v1.Model\"\x0e\x8a\xe8\x18\n\n\x01\x02\x12\x05\x61\x64min2\x9d\x04\n\x11ModelStoreService\x12o\n\nListModels\x12$.harmonia.model.v1.ListModelsRequest\x1a%.harmonia.model.v1.ListModelsResponse\"\x14\x8a\xe8\x18\x10\n\x01\x03\x12\x0bmodels:read\x12^\n\x08GetModel\x12\".harmonia.model.v1.GetModelRequest\x1a\x18.harmonia.model.v1.Model\"\x14\x8a\xe8\x18\x10\n\x01\x03\x12\x0bmodels:read\x12l\n\x0bImportModel\x12%.harmonia.model.v1.ImportModelRequest\x1a\x1d.harmonia.model.v1.ModelEvent\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\x0cmodels:write0\x01\x12\x64\n\x0bVerifyModel\x12%.harmonia.model.v1.VerifyModelRequest\x1a\x18.harmonia.model.v1.Model\"\x14\x8a\xe8\x18\x10\n\x01\x03\x12\x0bmodels:read\x12\x63\n\nEvictModel\x12$.harmonia.model.v1.EvictModelRequest\x1a\x18.harmonia.model.v1.Model\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\x0cmodels:writeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dharmonia/model/v1/model.proto\x12\x11harmonia.model.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\"\xef\x02\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07licence\x18\x02 \x01(\tR\x07licence\x12\x16\n\x06origin\x18\x03 \x01(\tR\x06origin\x12\x1a\n\x08revision\x18\x04 \x01(\tR\x08revision\x12\x16\n\x06\x64igest\x18\x05 \x01(\tR\x06\x64igest\x12\x14\n\x05\x62ytes\x18\x06 \x01(\x03R\x05\x62ytes\x12\x1a\n\x08resident\x18\x07 \x01(\x08R\x08resident\x12;\n\x0bimport_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nimportTime\x12\x33\n\x05\x66iles\x18\t \x03(\x0b\x32\x1d.harmonia.model.v1.Model.FileR\x05\x66iles\x1aH\n\x04\x46ile\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x14\n\x05\x62ytes\x18\x02 \x01(\x03R\x05\x62ytes\x12\x16\n\x06sha256\x18\x03 \x01(\tR\x06sha256\"\x13\n\x11ListModelsRequest\"F\n\x12ListModelsResponse\x12\x30\n\x06models\x18\x01 \x03(\x0b\x32\x18.harmonia.model.v1.ModelR\x06models\"%\n\x0fGetModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"\xa2\x01\n\x12ImportModelRequest\x12\x18\n\x06\x66older\x18\x01 \x01(\tH\x00R\x06\x66older\x12 \n\nrepository\x18\x02 \x01(\tH\x00R\nrepository\x12\x18\n\x06prefix\x18\x03 \x01(\tH\x00R\x06prefix\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n\x07licence\x18\x05 \x01(\tR\x07licenceB\x08\n\x06source\"\xcf\x01\n\nModelEvent\x12\x44\n\x08progress\x18\x01 \x01(\x0b\x32&.harmonia.model.v1.ModelEvent.ProgressH\x00R\x08progress\x12\x30\n\x05model\x18\x02 \x01(\x0b\x32\x18.harmonia.model.v1.ModelH\x00R\x05model\x1a@\n\x08Progress\x12\x1a\n\x08\x66raction\x18\x01 \x01(\x01R\x08\x66raction\x12\x18\n\x07message\x18\x02 \x01(\tR\x07messageB\x07\n\x05\x65vent\"D\n\x12ListWeightsRequest\x12\x16\n\x06\x62ucket\x18\x01 \x01(\tR\x06\x62ucket\x12\x16\n\x06\x66older\x18\x02 \x01(\tR\x06\x66older\"\x9e\x01\n\x13ListWeightsResponse\x12\x41\n\x05\x66iles\x18\x01 \x03(\x0b\x32+.harmonia.model.v1.ListWeightsResponse.FileR\x05\x66iles\x1a\x44\n\x04\x46ile\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x14\n\x05\x62ytes\x18\x02 \x01(\x03R\x05\x62ytes\x12\x12\n\x04\x65tag\x18\x03 \x01(\tR\x04\x65tag\"\x84\x01\n\x12ReadWeightsRequest\x12\x16\n\x06\x62ucket\x18\x01 \x01(\tR\x06\x62ucket\x12\x16\n\x06\x66older\x18\x02 \x01(\tR\x06\x66older\x12\x12\n\x04path\x18\x03 \x01(\tR\x04path\x12\x12\n\x04\x65tag\x18\x04 \x01(\tR\x04\x65tag\x12\x16\n\x06offset\x18\x05 \x01(\x03R\x06offset\"+\n\x13ReadWeightsResponse\x12\x14\n\x05\x63hunk\x18\x01 \x01(\x0cR\x05\x63hunk\"(\n\x12VerifyModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"\'\n\x11\x45victModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name2\x82\x04\n\x0cModelService\x12n\n\nListModels\x12$.harmonia.model.v1.ListModelsRequest\x1a%.harmonia.model.v1.ListModelsResponse\"\x13\x8a\xe8\x18\x0f\n\x01\x01\x12\nsongs:read\x12]\n\x08GetModel\x12\".harmonia.model.v1.GetModelRequest\x1a\x18.harmonia.model.v1.Model\"\x13\x8a\xe8\x18\x0f\n\x01\x01\x12\nsongs:read\x12\x65\n\x0bImportModel\x12%.harmonia.model.v1.ImportModelRequest\x1a\x1d.harmonia.model.v1.ModelEvent\"\x0e\x8a\xe8\x18\n\n\x01\x02\x12\x05\x61\x64min0\x01\x12^\n\x0bVerifyModel\x12%.harmonia.model.v1.VerifyModelRequest\x1a\x18.harmonia.model.v1.Model\"\x0e\x8a\xe8\x18\n\n\x01\x02\x12\x05\x61\x64min\x12\\\n\nEvictModel\x12$.harmonia.model.v1.EvictModelRequest\x1a\x18.harmonia.model.v1.Model\"\x0e\x8a\xe8\x18\n\n\x01\x02\x12\x05\x61\x64min2\x9d\x04\n\x11ModelStoreService\x12o\n\nListModels\x12$.harmonia.model.v1.ListModelsRequest\x1a%.harmonia.model.v1.ListModelsResponse\"\x14\x8a\xe8\x18\x10\n\x01\x03\x12\x0bmodels:read\x12^\n\x08GetModel\x12\".harmonia.model.v1.GetModelRequest\x1a\x18.harmonia.model.v1.Model\"\x14\x8a\xe8\x18\x10\n\x01\x03\x12\x0bmodels:read\x12l\n\x0bImportModel\x12%.harmonia.model.v1.ImportModelRequest\x1a\x1d.harmonia.model.v1.ModelEvent\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\x0cmodels:write0\x01\x12\x64\n\x0bVerifyModel\x12%.harmonia.model.v1.VerifyModelRequest\x1a\x18.harmonia.model.v1.Model\"\x14\x8a\xe8\x18\x10\n\x01\x03\x12\x0bmodels:read\x12\x63\n\nEvictModel\x12$.harmonia.model.v1.EvictModelRequest\x1a\x18.harmonia.model.v1.Model\"\x15\x8a\xe8\x18\x11\n\x01\x03\x12\x0cmodels:write2\xfa\x01\n\x0cShelfService\x12s\n\x0bListWeights\x12%.harmonia.model.v1.ListWeightsRequest\x1a&.harmonia.model.v1.ListWeightsResponse\"\x15\x8a\xe8\x18\x11\n\x01\x05\x12\x0cmodels:fetch\x12u\n\x0bReadWeights\x12%.harmonia.model.v1.ReadWeightsRequest\x1a&.harmonia.model.v1.ReadWeightsResponse\"\x15\x8a\xe8\x18\x11\n\x01\x05\x12\x0cmodels:fetch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +53,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELSTORESERVICE'].methods_by_name['VerifyModel']._serialized_options = b'\212\350\030\020\n\001\003\022\013models:read'
   _globals['_MODELSTORESERVICE'].methods_by_name['EvictModel']._loaded_options = None
   _globals['_MODELSTORESERVICE'].methods_by_name['EvictModel']._serialized_options = b'\212\350\030\021\n\001\003\022\014models:write'
+  _globals['_SHELFSERVICE'].methods_by_name['ListWeights']._loaded_options = None
+  _globals['_SHELFSERVICE'].methods_by_name['ListWeights']._serialized_options = b'\212\350\030\021\n\001\005\022\014models:fetch'
+  _globals['_SHELFSERVICE'].methods_by_name['ReadWeights']._loaded_options = None
+  _globals['_SHELFSERVICE'].methods_by_name['ReadWeights']._serialized_options = b'\212\350\030\021\n\001\005\022\014models:fetch'
   _globals['_MODEL']._serialized_start=119
   _globals['_MODEL']._serialized_end=486
   _globals['_MODEL_FILE']._serialized_start=414
@@ -64,17 +68,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELREQUEST']._serialized_start=581
   _globals['_GETMODELREQUEST']._serialized_end=618
   _globals['_IMPORTMODELREQUEST']._serialized_start=621
-  _globals['_IMPORTMODELREQUEST']._serialized_end=757
-  _globals['_MODELEVENT']._serialized_start=760
-  _globals['_MODELEVENT']._serialized_end=967
-  _globals['_MODELEVENT_PROGRESS']._serialized_start=894
-  _globals['_MODELEVENT_PROGRESS']._serialized_end=958
-  _globals['_VERIFYMODELREQUEST']._serialized_start=969
-  _globals['_VERIFYMODELREQUEST']._serialized_end=1009
-  _globals['_EVICTMODELREQUEST']._serialized_start=1011
-  _globals['_EVICTMODELREQUEST']._serialized_end=1050
-  _globals['_MODELSERVICE']._serialized_start=1053
-  _globals['_MODELSERVICE']._serialized_end=1567
-  _globals['_MODELSTORESERVICE']._serialized_start=1570
-  _globals['_MODELSTORESERVICE']._serialized_end=2111
+  _globals['_IMPORTMODELREQUEST']._serialized_end=783
+  _globals['_MODELEVENT']._serialized_start=786
+  _globals['_MODELEVENT']._serialized_end=993
+  _globals['_MODELEVENT_PROGRESS']._serialized_start=920
+  _globals['_MODELEVENT_PROGRESS']._serialized_end=984
+  _globals['_LISTWEIGHTSREQUEST']._serialized_start=995
+  _globals['_LISTWEIGHTSREQUEST']._serialized_end=1063
+  _globals['_LISTWEIGHTSRESPONSE']._serialized_start=1066
+  _globals['_LISTWEIGHTSRESPONSE']._serialized_end=1224
+  _globals['_LISTWEIGHTSRESPONSE_FILE']._serialized_start=1156
+  _globals['_LISTWEIGHTSRESPONSE_FILE']._serialized_end=1224
+  _globals['_READWEIGHTSREQUEST']._serialized_start=1227
+  _globals['_READWEIGHTSREQUEST']._serialized_end=1359
+  _globals['_READWEIGHTSRESPONSE']._serialized_start=1361
+  _globals['_READWEIGHTSRESPONSE']._serialized_end=1404
+  _globals['_VERIFYMODELREQUEST']._serialized_start=1406
+  _globals['_VERIFYMODELREQUEST']._serialized_end=1446
+  _globals['_EVICTMODELREQUEST']._serialized_start=1448
+  _globals['_EVICTMODELREQUEST']._serialized_end=1487
+  _globals['_MODELSERVICE']._serialized_start=1490
+  _globals['_MODELSERVICE']._serialized_end=2004
+  _globals['_MODELSTORESERVICE']._serialized_start=2007
+  _globals['_MODELSTORESERVICE']._serialized_end=2548
+  _globals['_SHELFSERVICE']._serialized_start=2551
+  _globals['_SHELFSERVICE']._serialized_end=2801
 # @@protoc_insertion_point(module_scope)

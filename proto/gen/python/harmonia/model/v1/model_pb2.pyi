@@ -154,12 +154,17 @@ class ImportModelRequest(_message.Message):
 
     FOLDER_FIELD_NUMBER: _builtins.int
     REPOSITORY_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     LICENCE_FIELD_NUMBER: _builtins.int
     folder: _builtins.str
     """A path, absolute, on the machine of the composer: audiocraft's layout, Hugging Face's, or that of an inventory."""
     repository: _builtins.str
     """"facebook/musicgen-small", or with a revision after "@"."""
+    prefix: _builtins.str
+    """"s3://bucket/folder": on the S3 where the mesh keeps its objects, read by artifacts. In the bucket of the songs
+    only below .models/.
+    """
     name: _builtins.str
     """Default: made from the source's own."""
     licence: _builtins.str
@@ -169,14 +174,15 @@ class ImportModelRequest(_message.Message):
         *,
         folder: _builtins.str = ...,
         repository: _builtins.str = ...,
+        prefix: _builtins.str = ...,
         name: _builtins.str = ...,
         licence: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["folder", b"folder", "repository", b"repository", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["folder", b"folder", "prefix", b"prefix", "repository", b"repository", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["folder", b"folder", "licence", b"licence", "name", b"name", "repository", b"repository", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folder", b"folder", "licence", b"licence", "name", b"name", "prefix", b"prefix", "repository", b"repository", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["folder", "repository"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["folder", "repository", "prefix"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
@@ -231,6 +237,127 @@ class ModelEvent(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___ModelEvent: _TypeAlias = ModelEvent  # noqa: Y015
+
+@_typing.final
+class ListWeightsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    FOLDER_FIELD_NUMBER: _builtins.int
+    bucket: _builtins.str
+    folder: _builtins.str
+    """"models/small" """
+    def __init__(
+        self,
+        *,
+        bucket: _builtins.str = ...,
+        folder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "folder", b"folder"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWeightsRequest: _TypeAlias = ListWeightsRequest  # noqa: Y015
+
+@_typing.final
+class ListWeightsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class File(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        PATH_FIELD_NUMBER: _builtins.int
+        BYTES_FIELD_NUMBER: _builtins.int
+        ETAG_FIELD_NUMBER: _builtins.int
+        path: _builtins.str
+        """Below the folder."""
+        bytes: _builtins.int
+        etag: _builtins.str
+        """As S3 states it: often, and not always, the MD5."""
+        def __init__(
+            self,
+            *,
+            path: _builtins.str = ...,
+            bytes: _builtins.int = ...,
+            etag: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "etag", b"etag", "path", b"path"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    FILES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListWeightsResponse.File]: ...
+    def __init__(
+        self,
+        *,
+        files: _abc.Iterable[Global___ListWeightsResponse.File] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWeightsResponse: _TypeAlias = ListWeightsResponse  # noqa: Y015
+
+@_typing.final
+class ReadWeightsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    FOLDER_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    bucket: _builtins.str
+    folder: _builtins.str
+    path: _builtins.str
+    """As listed."""
+    etag: _builtins.str
+    offset: _builtins.int
+    """The first byte that is wanted."""
+    def __init__(
+        self,
+        *,
+        bucket: _builtins.str = ...,
+        folder: _builtins.str = ...,
+        path: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "etag", b"etag", "folder", b"folder", "offset", b"offset", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadWeightsRequest: _TypeAlias = ReadWeightsRequest  # noqa: Y015
+
+@_typing.final
+class ReadWeightsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """At most 256 KiB."""
+    def __init__(
+        self,
+        *,
+        chunk: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadWeightsResponse: _TypeAlias = ReadWeightsResponse  # noqa: Y015
 
 @_typing.final
 class VerifyModelRequest(_message.Message):

@@ -520,3 +520,123 @@ class ModelStoreService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class ShelfServiceStub:
+    """Weights on the mesh's S3, of artifacts, which alone holds its keys. Reads, and never writes.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListWeights = channel.unary_unary(
+                '/harmonia.model.v1.ShelfService/ListWeights',
+                request_serializer=harmonia_dot_model_dot_v1_dot_model__pb2.ListWeightsRequest.SerializeToString,
+                response_deserializer=harmonia_dot_model_dot_v1_dot_model__pb2.ListWeightsResponse.FromString,
+                _registered_method=True)
+        self.ReadWeights = channel.unary_stream(
+                '/harmonia.model.v1.ShelfService/ReadWeights',
+                request_serializer=harmonia_dot_model_dot_v1_dot_model__pb2.ReadWeightsRequest.SerializeToString,
+                response_deserializer=harmonia_dot_model_dot_v1_dot_model__pb2.ReadWeightsResponse.FromString,
+                _registered_method=True)
+
+
+class ShelfServiceServicer:
+    """Weights on the mesh's S3, of artifacts, which alone holds its keys. Reads, and never writes.
+    """
+
+    def ListWeights(self, request, context):
+        """Every file below a folder. NOT_FOUND where nothing lies.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadWeights(self, request, context):
+        """One file. ALREADY_EXISTS when it is not any more the one that was listed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ShelfServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListWeights': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWeights,
+                    request_deserializer=harmonia_dot_model_dot_v1_dot_model__pb2.ListWeightsRequest.FromString,
+                    response_serializer=harmonia_dot_model_dot_v1_dot_model__pb2.ListWeightsResponse.SerializeToString,
+            ),
+            'ReadWeights': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadWeights,
+                    request_deserializer=harmonia_dot_model_dot_v1_dot_model__pb2.ReadWeightsRequest.FromString,
+                    response_serializer=harmonia_dot_model_dot_v1_dot_model__pb2.ReadWeightsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'harmonia.model.v1.ShelfService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('harmonia.model.v1.ShelfService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class ShelfService:
+    """Weights on the mesh's S3, of artifacts, which alone holds its keys. Reads, and never writes.
+    """
+
+    @staticmethod
+    def ListWeights(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.model.v1.ShelfService/ListWeights',
+            harmonia_dot_model_dot_v1_dot_model__pb2.ListWeightsRequest.SerializeToString,
+            harmonia_dot_model_dot_v1_dot_model__pb2.ListWeightsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadWeights(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/harmonia.model.v1.ShelfService/ReadWeights',
+            harmonia_dot_model_dot_v1_dot_model__pb2.ReadWeightsRequest.SerializeToString,
+            harmonia_dot_model_dot_v1_dot_model__pb2.ReadWeightsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -162,3 +162,46 @@ class ModelStoreServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]: ...
 
 def add_ModelStoreServiceServicer_to_server(servicer: ModelStoreServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class ShelfServiceStub:
+    """Weights on the mesh's S3, of artifacts, which alone holds its keys. Reads, and never writes."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> ShelfServiceAsyncStub: ...
+    ListWeights: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListWeightsRequest, _model_pb2.ListWeightsResponse]
+    """Every file below a folder. NOT_FOUND where nothing lies."""
+    ReadWeights: _grpc.UnaryStreamMultiCallable[_model_pb2.ReadWeightsRequest, _model_pb2.ReadWeightsResponse]
+    """One file. ALREADY_EXISTS when it is not any more the one that was listed."""
+
+@_typing.type_check_only
+class ShelfServiceAsyncStub(ShelfServiceStub):
+    """Weights on the mesh's S3, of artifacts, which alone holds its keys. Reads, and never writes."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ListWeights: _aio.UnaryUnaryMultiCallable[_model_pb2.ListWeightsRequest, _model_pb2.ListWeightsResponse]  # type: ignore[assignment]
+    """Every file below a folder. NOT_FOUND where nothing lies."""
+    ReadWeights: _aio.UnaryStreamMultiCallable[_model_pb2.ReadWeightsRequest, _model_pb2.ReadWeightsResponse]  # type: ignore[assignment]
+    """One file. ALREADY_EXISTS when it is not any more the one that was listed."""
+
+class ShelfServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Weights on the mesh's S3, of artifacts, which alone holds its keys. Reads, and never writes."""
+
+    @_abc_1.abstractmethod
+    def ListWeights(
+        self,
+        request: _model_pb2.ListWeightsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ListWeightsResponse, _abc.Awaitable[_model_pb2.ListWeightsResponse]]:
+        """Every file below a folder. NOT_FOUND where nothing lies."""
+
+    @_abc_1.abstractmethod
+    def ReadWeights(
+        self,
+        request: _model_pb2.ReadWeightsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_model_pb2.ReadWeightsResponse], _abc.AsyncIterator[_model_pb2.ReadWeightsResponse]]:
+        """One file. ALREADY_EXISTS when it is not any more the one that was listed."""
+
+def add_ShelfServiceServicer_to_server(servicer: ShelfServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
