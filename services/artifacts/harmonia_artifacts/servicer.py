@@ -147,6 +147,10 @@ class StoreServicer(rpc.StoreServiceServicer):
         next_page_token = page[size - 1].sha256 if len(page) > size else ""
         return pb.ListResponse(objects=map(wire.artifact_to_proto, page[:size]), next_page_token=next_page_token)
 
+    async def Usage(self, request: pb.UsageRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.UsageResponse:
+        used_bytes = await self._run(self._usage.used_bytes, current_grant().tenant)
+        return pb.UsageResponse(used_bytes=used_bytes, quota_bytes=self._usage.most_bytes)
+
     async def Collect(
         self, request: pb.CollectRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.CollectResponse]:
