@@ -119,7 +119,7 @@ class PutRequest(_message.Message):
     CHUNK_FIELD_NUMBER: _builtins.int
     TRAILER_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
-    """At most 256 KiB."""
+    """At most 1 MiB."""
     @_builtins.property
     def header(self) -> Global___PutRequest.Header: ...
     @_builtins.property
@@ -218,7 +218,7 @@ class WriteUploadRequest(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
-    """At most 256 KiB."""
+    """At most 1 MiB."""
     @_builtins.property
     def header(self) -> Global___WriteUploadRequest.Header: ...
     def __init__(
