@@ -10,7 +10,7 @@ import platformdirs
 
 from harmonia_sdk.errors import InvalidInput, Reason
 
-FOR_A_MESH = ("HARMONIA_OTLP_ENDPOINT", "HARMONIA_LLM")
+FOR_A_MESH = ("HARMONIA_OTLP_ENDPOINT", "HARMONIA_LLM", "HARMONIA_S3_", "HARMONIA_STORAGE_")
 PROFILE_KEYS = {"server", "ca", "token_file"}
 
 
@@ -39,7 +39,7 @@ def otlp_endpoint(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def for_a_mesh(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What of the user's environment a mesh that is started here is told: traces and the language model."""
+    """What of the user's environment a mesh that is started here is told: traces, the language model, the store."""
     return {name: value for name, value in environ.items() if name.startswith(FOR_A_MESH) and value}
 
 

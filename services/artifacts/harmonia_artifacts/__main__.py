@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from harmonia.model.v1 import model_pb2_grpc
-from harmonia.store.v1 import store_pb2_grpc as rpc
 from harmonia_artifacts.files import FileStore
+from harmonia_artifacts.framing import add_to_server
 from harmonia_artifacts.garbage import GRACE, Reach
 from harmonia_artifacts.records import read_reach
 from harmonia_artifacts.servicer import StoreServicer
@@ -31,7 +31,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never, grace: ti
         grace=grace,
         failpoint=failpoint,
     )
-    node.serve(rpc.add_StoreServiceServicer_to_server, servicer)
+    node.serve(add_to_server, servicer)
     node.serve(model_pb2_grpc.add_ShelfServiceServicer_to_server, shelf_servicer(node.settings))
 
 

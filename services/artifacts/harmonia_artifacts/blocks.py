@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from harmonia_chassis.chunks import Chunk
 from harmonia_chassis.errors import Internal, InvalidInput, Reason, Unavailable
 
 if TYPE_CHECKING:
     from harmonia_artifacts.store import Artifact, Store
 
 BLOCK_BYTES = 1 << 20
-_CHUNK_BYTES = 256 * 1024
 
-# Stored bytes from a position up to an end, or to wherever they end.
+# Stored bytes from a position up to an end, or to wherever they end; a block at a time at most.
 Stored = Callable[[int, int | None], Iterator[bytes]]
 
 
@@ -41,7 +41,7 @@ class Digests:
             return ()
         return (*self._done, self._block.hexdigest()) if self.size_bytes % BLOCK_BYTES else tuple(self._done)
 
-    def take(self, chunk: bytes) -> None:
+    def take(self, chunk: Chunk) -> None:
         self._whole.update(chunk)
         rest = memoryview(chunk)
         while rest:
@@ -56,7 +56,7 @@ class Digests:
 
 def proven(
     artifact: "Artifact", stored: Stored, *, offset: int, length: int | None, quarantine: Callable[[], None]
-) -> Iterator[bytes]:
+) -> Iterator[Chunk]:
     """The bytes from `offset` on, `length` of them at most. Raises Internal where they are not what was put."""
     end = _end(artifact, offset, length)
     if artifact.size_bytes > BLOCK_BYTES and not artifact.blocks:
@@ -74,7 +74,8 @@ def proven(
             yield from _proven_whole(artifact, stored, max(offset, position), end, quarantine)
             return
         wanted = memoryview(block)[max(0, offset - position) : max(0, end - position)]
-        yield from (bytes(wanted[at : at + _CHUNK_BYTES]) for at in range(0, len(wanted), _CHUNK_BYTES))
+        if wanted:
+            yield wanted
         position += BLOCK_BYTES
 
 
@@ -113,7 +114,7 @@ def _paired(digests: tuple[str, ...], chunks: Iterable[bytes]) -> Iterator[tuple
 
 def _proven_whole(
     artifact: "Artifact", stored: Stored, offset: int, end: int, quarantine: Callable[[], None]
-) -> Iterator[bytes]:
+) -> Iterator[Chunk]:
     """Nothing of it is served before all of it is proven. Bytes that are wrong twice in the same way are rotten; those
     that differ were spoiled on their way."""
     found = _digest_of(stored)
@@ -124,8 +125,8 @@ def _proven_whole(
             raise _corrupt(artifact, stored_sha256=found)
         if again != artifact.sha256:
             raise _unsteady(artifact)
-    for chunk in stored(offset, end) if offset < end else ():
-        yield from (chunk[at : at + _CHUNK_BYTES] for at in range(0, len(chunk), _CHUNK_BYTES))
+    if offset < end:
+        yield from stored(offset, end)
 
 
 def _digest_of(stored: Stored) -> str:

@@ -41,6 +41,7 @@ from harmonia_artifacts.store import (
     tenant_key,
     trouble_named,
 )
+from harmonia_chassis.chunks import Chunk
 from harmonia_chassis.errors import FailedPrecondition, Reason, Unavailable
 
 _log = structlog.get_logger()
@@ -95,7 +96,7 @@ class FileStore:
             raise absent(sha256)
         return artifact
 
-    def read(self, artifact: Artifact, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def read(self, artifact: Artifact, offset: int = 0, length: int | None = None) -> Iterator[Chunk]:
         path, inode = self._path(artifact.tenant, artifact.sha256), 0
 
         def stored(start: int, end: int | None) -> Iterator[bytes]:

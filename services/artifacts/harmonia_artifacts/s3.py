@@ -50,6 +50,7 @@ from harmonia_artifacts.store import (
     object_key,
     tenant_key,
 )
+from harmonia_chassis.chunks import Chunk
 from harmonia_chassis.errors import HarmoniaError, Reason, Unavailable
 
 P = ParamSpec("P")
@@ -132,7 +133,7 @@ class S3Store:
                 return saved
         raise Unavailable(f"too many writers of {sha256}", reason=Reason.UNREACHABLE)
 
-    def read(self, artifact: Artifact, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def read(self, artifact: Artifact, offset: int = 0, length: int | None = None) -> Iterator[Chunk]:
         return proven(
             artifact,
             lambda start, end: self._chunks(artifact, start, end),

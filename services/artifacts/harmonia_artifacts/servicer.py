@@ -1,6 +1,6 @@
 """StoreService: streams in and out of a store that blocks, for the tenant and owner of the grant only.
 
-Chunks move between the stream and a thread in batches, so the loop stays free and one call holds a few MiB at most.
+Chunks move between the stream and a thread by the MiB, so the loop stays free and one call holds a few MiB at most.
 """
 
 # ruff: noqa: ARG002 - gRPC names the methods and passes the context
@@ -27,6 +27,7 @@ from harmonia_artifacts.store import Arrival, Artifact, Kept, Spool, Store, abse
 from harmonia_artifacts.uploads import PIECE_BYTES, Upload, Uploads, check_offset
 from harmonia_artifacts.usage import Usage
 from harmonia_chassis.access import current_grant
+from harmonia_chassis.chunks import Chunk, chunk_message
 from harmonia_chassis.errors import InvalidInput, Overloaded, Reason
 from harmonia_chassis.identity import Grant
 from harmonia_chassis.overlap import Overlap
@@ -39,8 +40,9 @@ T = TypeVar("T")
 
 # A thread waits for one disk or S3 call of one stream; more streams than this queue up.
 _THREADS = 16
-# 1 MiB: a hop to a thread costs 0.1 ms, hashing and writing this much about 1 ms.
-_BATCH_CHUNKS = 4
+# A hop to a thread costs 0.1 ms, hashing and writing a MiB about 1 ms.
+_WORTH_A_HOP_BYTES = 1 << 20
+_GARBAGE_AT_ONCE = 4
 
 
 class StoreServicer(rpc.StoreServiceServicer):
@@ -64,7 +66,7 @@ class StoreServicer(rpc.StoreServiceServicer):
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
 
     async def Put(
-        self, request_iterator: AsyncIterator[pb.PutRequest], context: grpc.aio.ServicerContext[Any, Any]
+        self, request_iterator: AsyncIterator[wire.PutPart], context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.PutResponse:
         requests = aiter(request_iterator)
         announced = wire.announced_from_proto(await anext(requests, pb.PutRequest()))
@@ -97,10 +99,10 @@ class StoreServicer(rpc.StoreServiceServicer):
         return wire.upload_to_proto(upload, await self._become(upload) if upload.kept_sha256 else None)
 
     async def WriteUpload(
-        self, request_iterator: AsyncIterator[pb.WriteUploadRequest], context: grpc.aio.ServicerContext[Any, Any]
+        self, request_iterator: AsyncIterator[wire.WritePart], context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.Upload:
         requests, grant = aiter(request_iterator), current_grant()
-        header = (await anext(requests, pb.WriteUploadRequest())).header
+        header = wire.upload_header_from_proto(await anext(requests, pb.WriteUploadRequest()))
         upload = await self._run(self._uploads.find, grant.tenant, grant.owner, header.id)
         check_offset(upload, header.offset)
         received_bytes = await self._receive_pieces(requests, upload)
@@ -110,17 +112,17 @@ class StoreServicer(rpc.StoreServiceServicer):
             return wire.upload_to_proto(upload)
         return wire.upload_to_proto(upload, await self._become(upload))
 
-    async def Get(
+    async def Get(  # type: ignore[override]  # bytes are messages that are made already
         self, request: pb.GetRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[pb.GetResponse]:
+    ) -> AsyncIterator[pb.GetResponse | bytes]:
         artifact = await self._own(request.sha256)
         async with aclosing(self._served(artifact, request.offset, wire.length_from_proto(request))) as parts:
             async for part in parts:
                 yield part
 
-    async def OpenLink(
+    async def OpenLink(  # type: ignore[override]  # as Get
         self, request: pb.OpenLinkRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[pb.GetResponse]:
+    ) -> AsyncIterator[pb.GetResponse | bytes]:
         artifact = await self._run(self._store.linked, request.token)
         async with aclosing(self._served(artifact, request.offset, wire.length_from_proto(request))) as parts:
             async for part in parts:
@@ -147,6 +149,10 @@ class StoreServicer(rpc.StoreServiceServicer):
         next_page_token = page[size - 1].sha256 if len(page) > size else ""
         return pb.ListResponse(objects=map(wire.artifact_to_proto, page[:size]), next_page_token=next_page_token)
 
+    async def Usage(self, request: pb.UsageRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.UsageResponse:
+        used_bytes = await self._run(self._usage.used_bytes, current_grant().tenant)
+        return pb.UsageResponse(used_bytes=used_bytes, quota_bytes=self._usage.most_bytes)
+
     async def Collect(
         self, request: pb.CollectRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.CollectResponse]:
@@ -158,7 +164,7 @@ class StoreServicer(rpc.StoreServiceServicer):
             reach = await self._read_reach()
             summary = pb.CollectResponse.Summary(records=reach.records)
             garbage = collected(self._store, reach, dry_run=request.dry_run, grace=self._grace)
-            async with aclosing(self._batches(garbage)) as batches:
+            async with aclosing(self._batches(garbage, _GARBAGE_AT_ONCE)) as batches:
                 async for batch in batches:
                     for each in batch:
                         wire.add_up(summary, each)
@@ -171,18 +177,20 @@ class StoreServicer(rpc.StoreServiceServicer):
 
     async def _served(
         self, artifact: Artifact, offset: int, length: int | None
-    ) -> AsyncGenerator[pb.GetResponse, None]:
-        async with aclosing(self._batches(self._store.read(artifact, offset, length))) as batches:
+    ) -> AsyncGenerator[pb.GetResponse | bytes, None]:
+        chunks = self._store.read(artifact, offset, length)
+        messages = (chunk_message(pb.GetResponse.CHUNK_FIELD_NUMBER, chunk) for chunk in chunks)
+        async with aclosing(self._batches(messages, 1)) as batches:
             # Before anything is said: an offset outside the object is refused here.
             first: list[bytes] = await anext(batches, [])
             yield pb.GetResponse(object=wire.artifact_to_proto(artifact))
-            for chunk in first:
-                yield pb.GetResponse(chunk=chunk)
+            for message in first:
+                yield message
             async for batch in batches:
-                for chunk in batch:
-                    yield pb.GetResponse(chunk=chunk)
+                for message in batch:
+                    yield message
 
-    async def _receive_pieces(self, requests: AsyncIterator[pb.WriteUploadRequest], upload: Upload) -> int:
+    async def _receive_pieces(self, requests: AsyncIterator[wire.WritePart], upload: Upload) -> int:
         """Each piece is on disk before the next is complete. How many bytes of it all are there."""
         received_bytes, piece = upload.received_bytes, bytearray()
         async for request in requests:
@@ -210,23 +218,24 @@ class StoreServicer(rpc.StoreServiceServicer):
         await self._run(self._uploads.complete, upload, artifact.sha256)
         return artifact
 
-    async def _receive(self, requests: AsyncIterator[pb.PutRequest], spool: Spool, limit_bytes: int) -> str:
+    async def _receive(self, requests: AsyncIterator[wire.PutPart], spool: Spool, limit_bytes: int) -> str:
         """Hashed and written as it comes. The digest that its trailer promises, or nothing."""
-        batch: list[bytes] = []
-        received_bytes, promised = 0, ""
+        batch: list[Chunk] = []
+        received_bytes, waiting_bytes, promised = 0, 0, ""
         async with Overlap() as writing:
             async for request in requests:
-                if request.WhichOneof("part") == "trailer":
+                if wire.is_trailer(request):
                     promised = request.trailer.sha256
                     break
                 batch.append(wire.chunk_from_proto(request))
+                waiting_bytes += len(batch[-1])
                 received_bytes += len(batch[-1])
                 if received_bytes > limit_bytes:
                     message = f"more than {limit_bytes} bytes came"
                     raise InvalidInput(message, reason=Reason.TOO_LARGE, field="header.size_bytes")
-                if len(batch) == _BATCH_CHUNKS:
+                if waiting_bytes >= _WORTH_A_HOP_BYTES:
                     await writing.then(partial(self._run, spool.write, batch))
-                    batch = []
+                    batch, waiting_bytes = [], 0
             await writing.then(partial(self._run, spool.write, batch))
         return promised
 
@@ -241,9 +250,9 @@ class StoreServicer(rpc.StoreServiceServicer):
             raise absent(sha256)
         return artifact
 
-    async def _batches(self, found: Iterator[T]) -> AsyncGenerator[list[T], None]:
+    async def _batches(self, found: Iterator[T], count: int) -> AsyncGenerator[list[T], None]:
         """The next is fetched while the caller sends the one before."""
-        fetch = partial(self._run, _taken, found, _BATCH_CHUNKS)
+        fetch = partial(self._run, _taken, found, count)
         ahead = asyncio.ensure_future(fetch())
         try:
             while batch := await asyncio.shield(ahead):

@@ -16,10 +16,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, Self
 
-from harmonia_artifacts.blocks import Digests
+from harmonia_artifacts.blocks import BLOCK_BYTES, Digests
+from harmonia_chassis.chunks import Chunk
 from harmonia_chassis.errors import InvalidInput, NotFound, Overloaded, Reason, Unavailable
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = BLOCK_BYTES
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # A tenant is a folder and a key prefix; the leading letter or digit keeps it out of .incoming and .quarantine.
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -120,7 +121,7 @@ class Spool:
     def size_bytes(self) -> int:
         return self.digests.size_bytes
 
-    def write(self, chunks: Iterable[bytes]) -> None:
+    def write(self, chunks: Iterable[Chunk]) -> None:
         with trouble_named():
             for chunk in chunks:
                 self.digests.take(chunk)
@@ -146,8 +147,8 @@ class Store(Protocol):
     def find(self, tenant: str, sha256: str) -> Artifact:
         """Saves what was condemned."""
 
-    def read(self, artifact: Artifact, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Proven chunks of at most 256 KiB. Where the proof fails: Internal, the object quarantined."""
+    def read(self, artifact: Artifact, offset: int = 0, length: int | None = None) -> Iterator[Chunk]:
+        """Proven chunks of at most 1 MiB. Where the proof fails: Internal, the object quarantined."""
 
     def artifacts(self, tenant: str, *, after: str = "") -> Iterator[Artifact]:
         """Those of a tenant in the order of their digests, from behind `after` on."""
@@ -185,7 +186,7 @@ class Store(Protocol):
     def drop_piece(self, key: str) -> None: ...
 
 
-def write_all(descriptor: int, chunk: bytes) -> None:
+def write_all(descriptor: int, chunk: Chunk) -> None:
     rest = memoryview(chunk)
     while rest:
         rest = rest[os.write(descriptor, rest) :]

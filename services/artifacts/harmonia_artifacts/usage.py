@@ -7,7 +7,7 @@ of each other's Puts at the next count, so that a tenant may get past its quota 
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from harmonia_artifacts.store import Kept, Store
 from harmonia_chassis.errors import NotFound, QuotaExceeded, Reason
@@ -19,7 +19,7 @@ _FOR_ACCEPTED = 1.1
 class Usage:
     def __init__(self, store: Store, most_bytes: int) -> None:
         self._store = store
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._used: dict[str, int] = {}
         self._adding = threading.Lock()
 
@@ -27,19 +27,24 @@ class Usage:
     @contextmanager
     def taken(self, tenant: str, sha256: str, size_bytes: int, kept: Kept) -> Iterator[None]:
         """Inside, the room is taken; it stays so unless the block raises, or the object was there before."""
-        is_new = not self._is_there(tenant, sha256)
-        if is_new:
-            self._take(tenant, size_bytes, kept)
-        try:
+        with ExitStack() as giving_back:
+            if not self._is_there(tenant, sha256):
+                self._take(tenant, size_bytes, kept)
+                giving_back.callback(self._add, tenant, -size_bytes)
             yield
-        except BaseException:
-            if is_new:
-                self._add(tenant, -size_bytes)
-            raise
+            giving_back.pop_all()
+
+    def used_bytes(self, tenant: str) -> int:
+        used = self._used.get(tenant)
+        if used is None:
+            counted = self._store.size_bytes(tenant)
+            with self._adding:
+                used = self._used.setdefault(tenant, counted)
+        return used
 
     def check(self, tenant: str, size_bytes: int) -> None:
         """Before an upload is begun. Raises QuotaExceeded."""
-        used = self._count(tenant)
+        used = self.used_bytes(tenant)
         if not self._fits(used + size_bytes, Kept.UPLOAD):
             raise self._exceeded(tenant, used, size_bytes)
 
@@ -48,7 +53,7 @@ class Usage:
             self._used.clear()
 
     def _take(self, tenant: str, size_bytes: int, kept: Kept) -> None:
-        self._count(tenant)
+        self.used_bytes(tenant)
         with self._adding:
             used = self._used.get(tenant, 0)
             if not self._fits(used + size_bytes, kept):
@@ -60,16 +65,8 @@ class Usage:
             if tenant in self._used:
                 self._used[tenant] += size_bytes
 
-    def _count(self, tenant: str) -> int:
-        used = self._used.get(tenant)
-        if used is None:
-            counted = self._store.size_bytes(tenant)
-            with self._adding:
-                used = self._used.setdefault(tenant, counted)
-        return used
-
     def _fits(self, size_bytes: int, kept: Kept) -> bool:
-        return size_bytes <= self._most_bytes * (1 if kept is Kept.UPLOAD else _FOR_ACCEPTED)
+        return size_bytes <= self.most_bytes * (1 if kept is Kept.UPLOAD else _FOR_ACCEPTED)
 
     def _is_there(self, tenant: str, sha256: str) -> bool:
         try:
@@ -79,7 +76,7 @@ class Usage:
         return True
 
     def _exceeded(self, tenant: str, used: int, size_bytes: int) -> QuotaExceeded:
-        message = f"{tenant} keeps {_mib(used)} of {_mib(self._most_bytes)}: {_mib(size_bytes)} more do not fit. "
+        message = f"{tenant} keeps {_mib(used)} of {_mib(self.most_bytes)}: {_mib(size_bytes)} more do not fit. "
         message += "Files of deleted songs go when these are purged, uploads that no song needs after 7 days; "
         message += "the operator raises it by HARMONIA_STORAGE_BYTES"
         return QuotaExceeded(
@@ -87,7 +84,7 @@ class Usage:
             reason=Reason.STORAGE_QUOTA,
             field="header.size_bytes",
             used_bytes=str(used),
-            quota_bytes=str(self._most_bytes),
+            quota_bytes=str(self.most_bytes),
         )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeGuard
 
 from harmonia.store.v1 import store_pb2 as pb
 from harmonia.type.v1 import type_pb2
@@ -9,7 +10,12 @@ from harmonia_artifacts.garbage import Fate, Garbage
 from harmonia_artifacts.media import allowed_type
 from harmonia_artifacts.store import CHUNK_BYTES, Artifact, Kept, Link, Stray, is_digest, object_key
 from harmonia_artifacts.uploads import Upload
+from harmonia_chassis.chunks import Chunk
 from harmonia_chassis.errors import InvalidInput, Reason
+
+# What has a chunk and nothing else comes as the chunk: see framing.
+PutPart = pb.PutRequest | memoryview
+WritePart = pb.WriteUploadRequest | memoryview
 
 UPLOAD_BYTES = 200 << 20
 # 600 s of stereo float samples at 96 kHz are 440 MiB.
@@ -44,8 +50,8 @@ class Announced:
     limit_bytes: int
 
 
-def announced_from_proto(request: pb.PutRequest) -> Announced:
-    if request.WhichOneof("part") != "header":
+def announced_from_proto(request: PutPart) -> Announced:
+    if isinstance(request, memoryview) or request.WhichOneof("part") != "header":
         raise InvalidInput("the first message of a Put is its header", reason=Reason.MALFORMED, field="header")
     header = request.header
     kept = _KEPT.get(header.storage_class)
@@ -60,11 +66,20 @@ def announced_from_proto(request: pb.PutRequest) -> Announced:
     return Announced(header.sha256, header.size_bytes, media_type, kept, limit_bytes)
 
 
-def chunk_from_proto(request: pb.PutRequest) -> bytes:
+def chunk_from_proto(request: PutPart) -> Chunk:
+    if isinstance(request, memoryview):
+        return _checked_chunk(request)
     if request.WhichOneof("part") != "chunk":
         message = "a Put has one header, at its start, and nothing behind its trailer"
         raise InvalidInput(message, reason=Reason.MALFORMED, field="header")
-    chunk = request.chunk  # each time it is asked for it is copied
+    return _checked_chunk(request.chunk)
+
+
+def is_trailer(request: PutPart) -> TypeGuard[pb.PutRequest]:
+    return not isinstance(request, memoryview) and request.WhichOneof("part") == "trailer"
+
+
+def _checked_chunk(chunk: Chunk) -> Chunk:
     if len(chunk) > CHUNK_BYTES:
         message = f"a chunk of {len(chunk)} bytes is over {CHUNK_BYTES}"
         raise InvalidInput(message, reason=Reason.TOO_LARGE, field="chunk")
@@ -81,13 +96,17 @@ def upload_size_from_proto(request: pb.BeginUploadRequest) -> int:
     return request.size_bytes
 
 
-def piece_from_proto(request: pb.WriteUploadRequest) -> bytes:
+def upload_header_from_proto(request: WritePart) -> pb.WriteUploadRequest.Header:
+    """An empty one, of no upload, where there is none."""
+    return pb.WriteUploadRequest.Header() if isinstance(request, memoryview) else request.header
+
+
+def piece_from_proto(request: WritePart) -> Chunk:
+    if isinstance(request, memoryview):
+        return _checked_chunk(request)
     if request.WhichOneof("part") != "chunk":
         raise InvalidInput("an upload goes on by one header and chunks", reason=Reason.MALFORMED, field="header")
-    if len(request.chunk) > CHUNK_BYTES:
-        message = f"a chunk of {len(request.chunk)} bytes is over {CHUNK_BYTES}"
-        raise InvalidInput(message, reason=Reason.TOO_LARGE, field="chunk")
-    return request.chunk
+    return _checked_chunk(request.chunk)
 
 
 def upload_to_proto(upload: Upload, artifact: Artifact | None = None) -> pb.Upload:

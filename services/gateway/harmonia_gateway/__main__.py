@@ -11,6 +11,7 @@ from harmonia.identity.v1 import identity_pb2_grpc, key_pb2_grpc
 from harmonia.lyrics.v1 import lyrics_pb2_grpc
 from harmonia.model.v1 import model_pb2_grpc
 from harmonia.song.v1 import song_pb2_grpc
+from harmonia.store.v1 import store_pb2_grpc
 from harmonia.webhook.v1 import webhook_pb2_grpc
 from harmonia_chassis.entities import Entities
 from harmonia_chassis.identity import CertificateFiles, TokenSigner
@@ -35,7 +36,7 @@ from harmonia_gateway.oidc import Issuer
 from harmonia_gateway.outside import Outside
 from harmonia_gateway.people import People, Recognise
 from harmonia_gateway.projection import Projection
-from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate
+from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate, Storage
 from harmonia_gateway.recordings import Recordings
 from harmonia_gateway.settings import Settings
 from harmonia_gateway.song_servicer import SongServicer
@@ -62,7 +63,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     hub = Hub(jobs, replicas=settings.store_replicas)
     projection = Projection(settings.state_dir, jobs, on_change=hub.publish, metrics=node.metrics)
     capabilities = Capabilities(entities, node.channel)
-    quotas = _quotas(settings, jobs, projection)
+    quotas = _quotas(node, jobs, projection, signer)
     node.serve(identity_pb2_grpc.add_TokenServiceServicer_to_server, TokenServicer(signer, entities))
     intake = Intake(
         jobs=jobs,
@@ -129,12 +130,14 @@ def _outside(node: Node[Settings]) -> Outside:
     return outside
 
 
-def _quotas(settings: Settings, jobs: JobStream, projection: Projection) -> Quotas:
+def _quotas(node: Node[Settings], jobs: JobStream, projection: Projection, signer: TokenSigner) -> Quotas:
+    settings = node.settings
     return Quotas(
         creates=Rate("songs", settings.rate_creates),
         reads=Rate("calls", settings.rate_reads),
         places=Places(settings.tenant_unfinished, projection),
         fullness=Fullness(jobs.fullness),
+        storage=Storage(store_pb2_grpc.StoreServiceStub(node.channel("artifacts")), signer),
     )
 
 

@@ -70,7 +70,7 @@ class Intake:
         self._quotas.creates.take(requester.tenant)
         identity = songs.song_id(requester, new_id=self._chance.new_id)
         try:
-            return await self._made(await self._admitted(planned, identity))
+            return await self._made(await self._admitted(planned, requester, identity))
         except (Refused, HarmoniaError):
             # The same request again has its song, whatever is in the way of a new one by now.
             earlier = await self._jobs.read(requester.tenant, identity) if requester.request_id else None
@@ -78,8 +78,9 @@ class Intake:
                 raise
             return same_or_conflict(earlier, digest)
 
-    async def _admitted(self, planned: Plan, identity: str) -> job_pb2.Job:
+    async def _admitted(self, planned: Plan, requester: Requester, identity: str) -> job_pb2.Job:
         await self._quotas.fullness.check()
+        await self._quotas.storage.check(requester.tenant, requester.owner)
         return await planned(identity)
 
     async def _made(self, job: job_pb2.Job) -> Stored:

@@ -1,17 +1,24 @@
-"""How much a tenant may ask of the mesh: calls a minute, unfinished songs; and how full the stream may be.
+"""How much a tenant may ask of the mesh: calls a minute, unfinished songs, bytes; and how full the stream may be.
 
 Refuses with the time after which asking again makes sense. Counted per replica.
 """
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+import grpc
+import structlog
+
+from harmonia.store.v1 import store_pb2, store_pb2_grpc
+from harmonia_chassis.access import GRANT
 from harmonia_chassis.errors import QuotaExceeded, Reason
+from harmonia_chassis.identity import TokenSigner
 
 # The last fifth of the stream is for the transitions of what was accepted.
 FULL = 0.8
@@ -19,10 +26,15 @@ BATCH_FACTOR = 10
 # From here on it is measured for every song: a small stream goes from here to full within a second.
 _NEARLY_FULL = 0.5
 _FULLNESS_AGE_S = 1.0
+# Songs of so long may be accepted with nothing left: the tenth that the store keeps for them is for that.
+_SHARE_AGE_S = 15.0
+_SHARE_PATIENCE = timedelta(seconds=2)
 _UNFINISHED_RETRY = timedelta(seconds=5)
 _FULL_RETRY = timedelta(seconds=60)
 
 Clock = Callable[[], float]
+
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -124,8 +136,72 @@ class Fullness:
 
 
 @dataclass(frozen=True, slots=True)
+class _Share:
+    """Not known before the store has answered, and then nobody is kept out."""
+
+    used_bytes: int = 0
+    quota_bytes: int = 1
+    until: float = -math.inf
+
+    @property
+    def is_full(self) -> bool:
+        return self.used_bytes >= self.quota_bytes
+
+
+class Storage:
+    """Keeps new songs out where the tenant's files fill its share of the store.
+
+    The store itself refuses what does not fit, but a tenth later: a song that was accepted with the last bytes ends.
+    So it need not answer for songs to be accepted; what it said last holds.
+    """
+
+    def __init__(
+        self, store: "store_pb2_grpc.StoreServiceAsyncStub", signer: TokenSigner, *, clock: Clock = time.monotonic
+    ) -> None:
+        self._store = store
+        self._signer = signer
+        self._clock = clock
+        self._shares: dict[str, _Share] = {}
+
+    async def check(self, tenant: str, owner: str) -> None:
+        """Raises QuotaExceeded."""
+        share = self._shares.get(tenant, _Share())
+        if share.is_full or self._clock() >= share.until:
+            share = self._shares[tenant] = await self._asked(tenant, owner, before=share)
+        if share.is_full:
+            raise _no_room(tenant, share)
+
+    async def _asked(self, tenant: str, owner: str, *, before: _Share) -> _Share:
+        grant = self._signer.grant(
+            tenant=tenant, owner=owner, subject="usage", expires=datetime.now(UTC) + _SHARE_PATIENCE
+        )
+        until = self._clock() + _SHARE_AGE_S
+        try:
+            answer = await self._store.Usage(
+                store_pb2.UsageRequest(), metadata=((GRANT, grant),), timeout=_SHARE_PATIENCE.total_seconds()
+            )
+        except grpc.aio.AioRpcError as error:
+            _log.warning("storage quota not known", tenant=tenant, code=error.code().name)
+            return replace(before, until=until)
+        return _Share(answer.used_bytes, answer.quota_bytes, until)
+
+
+def _no_room(tenant: str, share: _Share) -> QuotaExceeded:
+    message = f"{tenant} keeps {share.used_bytes >> 20:,} of {share.quota_bytes >> 20:,} MiB: no song fits any more. "
+    message += "Files of deleted songs go when these are purged, uploads that no song needs after 7 days; "
+    message += "the operator raises it by HARMONIA_STORAGE_BYTES"
+    return QuotaExceeded(
+        message,
+        reason=Reason.STORAGE_QUOTA,
+        used_bytes=str(share.used_bytes),
+        quota_bytes=str(share.quota_bytes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Quotas:
     creates: Rate
     reads: Rate
     places: Places
     fullness: Fullness
+    storage: Storage

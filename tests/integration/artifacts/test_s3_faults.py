@@ -18,6 +18,7 @@ from minio import Minio
 from harmonia_artifacts.blocks import BLOCK_BYTES
 from harmonia_artifacts.s3 import S3Store, connections
 from harmonia_artifacts.store import CHUNK_BYTES, Arrival, Artifact, Kept
+from harmonia_chassis.chunks import Chunk
 from harmonia_chassis.errors import HarmoniaError, Overloaded, Reason, Unavailable
 from tests.integration.artifacts.fault_proxy import (
     BYTES,
@@ -144,7 +145,7 @@ def outcome(caught: HarmoniaError | None, expected: Expected) -> str:
 def test_each_fault_has_its_answer(
     faulty: Faulty, judge: Callable[[], Judge], at_put: Expected, at_get: Expected, request: pytest.FixtureRequest
 ) -> None:
-    new, served = song(1_400_000)[::-1], list[bytes]()
+    new, served = song(1_400_000)[::-1], list[Chunk]()
 
     faulty.proxy.judge = judge()
     refused = trouble(lambda: put(faulty.store, new))

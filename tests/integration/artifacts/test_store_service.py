@@ -21,7 +21,7 @@ from harmonia_chassis.errors import Internal, InvalidInput, NotFound, Permission
 from harmonia_chassis.status import rpc_errors
 from tests.integration.artifacts.store_mesh import StoreMesh, store_mesh, until
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 1 << 20
 HEADER = store_pb2.PutRequest.Header(media_type="audio/flac", storage_class=store_pb2.StorageClass.OUTPUT)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from harmonia_artifacts.blocks import BLOCK_BYTES, stored_digest
 from harmonia_artifacts.store import CHUNK_BYTES, Kept
+from harmonia_chassis.chunks import Chunk
 from harmonia_chassis.errors import Internal, InvalidInput, NotFound, Reason
 from tests.integration.artifacts.stores import ABC_SHA256, Bench, key_of
 
@@ -132,7 +133,7 @@ def test_a_flipped_byte_is_found_quarantined_and_never_served_again(bench: Bench
     rotten = flipped(song(3_000_000), at)
     bench.behind.write(key_of(artifact), rotten)
 
-    served: list[bytes] = []
+    served: list[Chunk] = []
     with pytest.raises(Internal, match="quarantined") as caught:
         served.extend(bench.store.read(artifact))
 
@@ -196,7 +197,7 @@ def test_a_put_in_the_middle_of_a_read_of_rotten_bytes_heals_it(bench: Bench) ->
 
     bench.put(body)
 
-    assert first + b"".join(reading) == body
+    assert b"".join([first, *reading]) == body
     assert bench.get(bench.store.find("acme", artifact.sha256)) == body
 
 
@@ -205,7 +206,7 @@ def test_no_byte_of_a_rotten_block_is_served(bench: Bench) -> None:
     artifact = bench.put(body)
     bench.behind.write(key_of(artifact), flipped(body, 3 * BLOCK_BYTES + 17))
 
-    served: list[bytes] = []
+    served: list[Chunk] = []
     with pytest.raises(Internal, match="quarantined"):
         served.extend(bench.store.read(artifact))
 

@@ -24,7 +24,7 @@ from tests.integration.artifacts.store_mesh import StoreMesh, store_mesh, until
 from tests.integration.artifacts.stores import Bench
 
 loop = pytest.mark.asyncio(loop_scope="module")
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 1 << 20
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -164,7 +164,7 @@ class Shelf(store_pb2_grpc.StoreServiceServicer):
         async for request in requests:
             if request.HasField("header"):
                 header = request.header
-            assert len(request.chunk) <= 256 * 1024
+            assert len(request.chunk) <= 1 << 20
             kept += request.chunk
         sha256 = hashlib.sha256(kept + b"!" * self.spoil).hexdigest()
         self.kept[sha256] = kept

@@ -85,6 +85,11 @@ class StoreServiceStub:
                 request_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.ListRequest.SerializeToString,
                 response_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.ListResponse.FromString,
                 _registered_method=True)
+        self.Usage = channel.unary_unary(
+                '/harmonia.store.v1.StoreService/Usage',
+                request_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.UsageRequest.SerializeToString,
+                response_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.UsageResponse.FromString,
+                _registered_method=True)
         self.Collect = channel.unary_stream(
                 '/harmonia.store.v1.StoreService/Collect',
                 request_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.CollectRequest.SerializeToString,
@@ -160,6 +165,13 @@ class StoreServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Usage(self, request, context):
+        """How much the tenant of the grant keeps, and may keep.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Collect(self, request, context):
         """One round of garbage collection over all tenants, by the records that the consumer "gc" of HM_JOBS brings: the
         gateway declares it anew before it calls. What may go, as it is found; the last message sums up.
@@ -220,6 +232,11 @@ def add_StoreServiceServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.ListRequest.FromString,
                     response_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.ListResponse.SerializeToString,
+            ),
+            'Usage': grpc.unary_unary_rpc_method_handler(
+                    servicer.Usage,
+                    request_deserializer=harmonia_dot_store_dot_v1_dot_store__pb2.UsageRequest.FromString,
+                    response_serializer=harmonia_dot_store_dot_v1_dot_store__pb2.UsageResponse.SerializeToString,
             ),
             'Collect': grpc.unary_stream_rpc_method_handler(
                     servicer.Collect,
@@ -498,6 +515,33 @@ class StoreService:
             '/harmonia.store.v1.StoreService/List',
             harmonia_dot_store_dot_v1_dot_store__pb2.ListRequest.SerializeToString,
             harmonia_dot_store_dot_v1_dot_store__pb2.ListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Usage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.store.v1.StoreService/Usage',
+            harmonia_dot_store_dot_v1_dot_store__pb2.UsageRequest.SerializeToString,
+            harmonia_dot_store_dot_v1_dot_store__pb2.UsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,8 @@ class StoreServiceStub:
     OpenLink: _grpc.UnaryStreamMultiCallable[_store_pb2.OpenLinkRequest, _store_pb2.GetResponse]
     """What a link of the file store opens, for whoever holds it; links of S3 lead to S3."""
     List: _grpc.UnaryUnaryMultiCallable[_store_pb2.ListRequest, _store_pb2.ListResponse]
+    Usage: _grpc.UnaryUnaryMultiCallable[_store_pb2.UsageRequest, _store_pb2.UsageResponse]
+    """How much the tenant of the grant keeps, and may keep."""
     Collect: _grpc.UnaryStreamMultiCallable[_store_pb2.CollectRequest, _store_pb2.CollectResponse]
     """One round of garbage collection over all tenants, by the records that the consumer "gc" of HM_JOBS brings: the
     gateway declares it anew before it calls. What may go, as it is found; the last message sums up.
@@ -71,6 +73,8 @@ class StoreServiceAsyncStub(StoreServiceStub):
     OpenLink: _aio.UnaryStreamMultiCallable[_store_pb2.OpenLinkRequest, _store_pb2.GetResponse]  # type: ignore[assignment]
     """What a link of the file store opens, for whoever holds it; links of S3 lead to S3."""
     List: _aio.UnaryUnaryMultiCallable[_store_pb2.ListRequest, _store_pb2.ListResponse]  # type: ignore[assignment]
+    Usage: _aio.UnaryUnaryMultiCallable[_store_pb2.UsageRequest, _store_pb2.UsageResponse]  # type: ignore[assignment]
+    """How much the tenant of the grant keeps, and may keep."""
     Collect: _aio.UnaryStreamMultiCallable[_store_pb2.CollectRequest, _store_pb2.CollectResponse]  # type: ignore[assignment]
     """One round of garbage collection over all tenants, by the records that the consumer "gc" of HM_JOBS brings: the
     gateway declares it anew before it calls. What may go, as it is found; the last message sums up.
@@ -152,6 +156,14 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _store_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.ListResponse, _abc.Awaitable[_store_pb2.ListResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Usage(
+        self,
+        request: _store_pb2.UsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.UsageResponse, _abc.Awaitable[_store_pb2.UsageResponse]]:
+        """How much the tenant of the grant keeps, and may keep."""
 
     @_abc_1.abstractmethod
     def Collect(
