@@ -167,6 +167,27 @@ class AsyncClient:
             if not page.next_page_token or len(found.songs) >= limit:
                 return found
 
+    async def search(
+        self, query: str = "", *, like: str = "", filter: str = "", limit: int = 50, min_etag: str = ""
+    ) -> pb.SearchSongsResponse:
+        """Songs by words, or by the song that they are to sound `like`; the best first, at most `limit`."""
+        found = pb.SearchSongsResponse()
+        while True:
+            request = pb.SearchSongsRequest(
+                query=query,
+                like=song_name(like) if like else "",
+                filter=filter,
+                page_size=min(limit - len(found.matches), PAGE_SIZE),
+                page_token=found.next_page_token,
+                min_etag=min_etag,
+            )
+            with rpc_errors():
+                page = await self._songs.SearchSongs(request, timeout=CALL_S)
+            found.matches.extend(page.matches)
+            found.next_page_token, found.total_size = page.next_page_token, page.total_size
+            if not page.next_page_token or len(found.matches) >= limit:
+                return found
+
     async def watch(
         self, name: str, *, resume_token: str = "", patience_s: float = PATIENCE_S
     ) -> AsyncGenerator[pb.SongEvent, None]:
@@ -449,6 +470,12 @@ class Client:
                 filter=filter, order_by=order_by, limit=limit, show_deleted=show_deleted, min_etag=min_etag
             )
         )
+
+    def search(
+        self, query: str = "", *, like: str = "", filter: str = "", limit: int = 50, min_etag: str = ""
+    ) -> pb.SearchSongsResponse:
+        """Songs by words, or by the song that they are to sound `like`; the best first, at most `limit`."""
+        return self.run(self._client.search(query, like=like, filter=filter, limit=limit, min_etag=min_etag))
 
     def watch(self, name: str, *, resume_token: str = "") -> Iterator[pb.SongEvent]:
         """Every state, then progress, until the song has ended. A broken stream goes on after the last event."""

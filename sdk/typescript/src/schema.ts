@@ -573,6 +573,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/songs:search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description By words, or by another song that they are to sound like. */
+        get: operations["SearchSongs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/uploads": {
         parameters: {
             query?: never;
@@ -1331,6 +1348,13 @@ export interface components {
             name?: string;
             lines?: components["schemas"]["ScanLyricsResponse_Line"][];
         };
+        SearchSongsResponse: {
+            /** @description The best first; the newer of two that are equally good. */
+            matches?: components["schemas"]["SongMatch"][];
+            next_page_token?: string;
+            /** Format: int32 */
+            total_size?: number;
+        };
         Section: {
             /** @description "intro", "verse", "chorus", "bridge", "outro", … */
             name?: string;
@@ -1426,6 +1450,34 @@ export interface components {
         };
         /** @description Every 15 s in which nothing else happens. */
         SongEvent_Heartbeat: Record<string, never>;
+        SongMatch: {
+            song?: components["schemas"]["Song"];
+            /** @description 0 to 1; depends on the song and the question alone. */
+            score?: number;
+            /** @description Where what was looked for stands, field by field. */
+            passages?: components["schemas"]["SongMatch_Passage"][];
+            /** @description What is alike, the nearest first. */
+            likenesses?: components["schemas"]["SongMatch_Likeness"][];
+        };
+        SongMatch_Likeness: {
+            /** @description "tempo", "key", "loudness", "range", "crest", "stereo" */
+            feature?: string;
+            /** @description Of the song that was named: "84 bpm". */
+            here?: string;
+            /** @description Of the one that was found. */
+            there?: string;
+            /** @description 0 to 1. */
+            nearness?: number;
+        };
+        SongMatch_Part: {
+            text?: string;
+            found?: boolean;
+        };
+        SongMatch_Passage: {
+            /** @description "title", "prompt", "lyrics", "labels" */
+            field?: string;
+            parts?: components["schemas"]["SongMatch_Part"][];
+        };
         SongProgress: {
             /** @description "compose" */
             stage?: string;
@@ -1731,11 +1783,16 @@ export type Sampling = components['schemas']['Sampling'];
 export type ScanLyricsResponse = components['schemas']['ScanLyricsResponse'];
 export type ScanLyricsResponseLine = components['schemas']['ScanLyricsResponse_Line'];
 export type ScanLyricsResponseSection = components['schemas']['ScanLyricsResponse_Section'];
+export type SearchSongsResponse = components['schemas']['SearchSongsResponse'];
 export type Section = components['schemas']['Section'];
 export type SectionReading = components['schemas']['SectionReading'];
 export type Song = components['schemas']['Song'];
 export type SongEvent = components['schemas']['SongEvent'];
 export type SongEventHeartbeat = components['schemas']['SongEvent_Heartbeat'];
+export type SongMatch = components['schemas']['SongMatch'];
+export type SongMatchLikeness = components['schemas']['SongMatch_Likeness'];
+export type SongMatchPart = components['schemas']['SongMatch_Part'];
+export type SongMatchPassage = components['schemas']['SongMatch_Passage'];
 export type SongProgress = components['schemas']['SongProgress'];
 export type SongSpec = components['schemas']['SongSpec'];
 export type StageStatus = components['schemas']['StageStatus'];
@@ -3001,6 +3058,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Estimate"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    SearchSongs: {
+        parameters: {
+            query?: {
+                /** @description Words of the title, the prompt, the lyrics or the labels, in any order: all of them are looked for. "in quotes" is a phrase, rain* a beginning. At most 200 characters; case and accents do not count. */
+                query?: string;
+                /** @description "songs/{id}" in place of a query: what sounds like it, by tempo, key, loudness, range, crest and stereo. */
+                like?: string;
+                /** @description As in ListSongs. */
+                filter?: string;
+                /** @description 1 to 200; default 50. */
+                page_size?: number;
+                page_token?: string;
+                /** @description Answers only from a state at least as new as this etag. */
+                min_etag?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SearchSongsResponse"];
                 };
             };
             default: components["responses"]["Error"];

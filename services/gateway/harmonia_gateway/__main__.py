@@ -26,6 +26,7 @@ from harmonia_gateway.capabilities import Capabilities
 from harmonia_gateway.capability_servicer import CapabilityServicer
 from harmonia_gateway.chance import real_chance
 from harmonia_gateway.collector import Collector
+from harmonia_gateway.finder import Finder
 from harmonia_gateway.hub import Hub
 from harmonia_gateway.intake import Intake
 from harmonia_gateway.jwks import IssuerKeys
@@ -37,6 +38,7 @@ from harmonia_gateway.outside import Outside
 from harmonia_gateway.people import People, Recognise
 from harmonia_gateway.projection import Projection
 from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate, Storage
+from harmonia_gateway.reading import Reading
 from harmonia_gateway.recordings import Recordings
 from harmonia_gateway.settings import Settings
 from harmonia_gateway.song_servicer import SongServicer
@@ -62,6 +64,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     await asyncio.to_thread(settings.state_dir.mkdir, parents=True, exist_ok=True)
     hub = Hub(jobs, replicas=settings.store_replicas)
     projection = Projection(settings.state_dir, jobs, on_change=hub.publish, metrics=node.metrics)
+    finder = Finder(projection.file)
     capabilities = Capabilities(entities, node.channel)
     quotas = _quotas(node, jobs, projection, signer)
     node.serve(identity_pb2_grpc.add_TokenServiceServicer_to_server, TokenServicer(signer, entities))
@@ -79,6 +82,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         jobs=jobs,
         intake=intake,
         projection=projection,
+        finder=finder,
         hub=hub,
         capabilities=capabilities,
         quotas=quotas,
@@ -94,6 +98,8 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     _serve_call_doors(node, signer, capabilities, quotas, collector)
     sweeper = Sweeper(jobs, projection, metrics=node.metrics, lease=settings.lease, every=settings.sweep)
     node.background("projection", projection.run)
+    node.background("finder", closing(finder.aclose))
+    node.background("reading", Reading(projection, node.store, signer).run)
     node.background("hub", hub.run)
     node.background("sweeper", sweeper.run)
     node.background("capabilities", capabilities.run)

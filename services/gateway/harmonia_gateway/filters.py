@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from harmonia.song.v1 import song_pb2
 from harmonia_chassis.errors import InvalidInput, Reason
@@ -288,21 +289,38 @@ def _order_refused(text: str) -> InvalidInput:
 
 def page_token(offset: int, *bound_to: object) -> str:
     """Opaque, and of use only with the request it was given for."""
-    return base64.urlsafe_b64encode(json.dumps([offset, _binding(bound_to)]).encode()).decode()
+    return place_token([offset], *bound_to)
 
 
 def parse_page_token(token: str, *bound_to: object) -> int:
     """The offset; 0 for no token. Raises InvalidInput."""
+    (offset,) = parse_place(token, (int,), *bound_to) or (0,)
+    if not 0 <= offset < 2**40:
+        raise _no_token()
+    return int(offset)
+
+
+def place_token(place: Sequence[object], *bound_to: object) -> str:
+    """Opaque, and of use only with the request it was given for."""
+    return base64.urlsafe_b64encode(json.dumps([*place, _binding(bound_to)]).encode()).decode()
+
+
+def parse_place(token: str, kinds: Sequence[type], *bound_to: object) -> tuple[Any, ...] | None:
+    """What place_token was given: Any, but of these kinds. None for no token. Raises InvalidInput."""
     if not token:
-        return 0
+        return None
     try:
-        offset, binding = json.loads(base64.urlsafe_b64decode(token.encode()))
+        *place, binding = json.loads(base64.urlsafe_b64decode(token.encode()))
     except (ValueError, TypeError):
-        offset, binding = None, None
-    if type(offset) is not int or not 0 <= offset < 2**40 or binding != _binding(bound_to):
-        message = "page_token is not one that was given for this filter, order and owner: start without it"
-        raise InvalidInput(message, reason=Reason.MALFORMED, field="page_token")
-    return offset
+        raise _no_token() from None
+    if binding != _binding(bound_to) or [type(one) for one in place] != list(kinds):
+        raise _no_token()
+    return tuple(place)
+
+
+def _no_token() -> InvalidInput:
+    message = "page_token is not one that was given for this filter, order and owner: start without it"
+    return InvalidInput(message, reason=Reason.MALFORMED, field="page_token")
 
 
 def _binding(bound_to: Sequence[object]) -> str:

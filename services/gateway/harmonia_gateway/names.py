@@ -9,21 +9,22 @@ _UPLOAD = re.compile(r"uploads/([0-9a-f]{32})")
 _ARTIFACT = re.compile(r"artifacts/([0-9a-f]{64})")
 
 
-def song_id(name: str) -> str:
+def song_id(name: str, *, field: str = "name") -> str:
     """Raises NotFound."""
     match = _SONG.fullmatch(name)
     if match is None:
         raise NotFound(
             f"{name[:60]!r} names no song: names are songs/ and 32 hex digits, as CreateSong and ListSongs give them",
             reason=Reason.SONG_NOT_FOUND,
-            field="name",
+            field=field,
         )
     return match.group(1)
 
 
-def no_song(name: str) -> NotFound:
+def no_song(name: str, *, field: str = "name") -> NotFound:
     """The same for what is not there and what is not the caller's."""
-    return NotFound(f"there is no {name}: ListSongs tells which there are", reason=Reason.SONG_NOT_FOUND, field="name")
+    message = f"there is no {name}: ListSongs tells which there are"
+    return NotFound(message, reason=Reason.SONG_NOT_FOUND, field=field)
 
 
 def artifact_digest(name: str, *, field: str = "name") -> str:

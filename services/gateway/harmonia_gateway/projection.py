@@ -1,4 +1,4 @@
-"""The newest record of every job, in SQLite, for listing, counting and queue positions.
+"""The newest record of every job, in SQLite, for listing, finding, counting and queue positions.
 
 A view that can be thrown away: it is folded from HM_JOBS and built anew when its schema changes, when it
 has slept for longer than tombstones are kept, or when the stream is not the one it was folded from.
@@ -23,6 +23,7 @@ from harmonia_chassis.follow import follow
 from harmonia_chassis.job_stream import JobStream, Stored, Unreadable, stored
 from harmonia_chassis.jobs import UNFINISHED, stage_of
 from harmonia_chassis.telemetry import Metrics
+from harmonia_gateway import likeness, texts
 from harmonia_gateway.states import public_state
 
 log = structlog.get_logger()
@@ -30,19 +31,35 @@ log = structlog.get_logger()
 # What a webhook is told of.
 ENDED = (job_pb2.Job.SUCCEEDED, job_pb2.Job.FAILED, job_pb2.Job.CANCELLED, job_pb2.Job.EXPIRED)
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _OLDEST_S = 7 * 86400
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS songs (
-    id TEXT PRIMARY KEY, tenant TEXT, owner TEXT, seq INTEGER, state TEXT, job_state INTEGER, lane TEXT,
-    queued_seq INTEGER, create_time REAL, update_time REAL, title TEXT, genre TEXT, engine TEXT,
-    batch INTEGER, labels TEXT, deleted INTEGER, record BLOB
-) WITHOUT ROWID;
+    number INTEGER PRIMARY KEY, id TEXT UNIQUE, tenant TEXT, owner TEXT, seq INTEGER, state TEXT, job_state INTEGER,
+    lane TEXT, queued_seq INTEGER, create_time REAL, update_time REAL, title TEXT, genre TEXT, engine TEXT,
+    batch INTEGER, labels TEXT, deleted INTEGER, leaving INTEGER, told BLOB, record BLOB
+);
 CREATE INDEX IF NOT EXISTS by_owner ON songs (tenant, owner, create_time);
 CREATE INDEX IF NOT EXISTS by_queue ON songs (lane, queued_seq) WHERE queued_seq IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_job_state ON songs (job_state);
-"""
-_UPSERT = "INSERT OR REPLACE INTO songs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
+    {words}, tokenize = "unicode61 remove_diacritics 2"
+);
+CREATE TABLE IF NOT EXISTS unread (number INTEGER PRIMARY KEY, sha256 TEXT, size_bytes INTEGER, plain INTEGER);
+CREATE TABLE IF NOT EXISTS sounds (number INTEGER PRIMARY KEY, {sounds}, called TEXT);
+""".format(
+    words=", ".join(f"in_{field}" for field in texts.FIELDS),
+    sounds=", ".join(f"{column} REAL" for column in likeness.COLUMNS),
+)
+_COLUMNS = (
+    *("id", "tenant", "owner", "seq", "state", "job_state", "lane", "queued_seq", "create_time", "update_time"),
+    *("title", "genre", "engine", "batch", "labels", "deleted", "leaving", "told", "record"),
+)
+_UPSERT = (
+    f"INSERT INTO songs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608  our own columns
+    f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{column} = excluded.{column}' for column in _COLUMNS[1:])}"
+)
+_UNREAD_AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +71,20 @@ class _Known:
     lane: str
     tenant: str
     batch: bool
+    words: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Lyrics that a song is to be found by and that lie in the store."""
+
+    number: int
+    id: str
+    tenant: str
+    owner: str
+    sha256: str
+    size_bytes: int
+    plain: bool
 
 
 class Projection:
@@ -63,8 +94,8 @@ class Projection:
         self._jobs = jobs
         self._on_change = on_change
         self._metrics = metrics
-        self._path = folder / f"projection-{_SCHEMA_VERSION}.sqlite"
-        self._db = _open(self._path)
+        self.file = folder / f"projection-{_SCHEMA_VERSION}.sqlite"
+        self._db = _open(self.file)
         self._known: dict[str, _Known] = {}
         self._unfinished: Counter[tuple[str, bool]] = Counter()
         self._seq = 0
@@ -123,7 +154,7 @@ class Projection:
             f"SELECT seq, record FROM songs WHERE {condition} ORDER BY {order_by}, id LIMIT ? OFFSET ?",  # noqa: S608
             (*values, limit, offset),
         )
-        return [_stored(*row) for row in rows], total
+        return [stored_of(*row) for row in rows], total
 
     def ended_since(self, tenant: str, owner: str, since: float) -> list[Stored]:
         """Songs of the owner that ended after `since` (Unix seconds) and are not deleted, in that order."""
@@ -133,17 +164,17 @@ class Projection:
             f" AND job_state IN ({marks}) ORDER BY update_time",
             (tenant, owner, since, *ENDED),
         )
-        return [_stored(*row) for row in rows]
+        return [stored_of(*row) for row in rows]
 
     def one(self, tenant: str, job_id: str) -> Stored | None:
         row = self._db.execute("SELECT seq, record FROM songs WHERE tenant = ? AND id = ?", (tenant, job_id)).fetchone()
-        return None if row is None else _stored(*row)
+        return None if row is None else stored_of(*row)
 
     def in_states(self, states: Sequence[int]) -> list[Stored]:
         """Every job in one of these states of the record."""
         marks = ",".join("?" * len(states))
         rows = self._db.execute(f"SELECT seq, record FROM songs WHERE job_state IN ({marks})", states)  # noqa: S608
-        return [_stored(*row) for row in rows]
+        return [stored_of(*row) for row in rows]
 
     def unfinished(self, tenant: str, *, batch: bool) -> int:
         return self._unfinished[tenant, batch]
@@ -169,11 +200,26 @@ class Projection:
         with self._db:
             self._db.execute("DELETE FROM songs WHERE id = ?", (job_id,))
 
+    def unread(self) -> list[Unread]:
+        """Some of those that are to be read."""
+        rows = self._db.execute(
+            "SELECT number, id, tenant, owner, sha256, size_bytes, plain FROM unread JOIN songs USING (number)"
+            " ORDER BY number DESC LIMIT ?",
+            (_UNREAD_AT_ONCE,),
+        )
+        return [Unread(*row) for row in rows]
+
+    def read(self, unread: Unread, lyrics: str) -> None:
+        """From now on the song is found by them."""
+        with self._db:
+            self._db.execute("UPDATE words SET in_lyrics = ? WHERE rowid = ?", (texts.indexed(lyrics), unread.number))
+            self._db.execute("DELETE FROM unread WHERE number = ? AND sha256 = ?", (unread.number, unread.sha256))
+
     def close(self) -> None:
         self._db.close()
 
     def _load(self) -> None:
-        for job_id, *known in self._db.execute("SELECT id, seq, job_state, lane, tenant, batch FROM songs"):
+        for job_id, *known in self._db.execute("SELECT id, seq, job_state, lane, tenant, batch, told FROM songs"):
             self._remember(job_id, _Known(*known))
         self._seq = max((known.seq for known in self._known.values()), default=0)
 
@@ -183,15 +229,55 @@ class Projection:
         if newest > info.state.last_seq:
             log.info("projection built anew", newest=newest, last=info.state.last_seq)
             with self._db:
-                self._db.execute("DELETE FROM songs")
+                for table in ("songs", "words", "unread", "sounds"):
+                    self._db.execute(f"DELETE FROM {table}")  # noqa: S608  our own names
 
     def _fold(self, records: list[Stored]) -> None:
         fresh = {record.job.id: record for record in records if record.seq > self._seq_of(record.job.id)}
+        told = {name: texts.texts_of(record.job) for name, record in fresh.items()}
         with self._db:
-            self._db.executemany(_UPSERT, [_row(record) for record in fresh.values()])
-        for record in fresh.values():
+            self._db.executemany(_UPSERT, [_row(record, told[name].digest) for name, record in fresh.items()])
+            for name, record in fresh.items():
+                self._describe(record.job, told[name])
+        for name, record in fresh.items():
             job = record.job
-            self._remember(job.id, _Known(record.seq, job.state, stage_of(job).lane, job.tenant, job.batch))
+            lane, words = stage_of(job).lane, told[name].digest
+            self._remember(job.id, _Known(record.seq, job.state, lane, job.tenant, job.batch, words))
+
+    def _describe(self, job: job_pb2.Job, told: texts.Texts) -> None:
+        """What the song is found by, where that is new."""
+        known = self._known.get(job.id)
+        purged = job.state == job_pb2.Job.PURGED
+        if not (purged or job.state == job_pb2.Job.SUCCEEDED) and known and known.words == told.digest:
+            return
+        (number,) = self._db.execute("SELECT number FROM songs WHERE id = ?", (job.id,)).fetchone()
+        if purged:
+            for table, key in (("words", "rowid"), ("sounds", "number"), ("unread", "number")):
+                self._db.execute(f"DELETE FROM {table} WHERE {key} = ?", (number,))  # noqa: S608  our own names
+            return
+        if known is None or known.words != told.digest:
+            self._describe_words(number, told)
+        self._describe_sound(number, job)
+
+    def _describe_words(self, number: int, told: texts.Texts) -> None:
+        marks = ", ".join("?" * (1 + len(texts.FIELDS)))
+        columns = ", ".join(("rowid", *(f"in_{field}" for field in texts.FIELDS)))
+        self._db.execute(
+            f"INSERT OR REPLACE INTO words ({columns}) VALUES ({marks})",  # noqa: S608  our own columns
+            (number, *told.columns),
+        )
+        if told.elsewhere is not None:
+            where = (number, told.elsewhere.sha256, told.elsewhere.size_bytes, told.plain)
+            self._db.execute("INSERT OR REPLACE INTO unread VALUES (?, ?, ?, ?)", where)
+
+    def _describe_sound(self, number: int, job: job_pb2.Job) -> None:
+        mastered = (stage.result.master for stage in job.stages if stage.name == "master")
+        analysis = next((take.analysis for master in mastered for take in master.takes), None)
+        sound = likeness.sound_of(analysis) if analysis else None
+        if analysis and sound is not None:
+            values = (number, *sound, analysis.key.measured)
+            marks = ", ".join("?" * len(values))
+            self._db.execute(f"INSERT OR REPLACE INTO sounds VALUES ({marks})", values)  # noqa: S608  question marks
 
     def _seq_of(self, job_id: str) -> int:
         known = self._known.get(job_id)
@@ -229,11 +315,11 @@ def _readable(batch: list[Msg]) -> Iterator[Stored]:
             log.error("record does not parse", subject=message.subject)
 
 
-def _stored(seq: int, record: bytes) -> Stored:
+def stored_of(seq: int, record: bytes) -> Stored:
     return Stored(seq, job_pb2.Job.FromString(record))
 
 
-def _row(record: Stored) -> tuple[object, ...]:
+def _row(record: Stored, words: bytes) -> tuple[object, ...]:
     job = record.job
     stage = stage_of(job)
     brief = job.stages[0].result.write.brief if job.state != job_pb2.Job.PURGED else None
@@ -254,5 +340,7 @@ def _row(record: Stored) -> tuple[object, ...]:
         job.batch,
         json.dumps(dict(job.spec.labels)),
         job.state == job_pb2.Job.DELETED,
+        job.delete_requested,
+        words,
         job.SerializeToString(),
     )

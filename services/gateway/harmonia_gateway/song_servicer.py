@@ -23,8 +23,9 @@ from harmonia_chassis.identity import TokenSigner
 from harmonia_chassis.interceptors import time_remaining_s
 from harmonia_chassis.job_stream import JobStream, Stored
 from harmonia_chassis.status import to_problem
-from harmonia_gateway import filters, limits, listening, rules, songs, wire
+from harmonia_gateway import filters, limits, listening, rules, songs, texts, wire
 from harmonia_gateway.capabilities import Capabilities
+from harmonia_gateway.finder import Asked, Finder, Match
 from harmonia_gateway.grants import call_grant
 from harmonia_gateway.hub import Hub, Token, WatchEvent
 from harmonia_gateway.intake import Intake
@@ -53,6 +54,7 @@ class SongServicer(rpc.SongServiceServicer):
         jobs: JobStream,
         intake: Intake,
         projection: Projection,
+        finder: Finder,
         hub: Hub,
         capabilities: Capabilities,
         quotas: Quotas,
@@ -62,6 +64,7 @@ class SongServicer(rpc.SongServiceServicer):
         self._jobs = jobs
         self._intake = intake
         self._projection = projection
+        self._finder = finder
         self._hub = hub
         self._capabilities = capabilities
         self._quotas = quotas
@@ -162,6 +165,34 @@ class SongServicer(rpc.SongServiceServicer):
             songs=[self._song(stored) for stored in page],
             next_page_token=filters.page_token(following, *bound_to) if following < total and page else "",
             total_size=total,
+        )
+
+    async def SearchSongs(self, request: pb.SearchSongsRequest, _context: object) -> pb.SearchSongsResponse:
+        rules.refuse_unknown_fields(request)
+        principal = current_principal()
+        self._quotas.reads.take(principal.tenant)
+        if bool(request.query) == bool(request.like):
+            message = "say what to look for: either a query or like, the name of a song"
+            raise InvalidInput(message, reason=Reason.CONTRADICTORY if request.like else Reason.MISSING, field="query")
+        like = (await self._own(request.like, field="like")).job.id if request.like else ""
+        question = "" if like else texts.question(request.query)
+        bound_to = (principal.tenant, principal.owner, request.query, like, request.filter)
+        asked = Asked(
+            tenant=principal.tenant,
+            owner=principal.owner,
+            condition=filters.parse_filter(request.filter),
+            size=_page_size(request.page_size),
+            after=filters.parse_place(request.page_token, (float, float, str), *bound_to),
+        )
+        await self._wait_for(request.min_etag)
+        page = await (self._finder.by_sound(like, asked) if like else self._finder.by_words(question, asked))
+        if page is None:
+            message = f"{request.like} has not been measured: only a song that has succeeded can be compared"
+            raise FailedPrecondition(message, reason=Reason.WRONG_STATE, field="like")
+        return pb.SearchSongsResponse(
+            matches=[_match(match, self._song(match.song)) for match in page.matches],
+            next_page_token=filters.place_token(page.last, *bound_to) if page.last else "",
+            total_size=page.total,
         )
 
     async def _wait_for(self, min_etag: str) -> None:
@@ -266,13 +297,13 @@ class SongServicer(rpc.SongServiceServicer):
     async def UndeleteSong(self, request: pb.UndeleteSongRequest, _context: object) -> pb.Song:
         return self._song(await self._change(request.name, "", _undelete))
 
-    async def _own(self, name: str) -> Stored:
+    async def _own(self, name: str, *, field: str = "name") -> Stored:
         """From the leader. Raises NotFound for what is not there, purged, or somebody else's."""
         principal = current_principal()
         async with patience():
-            stored = await self._jobs.read(principal.tenant, song_id(name))
+            stored = await self._jobs.read(principal.tenant, song_id(name, field=field))
         if stored is None or not _is_of(stored.job, principal.owner):
-            raise no_song(name)
+            raise no_song(name, field=field)
         return stored
 
     async def _change(self, name: str, etag: str, decide: Decide) -> Stored:
@@ -311,6 +342,16 @@ def _unmade(job: job_pb2.Job) -> pb.Song:
     for unmade in ("name", "etag"):
         song.ClearField(unmade)
     return song
+
+
+def _match(match: Match, song: pb.Song) -> pb.SongMatch:
+    told = pb.SongMatch(song=song, score=match.score)
+    for passage in match.passages:
+        parts = [pb.SongMatch.Part(text=part.text, found=part.found) for part in passage.parts]
+        told.passages.add(field=passage.field, parts=parts)
+    for alike in match.likenesses:
+        told.likenesses.add(feature=alike.feature, here=alike.here, there=alike.there, nearness=alike.nearness)
+    return told
 
 
 def _cancel(job: job_pb2.Job) -> story.Outcome | None:

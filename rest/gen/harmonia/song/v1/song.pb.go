@@ -139,7 +139,7 @@ func (x AudioChunk_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AudioChunk_Source.Descriptor instead.
 func (AudioChunk_Source) EnumDescriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{19, 0}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{22, 0}
 }
 
 type Song struct {
@@ -1360,6 +1360,228 @@ func (x *ListSongsResponse) GetTotalSize() int32 {
 	return 0
 }
 
+type SearchSongsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Words of the title, the prompt, the lyrics or the labels, in any order: all of them are looked for. "in quotes" is a
+	// phrase, rain* a beginning. At most 200 characters; case and accents do not count.
+	Query string `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
+	// "songs/{id}" in place of a query: what sounds like it, by tempo, key, loudness, range, crest and stereo.
+	Like string `protobuf:"bytes,2,opt,name=like,proto3" json:"like,omitempty"`
+	// As in ListSongs.
+	Filter string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	// 1 to 200; default 50.
+	PageSize  int32  `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Answers only from a state at least as new as this etag.
+	MinEtag       string `protobuf:"bytes,6,opt,name=min_etag,json=minEtag,proto3" json:"min_etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SearchSongsRequest) Reset() {
+	*x = SearchSongsRequest{}
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchSongsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchSongsRequest) ProtoMessage() {}
+
+func (x *SearchSongsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchSongsRequest.ProtoReflect.Descriptor instead.
+func (*SearchSongsRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SearchSongsRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *SearchSongsRequest) GetLike() string {
+	if x != nil {
+		return x.Like
+	}
+	return ""
+}
+
+func (x *SearchSongsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *SearchSongsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *SearchSongsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *SearchSongsRequest) GetMinEtag() string {
+	if x != nil {
+		return x.MinEtag
+	}
+	return ""
+}
+
+type SearchSongsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The best first; the newer of two that are equally good.
+	Matches       []*SongMatch `protobuf:"bytes,1,rep,name=matches,proto3" json:"matches,omitempty"`
+	NextPageToken string       `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	TotalSize     int32        `protobuf:"varint,3,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SearchSongsResponse) Reset() {
+	*x = SearchSongsResponse{}
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchSongsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchSongsResponse) ProtoMessage() {}
+
+func (x *SearchSongsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchSongsResponse.ProtoReflect.Descriptor instead.
+func (*SearchSongsResponse) Descriptor() ([]byte, []int) {
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SearchSongsResponse) GetMatches() []*SongMatch {
+	if x != nil {
+		return x.Matches
+	}
+	return nil
+}
+
+func (x *SearchSongsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *SearchSongsResponse) GetTotalSize() int32 {
+	if x != nil {
+		return x.TotalSize
+	}
+	return 0
+}
+
+type SongMatch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Song  *Song                  `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
+	// 0 to 1; depends on the song and the question alone.
+	Score float64 `protobuf:"fixed64,2,opt,name=score,proto3" json:"score,omitempty"`
+	// Where what was looked for stands, field by field.
+	Passages []*SongMatch_Passage `protobuf:"bytes,3,rep,name=passages,proto3" json:"passages,omitempty"`
+	// What is alike, the nearest first.
+	Likenesses    []*SongMatch_Likeness `protobuf:"bytes,4,rep,name=likenesses,proto3" json:"likenesses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SongMatch) Reset() {
+	*x = SongMatch{}
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SongMatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SongMatch) ProtoMessage() {}
+
+func (x *SongMatch) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SongMatch.ProtoReflect.Descriptor instead.
+func (*SongMatch) Descriptor() ([]byte, []int) {
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SongMatch) GetSong() *Song {
+	if x != nil {
+		return x.Song
+	}
+	return nil
+}
+
+func (x *SongMatch) GetScore() float64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *SongMatch) GetPassages() []*SongMatch_Passage {
+	if x != nil {
+		return x.Passages
+	}
+	return nil
+}
+
+func (x *SongMatch) GetLikenesses() []*SongMatch_Likeness {
+	if x != nil {
+		return x.Likenesses
+	}
+	return nil
+}
+
 type WatchSongRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "songs/{id}"
@@ -1372,7 +1594,7 @@ type WatchSongRequest struct {
 
 func (x *WatchSongRequest) Reset() {
 	*x = WatchSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[15]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +1606,7 @@ func (x *WatchSongRequest) String() string {
 func (*WatchSongRequest) ProtoMessage() {}
 
 func (x *WatchSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[15]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +1619,7 @@ func (x *WatchSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSongRequest.ProtoReflect.Descriptor instead.
 func (*WatchSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{15}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchSongRequest) GetName() string {
@@ -1432,7 +1654,7 @@ type SongEvent struct {
 
 func (x *SongEvent) Reset() {
 	*x = SongEvent{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[16]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1666,7 @@ func (x *SongEvent) String() string {
 func (*SongEvent) ProtoMessage() {}
 
 func (x *SongEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[16]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1679,7 @@ func (x *SongEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongEvent.ProtoReflect.Descriptor instead.
 func (*SongEvent) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{16}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SongEvent) GetResumeToken() string {
@@ -1547,7 +1769,7 @@ type SongProgress struct {
 
 func (x *SongProgress) Reset() {
 	*x = SongProgress{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[17]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1781,7 @@ func (x *SongProgress) String() string {
 func (*SongProgress) ProtoMessage() {}
 
 func (x *SongProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[17]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1794,7 @@ func (x *SongProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongProgress.ProtoReflect.Descriptor instead.
 func (*SongProgress) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{17}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SongProgress) GetStage() string {
@@ -1624,7 +1846,7 @@ type ListenSongRequest struct {
 
 func (x *ListenSongRequest) Reset() {
 	*x = ListenSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[18]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1636,7 +1858,7 @@ func (x *ListenSongRequest) String() string {
 func (*ListenSongRequest) ProtoMessage() {}
 
 func (x *ListenSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[18]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1649,7 +1871,7 @@ func (x *ListenSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenSongRequest.ProtoReflect.Descriptor instead.
 func (*ListenSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{18}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListenSongRequest) GetName() string {
@@ -1691,7 +1913,7 @@ type AudioChunk struct {
 
 func (x *AudioChunk) Reset() {
 	*x = AudioChunk{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[19]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +1925,7 @@ func (x *AudioChunk) String() string {
 func (*AudioChunk) ProtoMessage() {}
 
 func (x *AudioChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[19]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +1938,7 @@ func (x *AudioChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AudioChunk.ProtoReflect.Descriptor instead.
 func (*AudioChunk) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{19}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AudioChunk) GetPosition() int64 {
@@ -1777,7 +1999,7 @@ type ReviseSongRequest struct {
 
 func (x *ReviseSongRequest) Reset() {
 	*x = ReviseSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[20]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +2011,7 @@ func (x *ReviseSongRequest) String() string {
 func (*ReviseSongRequest) ProtoMessage() {}
 
 func (x *ReviseSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[20]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +2024,7 @@ func (x *ReviseSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviseSongRequest.ProtoReflect.Descriptor instead.
 func (*ReviseSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{20}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReviseSongRequest) GetName() string {
@@ -1866,7 +2088,7 @@ type CancelSongRequest struct {
 
 func (x *CancelSongRequest) Reset() {
 	*x = CancelSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[21]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +2100,7 @@ func (x *CancelSongRequest) String() string {
 func (*CancelSongRequest) ProtoMessage() {}
 
 func (x *CancelSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[21]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2113,7 @@ func (x *CancelSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSongRequest.ProtoReflect.Descriptor instead.
 func (*CancelSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{21}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CancelSongRequest) GetName() string {
@@ -1920,7 +2142,7 @@ type RetrySongRequest struct {
 
 func (x *RetrySongRequest) Reset() {
 	*x = RetrySongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[22]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2154,7 @@ func (x *RetrySongRequest) String() string {
 func (*RetrySongRequest) ProtoMessage() {}
 
 func (x *RetrySongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[22]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2167,7 @@ func (x *RetrySongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetrySongRequest.ProtoReflect.Descriptor instead.
 func (*RetrySongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{22}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RetrySongRequest) GetName() string {
@@ -1974,7 +2196,7 @@ type BatchRetrySongsRequest struct {
 
 func (x *BatchRetrySongsRequest) Reset() {
 	*x = BatchRetrySongsRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[23]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +2208,7 @@ func (x *BatchRetrySongsRequest) String() string {
 func (*BatchRetrySongsRequest) ProtoMessage() {}
 
 func (x *BatchRetrySongsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[23]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +2221,7 @@ func (x *BatchRetrySongsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRetrySongsRequest.ProtoReflect.Descriptor instead.
 func (*BatchRetrySongsRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{23}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BatchRetrySongsRequest) GetFilter() string {
@@ -2025,7 +2247,7 @@ type BatchRetrySongsResponse struct {
 
 func (x *BatchRetrySongsResponse) Reset() {
 	*x = BatchRetrySongsResponse{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[24]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2037,7 +2259,7 @@ func (x *BatchRetrySongsResponse) String() string {
 func (*BatchRetrySongsResponse) ProtoMessage() {}
 
 func (x *BatchRetrySongsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[24]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2050,7 +2272,7 @@ func (x *BatchRetrySongsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRetrySongsResponse.ProtoReflect.Descriptor instead.
 func (*BatchRetrySongsResponse) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{24}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BatchRetrySongsResponse) GetSongs() []*Song {
@@ -2072,7 +2294,7 @@ type DeleteSongRequest struct {
 
 func (x *DeleteSongRequest) Reset() {
 	*x = DeleteSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[25]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2306,7 @@ func (x *DeleteSongRequest) String() string {
 func (*DeleteSongRequest) ProtoMessage() {}
 
 func (x *DeleteSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[25]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2319,7 @@ func (x *DeleteSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSongRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{25}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DeleteSongRequest) GetName() string {
@@ -2124,7 +2346,7 @@ type UndeleteSongRequest struct {
 
 func (x *UndeleteSongRequest) Reset() {
 	*x = UndeleteSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[26]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2136,7 +2358,7 @@ func (x *UndeleteSongRequest) String() string {
 func (*UndeleteSongRequest) ProtoMessage() {}
 
 func (x *UndeleteSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[26]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2149,7 +2371,7 @@ func (x *UndeleteSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndeleteSongRequest.ProtoReflect.Descriptor instead.
 func (*UndeleteSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{26}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *UndeleteSongRequest) GetName() string {
@@ -2172,7 +2394,7 @@ type BatchCreateSongsResponse_Result struct {
 
 func (x *BatchCreateSongsResponse_Result) Reset() {
 	*x = BatchCreateSongsResponse_Result{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[28]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2184,7 +2406,7 @@ func (x *BatchCreateSongsResponse_Result) String() string {
 func (*BatchCreateSongsResponse_Result) ProtoMessage() {}
 
 func (x *BatchCreateSongsResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[28]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2241,6 +2463,183 @@ func (*BatchCreateSongsResponse_Result_Song) isBatchCreateSongsResponse_Result_R
 
 func (*BatchCreateSongsResponse_Result_Error) isBatchCreateSongsResponse_Result_Result() {}
 
+type SongMatch_Passage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "title", "prompt", "lyrics", "labels"
+	Field         string            `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	Parts         []*SongMatch_Part `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SongMatch_Passage) Reset() {
+	*x = SongMatch_Passage{}
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SongMatch_Passage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SongMatch_Passage) ProtoMessage() {}
+
+func (x *SongMatch_Passage) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SongMatch_Passage.ProtoReflect.Descriptor instead.
+func (*SongMatch_Passage) Descriptor() ([]byte, []int) {
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{17, 0}
+}
+
+func (x *SongMatch_Passage) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *SongMatch_Passage) GetParts() []*SongMatch_Part {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+type SongMatch_Part struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	Found         bool                   `protobuf:"varint,2,opt,name=found,proto3" json:"found,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SongMatch_Part) Reset() {
+	*x = SongMatch_Part{}
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SongMatch_Part) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SongMatch_Part) ProtoMessage() {}
+
+func (x *SongMatch_Part) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SongMatch_Part.ProtoReflect.Descriptor instead.
+func (*SongMatch_Part) Descriptor() ([]byte, []int) {
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{17, 1}
+}
+
+func (x *SongMatch_Part) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *SongMatch_Part) GetFound() bool {
+	if x != nil {
+		return x.Found
+	}
+	return false
+}
+
+type SongMatch_Likeness struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "tempo", "key", "loudness", "range", "crest", "stereo"
+	Feature string `protobuf:"bytes,1,opt,name=feature,proto3" json:"feature,omitempty"`
+	// Of the song that was named: "84 bpm".
+	Here string `protobuf:"bytes,2,opt,name=here,proto3" json:"here,omitempty"`
+	// Of the one that was found.
+	There string `protobuf:"bytes,3,opt,name=there,proto3" json:"there,omitempty"`
+	// 0 to 1.
+	Nearness      float64 `protobuf:"fixed64,4,opt,name=nearness,proto3" json:"nearness,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SongMatch_Likeness) Reset() {
+	*x = SongMatch_Likeness{}
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SongMatch_Likeness) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SongMatch_Likeness) ProtoMessage() {}
+
+func (x *SongMatch_Likeness) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SongMatch_Likeness.ProtoReflect.Descriptor instead.
+func (*SongMatch_Likeness) Descriptor() ([]byte, []int) {
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{17, 2}
+}
+
+func (x *SongMatch_Likeness) GetFeature() string {
+	if x != nil {
+		return x.Feature
+	}
+	return ""
+}
+
+func (x *SongMatch_Likeness) GetHere() string {
+	if x != nil {
+		return x.Here
+	}
+	return ""
+}
+
+func (x *SongMatch_Likeness) GetThere() string {
+	if x != nil {
+		return x.There
+	}
+	return ""
+}
+
+func (x *SongMatch_Likeness) GetNearness() float64 {
+	if x != nil {
+		return x.Nearness
+	}
+	return 0
+}
+
 // Every 15 s in which nothing else happens.
 type SongEvent_Heartbeat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2250,7 +2649,7 @@ type SongEvent_Heartbeat struct {
 
 func (x *SongEvent_Heartbeat) Reset() {
 	*x = SongEvent_Heartbeat{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[29]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2262,7 +2661,7 @@ func (x *SongEvent_Heartbeat) String() string {
 func (*SongEvent_Heartbeat) ProtoMessage() {}
 
 func (x *SongEvent_Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[29]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2275,7 +2674,7 @@ func (x *SongEvent_Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongEvent_Heartbeat.ProtoReflect.Descriptor instead.
 func (*SongEvent_Heartbeat) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{16, 0}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{19, 0}
 }
 
 var File_harmonia_song_v1_song_proto protoreflect.FileDescriptor
@@ -2415,7 +2814,38 @@ const file_harmonia_song_v1_song_proto_rawDesc = "" +
 	"\x05songs\x18\x01 \x03(\v2\x16.harmonia.song.v1.SongR\x05songs\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
 	"\n" +
-	"total_size\x18\x03 \x01(\x05R\ttotalSize\"I\n" +
+	"total_size\x18\x03 \x01(\x05R\ttotalSize\"\xad\x01\n" +
+	"\x12SearchSongsRequest\x12\x14\n" +
+	"\x05query\x18\x01 \x01(\tR\x05query\x12\x12\n" +
+	"\x04like\x18\x02 \x01(\tR\x04like\x12\x16\n" +
+	"\x06filter\x18\x03 \x01(\tR\x06filter\x12\x1b\n" +
+	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\x12\x19\n" +
+	"\bmin_etag\x18\x06 \x01(\tR\aminEtag\"\x93\x01\n" +
+	"\x13SearchSongsResponse\x125\n" +
+	"\amatches\x18\x01 \x03(\v2\x1b.harmonia.song.v1.SongMatchR\amatches\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
+	"\n" +
+	"total_size\x18\x03 \x01(\x05R\ttotalSize\"\xcb\x03\n" +
+	"\tSongMatch\x12*\n" +
+	"\x04song\x18\x01 \x01(\v2\x16.harmonia.song.v1.SongR\x04song\x12\x14\n" +
+	"\x05score\x18\x02 \x01(\x01R\x05score\x12?\n" +
+	"\bpassages\x18\x03 \x03(\v2#.harmonia.song.v1.SongMatch.PassageR\bpassages\x12D\n" +
+	"\n" +
+	"likenesses\x18\x04 \x03(\v2$.harmonia.song.v1.SongMatch.LikenessR\n" +
+	"likenesses\x1aW\n" +
+	"\aPassage\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x126\n" +
+	"\x05parts\x18\x02 \x03(\v2 .harmonia.song.v1.SongMatch.PartR\x05parts\x1a0\n" +
+	"\x04Part\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x14\n" +
+	"\x05found\x18\x02 \x01(\bR\x05found\x1aj\n" +
+	"\bLikeness\x12\x18\n" +
+	"\afeature\x18\x01 \x01(\tR\afeature\x12\x12\n" +
+	"\x04here\x18\x02 \x01(\tR\x04here\x12\x14\n" +
+	"\x05there\x18\x03 \x01(\tR\x05there\x12\x1a\n" +
+	"\bnearness\x18\x04 \x01(\x01R\bnearness\"I\n" +
 	"\x10WatchSongRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fresume_token\x18\x02 \x01(\tR\vresumeToken\"\x8f\x02\n" +
@@ -2474,8 +2904,7 @@ const file_harmonia_song_v1_song_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\")\n" +
 	"\x13UndeleteSongRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name2\xe9\n" +
-	"\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name2\xdc\v\n" +
 	"\vSongService\x12a\n" +
 	"\n" +
 	"CreateSong\x12#.harmonia.song.v1.CreateSongRequest\x1a\x16.harmonia.song.v1.Song\"\x16\x8a\xe8\x18\x12\n" +
@@ -2489,6 +2918,9 @@ const file_harmonia_song_v1_song_proto_rawDesc = "" +
 	"\x01\x01\x12\n" +
 	"songs:read\x18\x01\x12k\n" +
 	"\tListSongs\x12\".harmonia.song.v1.ListSongsRequest\x1a#.harmonia.song.v1.ListSongsResponse\"\x15\x8a\xe8\x18\x11\n" +
+	"\x01\x01\x12\n" +
+	"songs:read\x18\x01\x12q\n" +
+	"\vSearchSongs\x12$.harmonia.song.v1.SearchSongsRequest\x1a%.harmonia.song.v1.SearchSongsResponse\"\x15\x8a\xe8\x18\x11\n" +
 	"\x01\x01\x12\n" +
 	"songs:read\x18\x01\x12e\n" +
 	"\tWatchSong\x12\".harmonia.song.v1.WatchSongRequest\x1a\x1b.harmonia.song.v1.SongEvent\"\x15\x8a\xe8\x18\x11\n" +
@@ -2527,7 +2959,7 @@ func file_harmonia_song_v1_song_proto_rawDescGZIP() []byte {
 }
 
 var file_harmonia_song_v1_song_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_harmonia_song_v1_song_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_harmonia_song_v1_song_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_harmonia_song_v1_song_proto_goTypes = []any{
 	(Song_State)(0),                         // 0: harmonia.song.v1.Song.State
 	(AudioChunk_Source)(0),                  // 1: harmonia.song.v1.AudioChunk.Source
@@ -2546,98 +2978,111 @@ var file_harmonia_song_v1_song_proto_goTypes = []any{
 	(*GetSongRequest)(nil),                  // 14: harmonia.song.v1.GetSongRequest
 	(*ListSongsRequest)(nil),                // 15: harmonia.song.v1.ListSongsRequest
 	(*ListSongsResponse)(nil),               // 16: harmonia.song.v1.ListSongsResponse
-	(*WatchSongRequest)(nil),                // 17: harmonia.song.v1.WatchSongRequest
-	(*SongEvent)(nil),                       // 18: harmonia.song.v1.SongEvent
-	(*SongProgress)(nil),                    // 19: harmonia.song.v1.SongProgress
-	(*ListenSongRequest)(nil),               // 20: harmonia.song.v1.ListenSongRequest
-	(*AudioChunk)(nil),                      // 21: harmonia.song.v1.AudioChunk
-	(*ReviseSongRequest)(nil),               // 22: harmonia.song.v1.ReviseSongRequest
-	(*CancelSongRequest)(nil),               // 23: harmonia.song.v1.CancelSongRequest
-	(*RetrySongRequest)(nil),                // 24: harmonia.song.v1.RetrySongRequest
-	(*BatchRetrySongsRequest)(nil),          // 25: harmonia.song.v1.BatchRetrySongsRequest
-	(*BatchRetrySongsResponse)(nil),         // 26: harmonia.song.v1.BatchRetrySongsResponse
-	(*DeleteSongRequest)(nil),               // 27: harmonia.song.v1.DeleteSongRequest
-	(*UndeleteSongRequest)(nil),             // 28: harmonia.song.v1.UndeleteSongRequest
-	nil,                                     // 29: harmonia.song.v1.Song.LabelsEntry
-	(*BatchCreateSongsResponse_Result)(nil), // 30: harmonia.song.v1.BatchCreateSongsResponse.Result
-	(*SongEvent_Heartbeat)(nil),             // 31: harmonia.song.v1.SongEvent.Heartbeat
-	(*SongSpec)(nil),                        // 32: harmonia.song.v1.SongSpec
-	(*Understood)(nil),                      // 33: harmonia.song.v1.Understood
-	(*durationpb.Duration)(nil),             // 34: google.protobuf.Duration
-	(*v1.Analysis)(nil),                     // 35: harmonia.audio.v1.Analysis
-	(*v11.Problem)(nil),                     // 36: harmonia.type.v1.Problem
-	(*timestamppb.Timestamp)(nil),           // 37: google.protobuf.Timestamp
+	(*SearchSongsRequest)(nil),              // 17: harmonia.song.v1.SearchSongsRequest
+	(*SearchSongsResponse)(nil),             // 18: harmonia.song.v1.SearchSongsResponse
+	(*SongMatch)(nil),                       // 19: harmonia.song.v1.SongMatch
+	(*WatchSongRequest)(nil),                // 20: harmonia.song.v1.WatchSongRequest
+	(*SongEvent)(nil),                       // 21: harmonia.song.v1.SongEvent
+	(*SongProgress)(nil),                    // 22: harmonia.song.v1.SongProgress
+	(*ListenSongRequest)(nil),               // 23: harmonia.song.v1.ListenSongRequest
+	(*AudioChunk)(nil),                      // 24: harmonia.song.v1.AudioChunk
+	(*ReviseSongRequest)(nil),               // 25: harmonia.song.v1.ReviseSongRequest
+	(*CancelSongRequest)(nil),               // 26: harmonia.song.v1.CancelSongRequest
+	(*RetrySongRequest)(nil),                // 27: harmonia.song.v1.RetrySongRequest
+	(*BatchRetrySongsRequest)(nil),          // 28: harmonia.song.v1.BatchRetrySongsRequest
+	(*BatchRetrySongsResponse)(nil),         // 29: harmonia.song.v1.BatchRetrySongsResponse
+	(*DeleteSongRequest)(nil),               // 30: harmonia.song.v1.DeleteSongRequest
+	(*UndeleteSongRequest)(nil),             // 31: harmonia.song.v1.UndeleteSongRequest
+	nil,                                     // 32: harmonia.song.v1.Song.LabelsEntry
+	(*BatchCreateSongsResponse_Result)(nil), // 33: harmonia.song.v1.BatchCreateSongsResponse.Result
+	(*SongMatch_Passage)(nil),               // 34: harmonia.song.v1.SongMatch.Passage
+	(*SongMatch_Part)(nil),                  // 35: harmonia.song.v1.SongMatch.Part
+	(*SongMatch_Likeness)(nil),              // 36: harmonia.song.v1.SongMatch.Likeness
+	(*SongEvent_Heartbeat)(nil),             // 37: harmonia.song.v1.SongEvent.Heartbeat
+	(*SongSpec)(nil),                        // 38: harmonia.song.v1.SongSpec
+	(*Understood)(nil),                      // 39: harmonia.song.v1.Understood
+	(*durationpb.Duration)(nil),             // 40: google.protobuf.Duration
+	(*v1.Analysis)(nil),                     // 41: harmonia.audio.v1.Analysis
+	(*v11.Problem)(nil),                     // 42: harmonia.type.v1.Problem
+	(*timestamppb.Timestamp)(nil),           // 43: google.protobuf.Timestamp
 }
 var file_harmonia_song_v1_song_proto_depIdxs = []int32{
-	32, // 0: harmonia.song.v1.Song.spec:type_name -> harmonia.song.v1.SongSpec
-	32, // 1: harmonia.song.v1.Song.resolved:type_name -> harmonia.song.v1.SongSpec
-	33, // 2: harmonia.song.v1.Song.understood:type_name -> harmonia.song.v1.Understood
+	38, // 0: harmonia.song.v1.Song.spec:type_name -> harmonia.song.v1.SongSpec
+	38, // 1: harmonia.song.v1.Song.resolved:type_name -> harmonia.song.v1.SongSpec
+	39, // 2: harmonia.song.v1.Song.understood:type_name -> harmonia.song.v1.Understood
 	0,  // 3: harmonia.song.v1.Song.state:type_name -> harmonia.song.v1.Song.State
 	4,  // 4: harmonia.song.v1.Song.stages:type_name -> harmonia.song.v1.StageStatus
-	34, // 5: harmonia.song.v1.Song.eta:type_name -> google.protobuf.Duration
+	40, // 5: harmonia.song.v1.Song.eta:type_name -> google.protobuf.Duration
 	5,  // 6: harmonia.song.v1.Song.outputs:type_name -> harmonia.song.v1.Output
-	35, // 7: harmonia.song.v1.Song.analysis:type_name -> harmonia.audio.v1.Analysis
+	41, // 7: harmonia.song.v1.Song.analysis:type_name -> harmonia.audio.v1.Analysis
 	7,  // 8: harmonia.song.v1.Song.usage:type_name -> harmonia.song.v1.Usage
 	8,  // 9: harmonia.song.v1.Song.provenance:type_name -> harmonia.song.v1.Provenance
-	36, // 10: harmonia.song.v1.Song.error:type_name -> harmonia.type.v1.Problem
-	37, // 11: harmonia.song.v1.Song.create_time:type_name -> google.protobuf.Timestamp
-	37, // 12: harmonia.song.v1.Song.update_time:type_name -> google.protobuf.Timestamp
-	37, // 13: harmonia.song.v1.Song.delete_time:type_name -> google.protobuf.Timestamp
-	37, // 14: harmonia.song.v1.Song.expire_time:type_name -> google.protobuf.Timestamp
-	29, // 15: harmonia.song.v1.Song.labels:type_name -> harmonia.song.v1.Song.LabelsEntry
+	42, // 10: harmonia.song.v1.Song.error:type_name -> harmonia.type.v1.Problem
+	43, // 11: harmonia.song.v1.Song.create_time:type_name -> google.protobuf.Timestamp
+	43, // 12: harmonia.song.v1.Song.update_time:type_name -> google.protobuf.Timestamp
+	43, // 13: harmonia.song.v1.Song.delete_time:type_name -> google.protobuf.Timestamp
+	43, // 14: harmonia.song.v1.Song.expire_time:type_name -> google.protobuf.Timestamp
+	32, // 15: harmonia.song.v1.Song.labels:type_name -> harmonia.song.v1.Song.LabelsEntry
 	6,  // 16: harmonia.song.v1.Song.takes:type_name -> harmonia.song.v1.Take
 	3,  // 17: harmonia.song.v1.Song.sections:type_name -> harmonia.song.v1.PlacedSection
 	0,  // 18: harmonia.song.v1.StageStatus.state:type_name -> harmonia.song.v1.Song.State
-	37, // 19: harmonia.song.v1.StageStatus.start_time:type_name -> google.protobuf.Timestamp
-	37, // 20: harmonia.song.v1.StageStatus.end_time:type_name -> google.protobuf.Timestamp
-	35, // 21: harmonia.song.v1.Take.analysis:type_name -> harmonia.audio.v1.Analysis
-	32, // 22: harmonia.song.v1.CreateSongRequest.spec:type_name -> harmonia.song.v1.SongSpec
-	34, // 23: harmonia.song.v1.CreateSongRequest.wait:type_name -> google.protobuf.Duration
+	43, // 19: harmonia.song.v1.StageStatus.start_time:type_name -> google.protobuf.Timestamp
+	43, // 20: harmonia.song.v1.StageStatus.end_time:type_name -> google.protobuf.Timestamp
+	41, // 21: harmonia.song.v1.Take.analysis:type_name -> harmonia.audio.v1.Analysis
+	38, // 22: harmonia.song.v1.CreateSongRequest.spec:type_name -> harmonia.song.v1.SongSpec
+	40, // 23: harmonia.song.v1.CreateSongRequest.wait:type_name -> google.protobuf.Duration
 	9,  // 24: harmonia.song.v1.BatchCreateSongsRequest.requests:type_name -> harmonia.song.v1.CreateSongRequest
-	30, // 25: harmonia.song.v1.BatchCreateSongsResponse.results:type_name -> harmonia.song.v1.BatchCreateSongsResponse.Result
-	32, // 26: harmonia.song.v1.EstimateSongRequest.spec:type_name -> harmonia.song.v1.SongSpec
+	33, // 25: harmonia.song.v1.BatchCreateSongsResponse.results:type_name -> harmonia.song.v1.BatchCreateSongsResponse.Result
+	38, // 26: harmonia.song.v1.EstimateSongRequest.spec:type_name -> harmonia.song.v1.SongSpec
 	2,  // 27: harmonia.song.v1.ListSongsResponse.songs:type_name -> harmonia.song.v1.Song
-	2,  // 28: harmonia.song.v1.SongEvent.song:type_name -> harmonia.song.v1.Song
-	19, // 29: harmonia.song.v1.SongEvent.progress:type_name -> harmonia.song.v1.SongProgress
-	31, // 30: harmonia.song.v1.SongEvent.heartbeat:type_name -> harmonia.song.v1.SongEvent.Heartbeat
-	34, // 31: harmonia.song.v1.SongProgress.eta:type_name -> google.protobuf.Duration
-	1,  // 32: harmonia.song.v1.AudioChunk.source:type_name -> harmonia.song.v1.AudioChunk.Source
-	32, // 33: harmonia.song.v1.ReviseSongRequest.changes:type_name -> harmonia.song.v1.SongSpec
-	34, // 34: harmonia.song.v1.ReviseSongRequest.wait:type_name -> google.protobuf.Duration
-	2,  // 35: harmonia.song.v1.BatchRetrySongsResponse.songs:type_name -> harmonia.song.v1.Song
-	2,  // 36: harmonia.song.v1.BatchCreateSongsResponse.Result.song:type_name -> harmonia.song.v1.Song
-	36, // 37: harmonia.song.v1.BatchCreateSongsResponse.Result.error:type_name -> harmonia.type.v1.Problem
-	9,  // 38: harmonia.song.v1.SongService.CreateSong:input_type -> harmonia.song.v1.CreateSongRequest
-	10, // 39: harmonia.song.v1.SongService.BatchCreateSongs:input_type -> harmonia.song.v1.BatchCreateSongsRequest
-	12, // 40: harmonia.song.v1.SongService.EstimateSong:input_type -> harmonia.song.v1.EstimateSongRequest
-	14, // 41: harmonia.song.v1.SongService.GetSong:input_type -> harmonia.song.v1.GetSongRequest
-	15, // 42: harmonia.song.v1.SongService.ListSongs:input_type -> harmonia.song.v1.ListSongsRequest
-	17, // 43: harmonia.song.v1.SongService.WatchSong:input_type -> harmonia.song.v1.WatchSongRequest
-	20, // 44: harmonia.song.v1.SongService.ListenSong:input_type -> harmonia.song.v1.ListenSongRequest
-	22, // 45: harmonia.song.v1.SongService.ReviseSong:input_type -> harmonia.song.v1.ReviseSongRequest
-	23, // 46: harmonia.song.v1.SongService.CancelSong:input_type -> harmonia.song.v1.CancelSongRequest
-	24, // 47: harmonia.song.v1.SongService.RetrySong:input_type -> harmonia.song.v1.RetrySongRequest
-	25, // 48: harmonia.song.v1.SongService.BatchRetrySongs:input_type -> harmonia.song.v1.BatchRetrySongsRequest
-	27, // 49: harmonia.song.v1.SongService.DeleteSong:input_type -> harmonia.song.v1.DeleteSongRequest
-	28, // 50: harmonia.song.v1.SongService.UndeleteSong:input_type -> harmonia.song.v1.UndeleteSongRequest
-	2,  // 51: harmonia.song.v1.SongService.CreateSong:output_type -> harmonia.song.v1.Song
-	11, // 52: harmonia.song.v1.SongService.BatchCreateSongs:output_type -> harmonia.song.v1.BatchCreateSongsResponse
-	13, // 53: harmonia.song.v1.SongService.EstimateSong:output_type -> harmonia.song.v1.Estimate
-	2,  // 54: harmonia.song.v1.SongService.GetSong:output_type -> harmonia.song.v1.Song
-	16, // 55: harmonia.song.v1.SongService.ListSongs:output_type -> harmonia.song.v1.ListSongsResponse
-	18, // 56: harmonia.song.v1.SongService.WatchSong:output_type -> harmonia.song.v1.SongEvent
-	21, // 57: harmonia.song.v1.SongService.ListenSong:output_type -> harmonia.song.v1.AudioChunk
-	2,  // 58: harmonia.song.v1.SongService.ReviseSong:output_type -> harmonia.song.v1.Song
-	2,  // 59: harmonia.song.v1.SongService.CancelSong:output_type -> harmonia.song.v1.Song
-	2,  // 60: harmonia.song.v1.SongService.RetrySong:output_type -> harmonia.song.v1.Song
-	26, // 61: harmonia.song.v1.SongService.BatchRetrySongs:output_type -> harmonia.song.v1.BatchRetrySongsResponse
-	2,  // 62: harmonia.song.v1.SongService.DeleteSong:output_type -> harmonia.song.v1.Song
-	2,  // 63: harmonia.song.v1.SongService.UndeleteSong:output_type -> harmonia.song.v1.Song
-	51, // [51:64] is the sub-list for method output_type
-	38, // [38:51] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	19, // 28: harmonia.song.v1.SearchSongsResponse.matches:type_name -> harmonia.song.v1.SongMatch
+	2,  // 29: harmonia.song.v1.SongMatch.song:type_name -> harmonia.song.v1.Song
+	34, // 30: harmonia.song.v1.SongMatch.passages:type_name -> harmonia.song.v1.SongMatch.Passage
+	36, // 31: harmonia.song.v1.SongMatch.likenesses:type_name -> harmonia.song.v1.SongMatch.Likeness
+	2,  // 32: harmonia.song.v1.SongEvent.song:type_name -> harmonia.song.v1.Song
+	22, // 33: harmonia.song.v1.SongEvent.progress:type_name -> harmonia.song.v1.SongProgress
+	37, // 34: harmonia.song.v1.SongEvent.heartbeat:type_name -> harmonia.song.v1.SongEvent.Heartbeat
+	40, // 35: harmonia.song.v1.SongProgress.eta:type_name -> google.protobuf.Duration
+	1,  // 36: harmonia.song.v1.AudioChunk.source:type_name -> harmonia.song.v1.AudioChunk.Source
+	38, // 37: harmonia.song.v1.ReviseSongRequest.changes:type_name -> harmonia.song.v1.SongSpec
+	40, // 38: harmonia.song.v1.ReviseSongRequest.wait:type_name -> google.protobuf.Duration
+	2,  // 39: harmonia.song.v1.BatchRetrySongsResponse.songs:type_name -> harmonia.song.v1.Song
+	2,  // 40: harmonia.song.v1.BatchCreateSongsResponse.Result.song:type_name -> harmonia.song.v1.Song
+	42, // 41: harmonia.song.v1.BatchCreateSongsResponse.Result.error:type_name -> harmonia.type.v1.Problem
+	35, // 42: harmonia.song.v1.SongMatch.Passage.parts:type_name -> harmonia.song.v1.SongMatch.Part
+	9,  // 43: harmonia.song.v1.SongService.CreateSong:input_type -> harmonia.song.v1.CreateSongRequest
+	10, // 44: harmonia.song.v1.SongService.BatchCreateSongs:input_type -> harmonia.song.v1.BatchCreateSongsRequest
+	12, // 45: harmonia.song.v1.SongService.EstimateSong:input_type -> harmonia.song.v1.EstimateSongRequest
+	14, // 46: harmonia.song.v1.SongService.GetSong:input_type -> harmonia.song.v1.GetSongRequest
+	15, // 47: harmonia.song.v1.SongService.ListSongs:input_type -> harmonia.song.v1.ListSongsRequest
+	17, // 48: harmonia.song.v1.SongService.SearchSongs:input_type -> harmonia.song.v1.SearchSongsRequest
+	20, // 49: harmonia.song.v1.SongService.WatchSong:input_type -> harmonia.song.v1.WatchSongRequest
+	23, // 50: harmonia.song.v1.SongService.ListenSong:input_type -> harmonia.song.v1.ListenSongRequest
+	25, // 51: harmonia.song.v1.SongService.ReviseSong:input_type -> harmonia.song.v1.ReviseSongRequest
+	26, // 52: harmonia.song.v1.SongService.CancelSong:input_type -> harmonia.song.v1.CancelSongRequest
+	27, // 53: harmonia.song.v1.SongService.RetrySong:input_type -> harmonia.song.v1.RetrySongRequest
+	28, // 54: harmonia.song.v1.SongService.BatchRetrySongs:input_type -> harmonia.song.v1.BatchRetrySongsRequest
+	30, // 55: harmonia.song.v1.SongService.DeleteSong:input_type -> harmonia.song.v1.DeleteSongRequest
+	31, // 56: harmonia.song.v1.SongService.UndeleteSong:input_type -> harmonia.song.v1.UndeleteSongRequest
+	2,  // 57: harmonia.song.v1.SongService.CreateSong:output_type -> harmonia.song.v1.Song
+	11, // 58: harmonia.song.v1.SongService.BatchCreateSongs:output_type -> harmonia.song.v1.BatchCreateSongsResponse
+	13, // 59: harmonia.song.v1.SongService.EstimateSong:output_type -> harmonia.song.v1.Estimate
+	2,  // 60: harmonia.song.v1.SongService.GetSong:output_type -> harmonia.song.v1.Song
+	16, // 61: harmonia.song.v1.SongService.ListSongs:output_type -> harmonia.song.v1.ListSongsResponse
+	18, // 62: harmonia.song.v1.SongService.SearchSongs:output_type -> harmonia.song.v1.SearchSongsResponse
+	21, // 63: harmonia.song.v1.SongService.WatchSong:output_type -> harmonia.song.v1.SongEvent
+	24, // 64: harmonia.song.v1.SongService.ListenSong:output_type -> harmonia.song.v1.AudioChunk
+	2,  // 65: harmonia.song.v1.SongService.ReviseSong:output_type -> harmonia.song.v1.Song
+	2,  // 66: harmonia.song.v1.SongService.CancelSong:output_type -> harmonia.song.v1.Song
+	2,  // 67: harmonia.song.v1.SongService.RetrySong:output_type -> harmonia.song.v1.Song
+	29, // 68: harmonia.song.v1.SongService.BatchRetrySongs:output_type -> harmonia.song.v1.BatchRetrySongsResponse
+	2,  // 69: harmonia.song.v1.SongService.DeleteSong:output_type -> harmonia.song.v1.Song
+	2,  // 70: harmonia.song.v1.SongService.UndeleteSong:output_type -> harmonia.song.v1.Song
+	57, // [57:71] is the sub-list for method output_type
+	43, // [43:57] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_harmonia_song_v1_song_proto_init() }
@@ -2647,12 +3092,12 @@ func file_harmonia_song_v1_song_proto_init() {
 	}
 	file_harmonia_song_v1_brief_proto_init()
 	file_harmonia_song_v1_spec_proto_init()
-	file_harmonia_song_v1_song_proto_msgTypes[16].OneofWrappers = []any{
+	file_harmonia_song_v1_song_proto_msgTypes[19].OneofWrappers = []any{
 		(*SongEvent_Song)(nil),
 		(*SongEvent_Progress)(nil),
 		(*SongEvent_Heartbeat_)(nil),
 	}
-	file_harmonia_song_v1_song_proto_msgTypes[28].OneofWrappers = []any{
+	file_harmonia_song_v1_song_proto_msgTypes[31].OneofWrappers = []any{
 		(*BatchCreateSongsResponse_Result_Song)(nil),
 		(*BatchCreateSongsResponse_Result_Error)(nil),
 	}
@@ -2662,7 +3107,7 @@ func file_harmonia_song_v1_song_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_harmonia_song_v1_song_proto_rawDesc), len(file_harmonia_song_v1_song_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   30,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	SongService_EstimateSong_FullMethodName     = "/harmonia.song.v1.SongService/EstimateSong"
 	SongService_GetSong_FullMethodName          = "/harmonia.song.v1.SongService/GetSong"
 	SongService_ListSongs_FullMethodName        = "/harmonia.song.v1.SongService/ListSongs"
+	SongService_SearchSongs_FullMethodName      = "/harmonia.song.v1.SongService/SearchSongs"
 	SongService_WatchSong_FullMethodName        = "/harmonia.song.v1.SongService/WatchSong"
 	SongService_ListenSong_FullMethodName       = "/harmonia.song.v1.SongService/ListenSong"
 	SongService_ReviseSong_FullMethodName       = "/harmonia.song.v1.SongService/ReviseSong"
@@ -48,6 +49,8 @@ type SongServiceClient interface {
 	EstimateSong(ctx context.Context, in *EstimateSongRequest, opts ...grpc.CallOption) (*Estimate, error)
 	GetSong(ctx context.Context, in *GetSongRequest, opts ...grpc.CallOption) (*Song, error)
 	ListSongs(ctx context.Context, in *ListSongsRequest, opts ...grpc.CallOption) (*ListSongsResponse, error)
+	// By words, or by another song that they are to sound like.
+	SearchSongs(ctx context.Context, in *SearchSongsRequest, opts ...grpc.CallOption) (*SearchSongsResponse, error)
 	// Every state in order, then progress as it comes; ends OK when the song has ended.
 	WatchSong(ctx context.Context, in *WatchSongRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SongEvent], error)
 	// The sound of a song, from previews while it is made and from the master once that is there, without a gap and
@@ -118,6 +121,16 @@ func (c *songServiceClient) ListSongs(ctx context.Context, in *ListSongsRequest,
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListSongsResponse)
 	err := c.cc.Invoke(ctx, SongService_ListSongs_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *songServiceClient) SearchSongs(ctx context.Context, in *SearchSongsRequest, opts ...grpc.CallOption) (*SearchSongsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SearchSongsResponse)
+	err := c.cc.Invoke(ctx, SongService_SearchSongs_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -234,6 +247,8 @@ type SongServiceServer interface {
 	EstimateSong(context.Context, *EstimateSongRequest) (*Estimate, error)
 	GetSong(context.Context, *GetSongRequest) (*Song, error)
 	ListSongs(context.Context, *ListSongsRequest) (*ListSongsResponse, error)
+	// By words, or by another song that they are to sound like.
+	SearchSongs(context.Context, *SearchSongsRequest) (*SearchSongsResponse, error)
 	// Every state in order, then progress as it comes; ends OK when the song has ended.
 	WatchSong(*WatchSongRequest, grpc.ServerStreamingServer[SongEvent]) error
 	// The sound of a song, from previews while it is made and from the master once that is there, without a gap and
@@ -274,6 +289,9 @@ func (UnimplementedSongServiceServer) GetSong(context.Context, *GetSongRequest) 
 }
 func (UnimplementedSongServiceServer) ListSongs(context.Context, *ListSongsRequest) (*ListSongsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSongs not implemented")
+}
+func (UnimplementedSongServiceServer) SearchSongs(context.Context, *SearchSongsRequest) (*SearchSongsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SearchSongs not implemented")
 }
 func (UnimplementedSongServiceServer) WatchSong(*WatchSongRequest, grpc.ServerStreamingServer[SongEvent]) error {
 	return status.Error(codes.Unimplemented, "method WatchSong not implemented")
@@ -406,6 +424,24 @@ func _SongService_ListSongs_Handler(srv interface{}, ctx context.Context, dec fu
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SongServiceServer).ListSongs(ctx, req.(*ListSongsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SongService_SearchSongs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SearchSongsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SongServiceServer).SearchSongs(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SongService_SearchSongs_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SongServiceServer).SearchSongs(ctx, req.(*SearchSongsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -566,6 +602,10 @@ var SongService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSongs",
 			Handler:    _SongService_ListSongs_Handler,
+		},
+		{
+			MethodName: "SearchSongs",
+			Handler:    _SongService_SearchSongs_Handler,
 		},
 		{
 			MethodName: "ReviseSong",

@@ -659,6 +659,183 @@ class ListSongsResponse(_message.Message):
 Global___ListSongsResponse: _TypeAlias = ListSongsResponse  # noqa: Y015
 
 @_typing.final
+class SearchSongsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUERY_FIELD_NUMBER: _builtins.int
+    LIKE_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_ETAG_FIELD_NUMBER: _builtins.int
+    query: _builtins.str
+    """Words of the title, the prompt, the lyrics or the labels, in any order: all of them are looked for. "in quotes" is a
+    phrase, rain* a beginning. At most 200 characters; case and accents do not count.
+    """
+    like: _builtins.str
+    """"songs/{id}" in place of a query: what sounds like it, by tempo, key, loudness, range, crest and stereo."""
+    filter: _builtins.str
+    """As in ListSongs."""
+    page_size: _builtins.int
+    """1 to 200; default 50."""
+    page_token: _builtins.str
+    min_etag: _builtins.str
+    """Answers only from a state at least as new as this etag."""
+    def __init__(
+        self,
+        *,
+        query: _builtins.str = ...,
+        like: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        min_etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "like", b"like", "min_etag", b"min_etag", "page_size", b"page_size", "page_token", b"page_token", "query", b"query"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchSongsRequest: _TypeAlias = SearchSongsRequest  # noqa: Y015
+
+@_typing.final
+class SearchSongsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCHES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    total_size: _builtins.int
+    @_builtins.property
+    def matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___SongMatch]:
+        """The best first; the newer of two that are equally good."""
+
+    def __init__(
+        self,
+        *,
+        matches: _abc.Iterable[Global___SongMatch] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["matches", b"matches", "next_page_token", b"next_page_token", "total_size", b"total_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchSongsResponse: _TypeAlias = SearchSongsResponse  # noqa: Y015
+
+@_typing.final
+class SongMatch(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Passage(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        FIELD_FIELD_NUMBER: _builtins.int
+        PARTS_FIELD_NUMBER: _builtins.int
+        field: _builtins.str
+        """"title", "prompt", "lyrics", "labels" """
+        @_builtins.property
+        def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___SongMatch.Part]: ...
+        def __init__(
+            self,
+            *,
+            field: _builtins.str = ...,
+            parts: _abc.Iterable[Global___SongMatch.Part] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "parts", b"parts"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Part(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TEXT_FIELD_NUMBER: _builtins.int
+        FOUND_FIELD_NUMBER: _builtins.int
+        text: _builtins.str
+        found: _builtins.bool
+        def __init__(
+            self,
+            *,
+            text: _builtins.str = ...,
+            found: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "text", b"text"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Likeness(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        FEATURE_FIELD_NUMBER: _builtins.int
+        HERE_FIELD_NUMBER: _builtins.int
+        THERE_FIELD_NUMBER: _builtins.int
+        NEARNESS_FIELD_NUMBER: _builtins.int
+        feature: _builtins.str
+        """"tempo", "key", "loudness", "range", "crest", "stereo" """
+        here: _builtins.str
+        """Of the song that was named: "84 bpm"."""
+        there: _builtins.str
+        """Of the one that was found."""
+        nearness: _builtins.float
+        """0 to 1."""
+        def __init__(
+            self,
+            *,
+            feature: _builtins.str = ...,
+            here: _builtins.str = ...,
+            there: _builtins.str = ...,
+            nearness: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature", "here", b"here", "nearness", b"nearness", "there", b"there"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SONG_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    PASSAGES_FIELD_NUMBER: _builtins.int
+    LIKENESSES_FIELD_NUMBER: _builtins.int
+    score: _builtins.float
+    """0 to 1; depends on the song and the question alone."""
+    @_builtins.property
+    def song(self) -> Global___Song: ...
+    @_builtins.property
+    def passages(self) -> _containers.RepeatedCompositeFieldContainer[Global___SongMatch.Passage]:
+        """Where what was looked for stands, field by field."""
+
+    @_builtins.property
+    def likenesses(self) -> _containers.RepeatedCompositeFieldContainer[Global___SongMatch.Likeness]:
+        """What is alike, the nearest first."""
+
+    def __init__(
+        self,
+        *,
+        song: Global___Song | None = ...,
+        score: _builtins.float = ...,
+        passages: _abc.Iterable[Global___SongMatch.Passage] | None = ...,
+        likenesses: _abc.Iterable[Global___SongMatch.Likeness] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["song", b"song"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["likenesses", b"likenesses", "passages", b"passages", "score", b"score", "song", b"song"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SongMatch: _TypeAlias = SongMatch  # noqa: Y015
+
+@_typing.final
 class WatchSongRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -59,6 +59,11 @@ class SongServiceStub:
                 request_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.ListSongsRequest.SerializeToString,
                 response_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.ListSongsResponse.FromString,
                 _registered_method=True)
+        self.SearchSongs = channel.unary_unary(
+                '/harmonia.song.v1.SongService/SearchSongs',
+                request_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.SearchSongsRequest.SerializeToString,
+                response_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.SearchSongsResponse.FromString,
+                _registered_method=True)
         self.WatchSong = channel.unary_stream(
                 '/harmonia.song.v1.SongService/WatchSong',
                 request_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.WatchSongRequest.SerializeToString,
@@ -133,6 +138,13 @@ class SongServiceServicer:
 
     def ListSongs(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchSongs(self, request, context):
+        """By words, or by another song that they are to sound like.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -220,6 +232,11 @@ def add_SongServiceServicer_to_server(servicer, server):
                     servicer.ListSongs,
                     request_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.ListSongsRequest.FromString,
                     response_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.ListSongsResponse.SerializeToString,
+            ),
+            'SearchSongs': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchSongs,
+                    request_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.SearchSongsRequest.FromString,
+                    response_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.SearchSongsResponse.SerializeToString,
             ),
             'WatchSong': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchSong,
@@ -397,6 +414,33 @@ class SongService:
             '/harmonia.song.v1.SongService/ListSongs',
             harmonia_dot_song_dot_v1_dot_song__pb2.ListSongsRequest.SerializeToString,
             harmonia_dot_song_dot_v1_dot_song__pb2.ListSongsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchSongs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.song.v1.SongService/SearchSongs',
+            harmonia_dot_song_dot_v1_dot_song__pb2.SearchSongsRequest.SerializeToString,
+            harmonia_dot_song_dot_v1_dot_song__pb2.SearchSongsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class SongServiceStub:
     """What it would cost and take."""
     GetSong: _grpc.UnaryUnaryMultiCallable[_song_pb2.GetSongRequest, _song_pb2.Song]
     ListSongs: _grpc.UnaryUnaryMultiCallable[_song_pb2.ListSongsRequest, _song_pb2.ListSongsResponse]
+    SearchSongs: _grpc.UnaryUnaryMultiCallable[_song_pb2.SearchSongsRequest, _song_pb2.SearchSongsResponse]
+    """By words, or by another song that they are to sound like."""
     WatchSong: _grpc.UnaryStreamMultiCallable[_song_pb2.WatchSongRequest, _song_pb2.SongEvent]
     """Every state in order, then progress as it comes; ends OK when the song has ended."""
     ListenSong: _grpc.UnaryStreamMultiCallable[_song_pb2.ListenSongRequest, _song_pb2.AudioChunk]
@@ -68,6 +70,8 @@ class SongServiceAsyncStub(SongServiceStub):
     """What it would cost and take."""
     GetSong: _aio.UnaryUnaryMultiCallable[_song_pb2.GetSongRequest, _song_pb2.Song]  # type: ignore[assignment]
     ListSongs: _aio.UnaryUnaryMultiCallable[_song_pb2.ListSongsRequest, _song_pb2.ListSongsResponse]  # type: ignore[assignment]
+    SearchSongs: _aio.UnaryUnaryMultiCallable[_song_pb2.SearchSongsRequest, _song_pb2.SearchSongsResponse]  # type: ignore[assignment]
+    """By words, or by another song that they are to sound like."""
     WatchSong: _aio.UnaryStreamMultiCallable[_song_pb2.WatchSongRequest, _song_pb2.SongEvent]  # type: ignore[assignment]
     """Every state in order, then progress as it comes; ends OK when the song has ended."""
     ListenSong: _aio.UnaryStreamMultiCallable[_song_pb2.ListenSongRequest, _song_pb2.AudioChunk]  # type: ignore[assignment]
@@ -124,6 +128,14 @@ class SongServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _song_pb2.ListSongsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_song_pb2.ListSongsResponse, _abc.Awaitable[_song_pb2.ListSongsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SearchSongs(
+        self,
+        request: _song_pb2.SearchSongsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_song_pb2.SearchSongsResponse, _abc.Awaitable[_song_pb2.SearchSongsResponse]]:
+        """By words, or by another song that they are to sound like."""
 
     @_abc_1.abstractmethod
     def WatchSong(
