@@ -146,9 +146,10 @@ class Channel:
 
     def _wake(self) -> None:
         """What was left when it fell silent is far below anything heard."""
-        for state in (*self._states, self._amp, self._strip, self._chorus, self._echo, self._echo_dark, self._room,
-                      self._final, self._lines):  # fmt: skip
-            state[:] = 0
+        for state in (*self._states, self._strip, self._echo_dark, self._room, self._final):
+            state.fill(0.0)
+        for line in (self._amp, self._chorus, self._echo, self._lines):
+            line.fill(0.0)
 
     def _instrument(self, block: Buffer) -> None:
         sound = self._sound
