@@ -1,12 +1,9 @@
 """ShelfService: folders of weights on the mesh's S3, for the composer, which holds no keys of it. Only reads."""
 
-# ruff: noqa: ARG002 - gRPC names the methods and passes the context
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
-
-import grpc.aio
+from typing import TYPE_CHECKING
 
 from harmonia.model.v1 import model_pb2 as pb
 from harmonia.model.v1 import model_pb2_grpc as rpc
@@ -18,8 +15,6 @@ if TYPE_CHECKING:
 # Models come one at a time; a thread waits for S3.
 _THREADS = 4
 
-Context = grpc.aio.ServicerContext[Any, Any]
-
 
 class ShelfServicer(rpc.ShelfServiceServicer):
     """None: this mesh keeps its objects in a folder, and there is no S3."""
@@ -28,13 +23,13 @@ class ShelfServicer(rpc.ShelfServiceServicer):
         self._shelf = shelf
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="shelf")
 
-    async def ListWeights(self, request: pb.ListWeightsRequest, context: Context) -> pb.ListWeightsResponse:
+    async def ListWeights(self, request: pb.ListWeightsRequest, _context: object) -> pb.ListWeightsResponse:
         loop = asyncio.get_running_loop()
         files = await loop.run_in_executor(self._threads, self._there().files, request.bucket, request.folder)
         return pb.ListWeightsResponse(files=files)
 
     async def ReadWeights(
-        self, request: pb.ReadWeightsRequest, context: Context
+        self, request: pb.ReadWeightsRequest, _context: object
     ) -> AsyncIterator[pb.ReadWeightsResponse]:
         loop, chunks = asyncio.get_running_loop(), self._there().chunks(request)
         try:

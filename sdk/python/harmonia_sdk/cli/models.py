@@ -65,9 +65,10 @@ async def pull(
             "mesh's S3, as in s3://bucket/models/small"
         )
         raise InvalidInput(message, reason=Reason.MALFORMED, field="source")
-    where = {"prefix": source} if source.startswith(S3) else {"repository": source.removeprefix(HUB)}
+    prefix = source if source.startswith(S3) else ""
+    repository = source.removeprefix(HUB) if not prefix else ""
     async with session(common) as mesh:
-        coming = mesh.operator.models.bring(**where, name=called, licence=licence)
+        coming = mesh.operator.models.bring(repository=repository, prefix=prefix, name=called, licence=licence)
         _print(await _arrived(coming, quiet=common.json), common)
 
 

@@ -34,7 +34,7 @@ class Player:
 
     @property
     def is_on_gpu(self) -> bool:
-        return self.decoder.tokens.is_cuda
+        return bool(self.decoder.tokens.is_cuda)
 
 
 def best_device() -> torch.device:
