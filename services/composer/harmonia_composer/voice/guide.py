@@ -11,14 +11,13 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harmonia_composer.engine import Brief, Order
 from harmonia_composer.engines.arranger.arrange import arrange
-from harmonia_composer.engines.arranger.channel import TRIM_DB
 from harmonia_composer.engines.arranger.genres.genre import Mix
 from harmonia_composer.engines.arranger.instruments import INSTRUMENTS, is_excluded
-from harmonia_composer.engines.arranger.metre import PPQ, STEP
-from harmonia_composer.engines.arranger.mix import loudest
+from harmonia_composer.engines.arranger.metre import STEP
 from harmonia_composer.engines.arranger.render import Event, frame_at, frames_of
 from harmonia_composer.engines.arranger.score import Note, Part, Score, Syllable
 from harmonia_composer.engines.arranger.synth.kernels import RATE, Buffer
@@ -30,10 +29,9 @@ from harmonia_composer.voice.syllables import VOWELS, Nucleus, fitted, nuclei
 VERSION = "1"
 ROLE, INSTRUMENT = "vocals", "guide voice"
 UNDER_BAND_LU = 2.5
-# What pauses and peaks take from it on the way, by the songs of docs/lyrics.md.
-LOST_LU = 0.9
-# As much of the band is listened to for that.
-PROBE_S = 8.0
+# As much is listened to for that, of so many sections.
+PROBE_S, MOST_PASSAGES = 5.0, 2
+MIX = Mix(-19.0, width=0.6, reverb=0.16, low_cut_hz=140, high_db=2.0)
 # The instrument that plays the same tune steps back.
 LEAD_STEPS_BACK_DB = 5.0
 # Middle of what the voice sings well, MIDI pitch.
@@ -84,11 +82,11 @@ class Guide:
         return self.missing
 
 
-Loudness = Callable[[Score, int, int], float]
-"""Of the band, in LUFS, from a frame to another."""
+Powers = Callable[[Score, Sequence[Part], Sequence[tuple[int, int]]], NDArray[np.float64]]
+"""Of parts, between frames, in cells of 100 ms."""
 
 
-def seated(score: Score, brief: Brief, loudness: Loudness) -> Score:
+def seated(score: Score, brief: Brief, powers: Powers) -> Score:
     """With a part for the voice: a note for each syllable, in an octave that it sings well."""
     tune = tune_of(score, brief)
     if not tune:
@@ -96,27 +94,39 @@ def seated(score: Score, brief: Brief, loudness: Loudness) -> Score:
     middle = sum(note.pitch for note in tune) / len(tune)
     octave = 12 * round((MIDDLE - middle) / 12)
     notes = tuple(replace(note, pitch=note.pitch + octave, late=0, slide=0) for note in tune)
-    parts = tuple(
+    band = tuple(
         replace(part, mix=replace(part.mix, level_lufs=part.mix.level_lufs - LEAD_STEPS_BACK_DB))
         if part.role == "lead"
         else part
         for part in score.parts
     )
-    voice = Part(ROLE, INSTRUMENT, "vocals", Mix(0.0, width=0.6, reverb=0.16, low_cut_hz=140, high_db=2.0), notes)
-    level = level_of(voice, replace(score, parts=parts), loudness)
-    return replace(score, parts=(*parts, replace(voice, mix=replace(voice.mix, level_lufs=level))))
+    voice = Part(ROLE, INSTRUMENT, "vocals", MIX, notes)
+    level = level_of(voice, replace(score, parts=(*band, voice)), powers)
+    return replace(score, parts=(*band, replace(voice, mix=replace(MIX, level_lufs=level))))
 
 
-def level_of(voice: Part, score: Score, loudness: Loudness) -> float:
-    """Under the band where the voice is loudest; in halves of a decibel, so that a note here or there changes nothing.
+def level_of(voice: Part, score: Score, powers: Powers) -> float:
+    """What puts it under the band while it sings; in half decibels, so that a note here or there changes nothing."""
+    heard = passages(voice, score)
+    own = powers(score, [voice], heard)
+    band = powers(score, [part for part in score.parts if part is not voice], heard)
+    if not own.any():
+        return MIX.level_lufs
+    singing = own > 0.1 * own[own > 0].mean()
+    above = 10 * np.log10(own[singing].mean() / max(1e-9, band[singing].mean()))
+    return round(2 * (MIX.level_lufs - UNDER_BAND_LU - float(above))) / 2
 
-    The same for both is taken off later.
-    """
-    start, end = loudest(voice, score)
-    section = score.section_at(round((start + end) / 2 / RATE * score.bpm / 60 * PPQ))
-    first, last = frame_at(score, section.tick), min(frame_at(score, section.end), round(score.duration_seconds * RATE))
-    last = min(last, first + round(PROBE_S * RATE))
-    return round(2 * (loudness(score, first - first % 2, last - last % 2) - UNDER_BAND_LU + LOST_LU - TRIM_DB)) / 2
+
+def passages(voice: Part, score: Score) -> list[tuple[int, int]]:
+    """Frames from and to of the beginning of a section of each character in which it sings."""
+    found: dict[str, tuple[int, int]] = {}
+    last = round(score.duration_seconds * RATE)
+    for section in score.sections:
+        if section.character not in found and any(section.tick <= note.tick < section.end for note in voice.notes):
+            start = frame_at(score, section.tick)
+            end = min(frame_at(score, section.end), start + round(PROBE_S * RATE), last)
+            found[section.character] = (start - start % 2, end - end % 2)
+    return list(found.values())[:MOST_PASSAGES]
 
 
 def tune_of(score: Score, brief: Brief) -> list[Note]:

@@ -51,9 +51,10 @@ class Flite:
 
     languages = ("en",)
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, *, wait_s: float = WAIT_S) -> None:
         self._program = program
-        said = _run(program, "--version")
+        self._wait_s = wait_s
+        said = _run(program, "--version", wait_s=wait_s)
         found = re.search(r"flite-\S+", said)
         self.version = f"{found.group() if found else 'flite'} {VOICE}"
 
@@ -61,7 +62,7 @@ class Flite:
         """Raises NoSpeech. `folder` is where files may lie meanwhile."""
         words, sound = folder / "line.txt", folder / "line.wav"
         words.write_text(speakable(text), encoding="ascii")
-        said = _run(self._program, "-voice", VOICE, "-f", str(words), "-psdur", "-o", str(sound))
+        said = _run(self._program, "-voice", VOICE, "-f", str(words), "-psdur", "-o", str(sound), wait_s=self._wait_s)
         phones = phones_of(said)
         try:
             samples, rate_hz = soundfile.read(sound, dtype="float64")
@@ -77,8 +78,12 @@ class Flite:
 
 
 def installed() -> Flite | None:
+    """A program that does not even tell its version is none."""
     program = shutil.which("flite")
-    return Flite(Path(program)) if program else None
+    try:
+        return Flite(Path(program)) if program else None
+    except NoSpeech:
+        return None
 
 
 def speakable(text: str) -> str:
@@ -96,7 +101,7 @@ def phones_of(said: str) -> tuple[Phone, ...]:
     return tuple(phones)
 
 
-def _run(program: Path, *arguments: str) -> str:
+def _run(program: Path, *arguments: str, wait_s: float) -> str:
     limited = [sys.executable, "-I", "-S", str(Path(__file__).with_name("limited.py")), str(CPU_S), str(MEMORY_BYTES)]
     try:
         done = subprocess.run(
@@ -105,11 +110,11 @@ def _run(program: Path, *arguments: str) -> str:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
-            timeout=WAIT_S,
+            timeout=wait_s,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise NoSpeech(f"the synthesiser took longer than {WAIT_S:g} s") from None
+        raise NoSpeech(f"the synthesiser took longer than {wait_s:g} s") from None
     if done.returncode and arguments != ("--version",):
         raise NoSpeech(f"the synthesiser ended with {done.returncode}")
     return done.stdout.decode("utf-8", "replace")

@@ -32,13 +32,13 @@ GLUE_DB = 0.9
 # Below the levels that genres give, so that peaks seldom reach their ceiling; mastering sets the loudness of the whole.
 TRIM_DB = -4.0
 # With a voice before the band all of it is lower: a voice has higher peaks for its loudness than anything else here.
-SUNG_DB = -3.0
+SUNG_DB = -3.8
 QUIETEST_LUFS, LOUDEST_LUFS = -27.5, -15.0
 FULL = 0.95
 # Peak that a part of this style may have when a whole band plays: drums, bass, two comps, tune, pad and texture.
 CEILINGS = {
     "drums": 0.31, "bass": 0.19, "comp": 0.13, "melody": 0.12, "counter": 0.08, "pad": 0.07, "texture": 0.03,
-    "riser": 0.03, "vocals": 0.3,
+    "riser": 0.03, "vocals": 0.5,
 }  # fmt: skip
 # Strings and pads of code are duller than a microphone would hear them.
 AIR_DB = 4.0

@@ -23,7 +23,7 @@ from harmonia_composer.engines.arranger.genres import GENRES
 from harmonia_composer.engines.arranger.instruments import INSTRUMENTS, ROLES
 from harmonia_composer.engines.arranger.metre import METRES
 from harmonia_composer.engines.arranger.midi import midi_bytes
-from harmonia_composer.engines.arranger.mix import band_lufs, mix
+from harmonia_composer.engines.arranger.mix import mix, powers
 from harmonia_composer.engines.arranger.moods import MOODS
 from harmonia_composer.engines.arranger.score import Score
 from harmonia_composer.engines.arranger.synth.sound import Sound
@@ -84,7 +84,8 @@ class Arranger:
         score = arrange(order.brief, seed)
         singer, refusal = Guide.here().asked(order, folder / "voice")
         if singer:
-            score = seated(score, order.brief, partial(band_lufs, sounds=self._sounds, check=listener.check))
+            heard = partial(powers, sounds=self._sounds, check=listener.check, singer=singer)
+            score = seated(score, order.brief, heard)
         listener.progress(0.02, "arranged")
         premaster, stems = mix(
             score, folder, stems=order.stems, version=self.version, listener=listener, sounds=self._sounds,

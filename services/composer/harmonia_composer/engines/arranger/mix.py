@@ -259,7 +259,7 @@ def performed(
 def gain(part: Part, score: Score, instrument: Sound | None, check: Check, singer: Singer | None = None) -> float:
     """Factor that brings the loudest bars of a part to the loudness its mix asks for."""
     sung = any(one.style == "vocals" for one in score.parts)
-    target = min(LOUDEST_LUFS, max(QUIETEST_LUFS, part.mix.level_lufs + TRIM_DB + SUNG_DB * sung))
+    target = min(LOUDEST_LUFS, max(QUIETEST_LUFS, part.mix.level_lufs + TRIM_DB)) + SUNG_DB * sung
     start, end = loudest(part, score)
     start = max(0, start - RATE // 2)
     numbers = beginning(part, score, start, end)
@@ -272,20 +272,30 @@ def gain(part: Part, score: Score, instrument: Sound | None, check: Check, singe
     return float(10 ** ((target - effects.gated_lufs(sums)) / 20))
 
 
-def band_lufs(score: Score, start: int, end: int, *, sounds: Mapping[str, Sound], check: Check) -> float:
-    """How loud all parts are together from frame to frame, of what begins there."""
-    total = np.zeros((end - start, 2), dtype=np.float32)
-    for part in score.parts:
-        sound, numbers = sounds.get(part.instrument), beginning(part, score, start, end)
-        if not numbers:
-            continue
-        block = performed(part, score, sound, numbers).block(start, end - start, check)
-        channel = Channel(part, score, sound, Pulse.of(score))
-        channel.treat(block, start, check)
-        total += channel.finish(block, start, gain(part, score, sound, check)) / np.float32(1 << 31)
-    sums = np.zeros(ceil(total.shape[0] / 4800))
-    effects.weighed(total, np.zeros(8), sums)
-    return effects.gated_lufs(sums)
+def powers(
+    score: Score,
+    parts: Sequence[Part],
+    spans: Sequence[tuple[int, int]],
+    *,
+    sounds: Mapping[str, Sound],
+    check: Check,
+    singer: Singer | None = None,
+) -> effects.State:
+    """How loud parts are together, of what begins between frames: K-weighted power in cells of 100 ms."""
+    totals = [np.zeros((end - start, 2), dtype=np.float32) for start, end in spans]
+    for part in parts:
+        sound = sounds.get(part.instrument)
+        fader = gain(part, score, sound, check, singer)
+        for total, (start, end) in zip(totals, spans, strict=True):
+            if numbers := beginning(part, score, start, end):
+                block = performed(part, score, sound, numbers, singer=singer).block(start, end - start, check)
+                channel = Channel(part, score, sound, Pulse.of(score))
+                channel.treat(block, start, check)
+                np.add(total, channel.finish(block, start, fader) / np.float32(1 << 31), out=total)
+    cells = [np.zeros(ceil(total.shape[0] / 4800)) for total in totals]
+    for total, sums in zip(totals, cells, strict=True):
+        effects.weighed(total, np.zeros(8), sums)
+    return np.concatenate(cells)
 
 
 def beginning(part: Part, score: Score, start: int, end: int) -> list[int]:
