@@ -73,6 +73,7 @@ func (s *Sessions) recognise(next http.Handler) http.Handler {
 }
 
 func (s *Sessions) serve(w http.ResponseWriter, r *http.Request) {
+	note(r, r.URL.Path)
 	w.Header().Set("Cache-Control", "no-store")
 	if s.seal == nil {
 		refusal(codes.NotFound, "METHOD_NOT_FOUND", "", "this server keeps no sessions: HARMONIA_SESSION_KEY names its key").write(w, r)

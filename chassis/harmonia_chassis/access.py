@@ -20,6 +20,7 @@ from jwt.exceptions import InvalidTokenError
 from harmonia.access.v1 import access_pb2
 from harmonia_chassis.errors import PermissionDenied, Reason, Unauthenticated
 from harmonia_chassis.identity import LONGEST_TOKEN, Grant, Peer, Principal, TokenVerifier, peer_of
+from harmonia_chassis.telemetry import Metrics
 
 AUTHORIZATION = "authorization"
 GRANT = "hm-grant"
@@ -157,13 +158,15 @@ def admit_services(verifier: TokenVerifier, trust_domain: str) -> Admit:
     return admit
 
 
-def admit_users(authenticate: Authenticate) -> Admit:
+def admit_users(authenticate: Authenticate, metrics: Metrics) -> Admit:
     """The guard of the public door. A token of the services' own is refused before anybody looks at it."""
 
     async def admit(rule: Rule, metadata: Mapping[str, str], _auth: AuthContext) -> Admitted:
-        token = bearer(metadata)
-        if _is_internal(token):
-            raise Unauthenticated("a service's token does not open this door", reason=Reason.TOKEN_INVALID)
+        try:
+            token = _users_bearer(metadata)
+        except Unauthenticated as error:
+            metrics.tokens_refused.labels("unread", error.reason.value).inc()
+            raise
         principal = await authenticate(token)
         if not rule.allows_user(principal):
             raise PermissionDenied("for operators only", reason=Reason.CALLER_REFUSED)
@@ -180,6 +183,13 @@ def bearer(metadata: Mapping[str, str]) -> str:
         raise Unauthenticated("send a token: authorization: Bearer …", reason=Reason.TOKEN_MISSING)
     if len(token) > LONGEST_TOKEN:
         raise Unauthenticated(f"a token has at most {LONGEST_TOKEN} characters", reason=Reason.TOKEN_INVALID)
+    return token
+
+
+def _users_bearer(metadata: Mapping[str, str]) -> str:
+    token = bearer(metadata)
+    if _is_internal(token):
+        raise Unauthenticated("a service's token does not open this door", reason=Reason.TOKEN_INVALID)
     return token
 
 

@@ -103,7 +103,7 @@ class Node(Generic[S]):
     def serve_users(self, listen: str, authenticate: Authenticate, *, certificates: CertificateFiles) -> None:
         """Opens the public door at host:port. `authenticate` turns a bearer token into a Principal or
         raises Unauthenticated; `certificates` are what users see."""
-        door = GrpcDoor(Door.PUBLIC, admit_users(authenticate), self.metrics, limits=self._limits)
+        door = GrpcDoor(Door.PUBLIC, admit_users(authenticate, self.metrics), self.metrics, limits=self._limits)
         self._doors[Door.PUBLIC] = (door, listen, certificates)
 
     def serve(

@@ -88,7 +88,10 @@ class Metrics:
             "harmonia_jwks_read_timestamp_seconds", "when the token keys were read last", registry=registry
         )
         self.tokens_refused = Counter(
-            "harmonia_tokens_refused", "people not let in", ["kind", "reason"], registry=registry
+            "harmonia_tokens_refused",
+            "people not let in; unread: before the token",
+            ["kind", "reason"],
+            registry=registry,
         )
         self.ready = Gauge("harmonia_ready", "1 while the service takes calls", registry=registry)
         ProcessCollector(registry=registry)

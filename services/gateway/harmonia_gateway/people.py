@@ -33,10 +33,9 @@ class People:
 
     async def authenticate(self, token: str) -> Principal:
         """Raises Unauthenticated, and QuotaExceeded for an address that fails too often."""
-        if self._keys.is_known(token):
-            return await self._keys.authenticate(token)
         address = self._strangers.address_of(current_came_from())
-        self._strangers.check(address)
+        if not self._keys.is_known(token):
+            self._strangers.check(address)
         kind, recognise = self._way(token)
         try:
             return await recognise(token)

@@ -83,7 +83,10 @@ class Mastering(mastering_pb2_grpc.MasteringServiceServicer):
     async def Master(
         self, request: mastering_pb2.MasterRequest, context: object
     ) -> AsyncIterator[mastering_pb2.MasterEvent]:
-        yield mastering_pb2.MasterEvent()
+        yield mastering_pb2.MasterEvent(progress=mastering_pb2.MasterEvent.Progress(fraction=0.5))
+        file = mastering_pb2.MasterResult.File(role="master", file="master.wav", ref=request.sources[0].premaster)
+        take = mastering_pb2.MasterResult.Take(take=1, files=[file])
+        yield mastering_pb2.MasterEvent(result=mastering_pb2.MasterResult(takes=[take]))
 
     async def Analyze(self, request: mastering_pb2.AnalyzeRequest, context: object) -> mastering_pb2.AnalyzeResponse:
         analysis = audio_pb2.AnalyzeResponse(duration_seconds=request.source.size_bytes)
