@@ -13,7 +13,7 @@ import pytest
 from tests.unit.k8s.test_manifests import Manifest, environment_of, of_kind, pods, rendered
 
 ROOT = Path(__file__).parents[3]
-DOCKERFILE = (ROOT / "deploy" / "Dockerfile.gpu").read_text()
+DOCKERFILE = (ROOT / "deploy" / "gpu.Dockerfile").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 # The composer with MusicGen, upon its plain image; built from the root of the repository:
-#   docker build -f deploy/Dockerfile.gpu --build-arg COMPOSER=harmonia-composer:0.1.0 -t harmonia-composer-gpu:0.1.0 .
+#   docker build -f deploy/gpu.Dockerfile --build-arg COMPOSER=harmonia-composer:0.1.0 -t harmonia-composer-gpu:0.1.0 .
 # The node's driver does the rest: torch brings its own CUDA. No weights are in it.
 ARG COMPOSER=harmonia-composer:0.1.0
 ARG PYTHON=3.13
