@@ -31,6 +31,8 @@ class Dimensions:
     heads: int
     card: int
     codec_filters: int = 2
+    # 12 are T5-base; one is a small one, for tests.
+    text_layers: int = 1
     window_seconds: float = 30.0
     pad_mode: str = "constant"
 
@@ -75,21 +77,32 @@ def _stand_in(name: str, **contents: object) -> None:
     sys.modules[name] = module
 
 
-def write_model(folder: Path, size: Dimensions, *, seed: int = 0) -> Path:
-    """A folder in audiocraft's own layout, with its text encoder beside it."""
+def build(folder: Path, size: Dimensions, *, device: str = "cpu", dtype: str = "float32", seed: int = 0) -> Any:
+    """audiocraft's MusicGen of random weights on a device. Its text encoder is left in `folder`."""
     models = audiocraft().models
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text_encoder(folder / "t5-base", seed)
+    write_text_encoder(folder / "t5-base", size, seed)
     torch.manual_seed(seed)
     from omegaconf import OmegaConf
 
-    told, spoken = OmegaConf.create(_lm_config(size)), OmegaConf.create(_codec_config(size))
+    told = OmegaConf.create(lm_config(size) | {"device": device, "dtype": dtype})
+    spoken = OmegaConf.create(codec_config(size) | {"device": device})
     with _beside(folder):
-        lm, codec = models.builders.get_lm_model(told.copy()), models.builders.get_compression_model(spoken.copy())
+        lm, codec = models.builders.get_lm_model(told), models.builders.get_compression_model(spoken)
     _roughen(lm, codec)
-    for name, model, config in (("state_dict.bin", lm, told), ("compression_state_dict.bin", codec, spoken)):
+    return models.MusicGen("random", codec, lm, max_duration=size.window_seconds)
+
+
+def write_model(folder: Path, size: Dimensions, *, seed: int = 0) -> Path:
+    """A folder in audiocraft's own layout, with its text encoder beside it."""
+    from omegaconf import OmegaConf
+
+    made = build(folder, size, seed=seed)
+    for name, model, config in (
+        ("state_dict.bin", made.lm, lm_config(size)),
+        ("compression_state_dict.bin", made.compression_model, codec_config(size)),
+    ):
         state = {
-            "xp.cfg": OmegaConf.to_yaml(config),
+            "xp.cfg": OmegaConf.to_yaml(OmegaConf.create(config)),
             "best_state": model.state_dict(),
             "version": "1.3.0",
             "exported": True,
@@ -128,14 +141,15 @@ def _beside(folder: Path) -> Any:
         os.chdir(before)
 
 
-def write_text_encoder(folder: Path, seed: int) -> None:
+def write_text_encoder(folder: Path, size: Dimensions, seed: int) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
     torch.manual_seed(seed + 1)
-    T5EncoderModel(T5Config(vocab_size=64, d_model=768, d_kv=8, d_ff=16, num_layers=1, num_heads=2)).save_pretrained(
-        folder
+    inner = (
+        {"d_kv": 64, "d_ff": 3072, "num_heads": 12} if size.text_layers > 1 else {"d_kv": 8, "d_ff": 16, "num_heads": 2}
     )
+    T5EncoderModel(T5Config(vocab_size=64, d_model=768, num_layers=size.text_layers, **inner)).save_pretrained(folder)
     letters = [(letter, -3.0) for letter in "abcdefghijklmnopqrstuvwxyz0123456789"]
     words = Tokenizer(models.Unigram([("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *letters], unk_id=2))
     words.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -145,7 +159,7 @@ def write_text_encoder(folder: Path, seed: int) -> None:
     ).save_pretrained(folder)
 
 
-def _lm_config(size: Dimensions) -> dict[str, Any]:
+def lm_config(size: Dimensions) -> dict[str, Any]:
     return {
         "device": "cpu",
         "dtype": "float32",
@@ -207,7 +221,7 @@ def _fuser() -> dict[str, Any]:
     return {"cross_attention_pos_emb": False, "cross_attention_pos_emb_scale": 1, "cross": ["description"], **nothing}
 
 
-def _codec_config(size: Dimensions) -> dict[str, Any]:
+def codec_config(size: Dimensions) -> dict[str, Any]:
     return {
         "device": "cpu",
         "compression_model": "encodec",

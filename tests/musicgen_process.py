@@ -43,9 +43,8 @@ def compose(engine: MusicGen, folder: Path, seed: int, seconds: float) -> None:
 
 def main() -> None:
     models, folder, songs, seconds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
-    engine = MusicGen(Models(models, budget_bytes=1 << 30), Meters(CollectorRegistry()), slots=songs)
-    with engine._players().playing("tiny", lambda: None) as player:
-        player.scheduler._keep_every_s = 0.2
+    store, meters = Models(models, budget_bytes=1 << 30), Meters(CollectorRegistry())
+    engine = MusicGen(store, meters, slots=songs, keep_every_s=0.2)
     together = [
         threading.Thread(target=compose, args=(engine, folder / str(seed), seed, seconds)) for seed in range(songs)
     ]

@@ -17,6 +17,7 @@ from harmonia_composer.engines.arranger.fonts import with_fonts
 from harmonia_composer.engines.musicgen.engine import MusicGen, installed
 from harmonia_composer.engines.musicgen.meters import Meters
 from harmonia_composer.importing import Importer
+from harmonia_composer.listening import CHECKPOINT_EVERY_S
 from harmonia_composer.model_servicer import ModelServicer
 from harmonia_composer.models import Models
 from harmonia_composer.servicer import ComposerServicer
@@ -26,12 +27,16 @@ from harmonia_composer.wire import request_from
 
 
 async def start(
-    node: Node[Settings], *, engines: Mapping[str, Engine] | None = None, failpoint: Failpoint = never
+    node: Node[Settings],
+    *,
+    engines: Mapping[str, Engine] | None = None,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    failpoint: Failpoint = never,
 ) -> None:
     models = models_of(node.settings)
     playing = engines if engines is not None else engines_of(node, models)
     slots = {name: Slots(engine.slots) for name, engine in playing.items()}
-    composer = Composer(playing, node.store, node.settings.scratch_dir)
+    composer = Composer(playing, node.store, node.settings.scratch_dir, checkpoint_every_s=checkpoint_every_s)
     node.serve(rpc.add_ComposerServiceServicer_to_server, ComposerServicer(composer, slots))
     if models is not None:
         downloads = node.settings.scratch_dir / "downloads"

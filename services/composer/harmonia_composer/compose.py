@@ -22,7 +22,7 @@ from harmonia_chassis.worker import Work
 from harmonia_composer import wire
 from harmonia_composer.daw.make import MEDIA_TYPES, session_files
 from harmonia_composer.engine import Engine, Listener, Order, Take, Unplayable
-from harmonia_composer.listening import CHECKPOINT, MADE, Store, WorkListener
+from harmonia_composer.listening import CHECKPOINT, CHECKPOINT_EVERY_S, MADE, Store, WorkListener
 
 log = structlog.get_logger()
 
@@ -33,10 +33,18 @@ File = tuple[Path, str]
 class Composer:
     """Raises InvalidInput when an engine refuses the brief, and what `work.check` raises."""
 
-    def __init__(self, engines: Mapping[str, Engine], store: Store, scratch: Path) -> None:
+    def __init__(
+        self,
+        engines: Mapping[str, Engine],
+        store: Store,
+        scratch: Path,
+        *,
+        checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    ) -> None:
         self.engines = engines
         self._store = store
         self._scratch = scratch
+        self._checkpoint_every_s = checkpoint_every_s
         # As many as may compose at once: asyncio's own threads are few on a small machine, and the store needs them
         # while every composer waits for it.
         self._threads = {
@@ -90,7 +98,14 @@ class Composer:
         self, engine: Engine, order: Order, folder: Path, request: pb.ComposeRequest, work: Work
     ) -> Sequence[Take]:
         with telemetry.span(telemetry.SPAN_ENGINE, attributes={telemetry.ENGINE: engine.name}) as traced:
-            listener = WorkListener(work, self._store, folder, request.reusable, on_message=traced.add_event)
+            listener = WorkListener(
+                work,
+                self._store,
+                folder,
+                request.reusable,
+                on_message=traced.add_event,
+                checkpoint_every_s=self._checkpoint_every_s,
+            )
             return await self._in_a_thread(engine, order, folder, listener, work)
 
     async def _in_a_thread(

@@ -51,6 +51,7 @@ class WorkListener:
         reusable: Iterable[pb.ComposeResult.Stem],
         *,
         on_message: Callable[[str], None],
+        checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     ) -> None:
         self.check = work.check
         self._work = work
@@ -59,6 +60,7 @@ class WorkListener:
         self._reusable = {stem.recipe: stem.ref for stem in reusable if stem.recipe}
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
+        self._checkpoint_every_s = checkpoint_every_s
         self._checkpoint_at = time.monotonic()
 
     def progress(self, fraction: float, message: str) -> None:
@@ -82,7 +84,7 @@ class WorkListener:
         return path
 
     def checkpoint(self, data: bytes) -> None:
-        if time.monotonic() - self._checkpoint_at < CHECKPOINT_EVERY_S:
+        if time.monotonic() - self._checkpoint_at < self._checkpoint_every_s:
             return
         self._checkpoint_at = time.monotonic()
         self._on_loop(self._keep(pb.ComposeCheckpoint(engine=data).SerializeToString()))

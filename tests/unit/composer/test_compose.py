@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -289,3 +290,44 @@ def test_the_arranger_says_of_every_field_how_it_takes_it() -> None:
     assert values["time_signature"] == ["4/4", "3/4", "2/4", "5/4", "6/8", "7/8", "12/8"]
     assert values["kind"] == ["SONG", "BEAT", "LOOP"]
     assert "electric piano" in values["instruments"]
+
+
+class Choir(Whistler):
+    """Sings only when all its voices are there, and each lets itself be heard."""
+
+    name, slots = "choir", 40
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together = threading.Barrier(self.slots)
+
+    def compose(self, order: Order, *, folder: Path, listener: Listener) -> Sequence[Take]:
+        self.together.wait(30)
+        return super().compose(order, folder=folder, listener=listener)
+
+
+async def test_as_many_songs_are_composed_at_once_as_the_engine_has_slots(tmp_path: Path) -> None:
+    """On any machine: asyncio's own threads are four more than cores, and the store needs those meanwhile."""
+    choir = Choir()
+    composer = Composer({"choir": choir}, Shelf(), tmp_path)
+    request_ = request()
+    request_.engine = "choir"
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        for _ in range(choir.slots):
+            group.create_task(composer.perform(request_, work()))
+
+    assert len(choir.orders) == choir.slots
+
+
+class Heater(Whistler):
+    """Says that a GPU worked for it."""
+
+    def compose(self, order: Order, *, folder: Path, listener: Listener) -> Sequence[Take]:
+        [take] = super().compose(order, folder=folder, listener=listener)
+        return [replace(take, gpu_seconds=0.5), replace(take, gpu_seconds=0.25)]
+
+
+async def test_seconds_of_the_gpu_are_told(tmp_path: Path) -> None:
+    done = await Composer({"whistler": Heater()}, Shelf(), tmp_path).perform(request(), work())
+
+    assert done.gpu_seconds == 0.75

@@ -13,8 +13,12 @@ from prometheus_client import CollectorRegistry
 
 from harmonia_chassis.errors import FailedPrecondition, InvalidInput, NotFound
 from harmonia_composer.engine import Brief, Order, Sampling, Unplayable
+from harmonia_composer.engines.musicgen.batch import Kept, Piece, windows
+from harmonia_composer.engines.musicgen.decoder import Drawing
 from harmonia_composer.engines.musicgen.engine import MusicGen, described
 from harmonia_composer.engines.musicgen.meters import Meters
+from harmonia_composer.engines.musicgen.player import Players
+from harmonia_composer.engines.musicgen.scheduler import Drawn, playing
 from harmonia_composer.models import Models
 from tests.musicgen_models import written
 
@@ -128,21 +132,19 @@ def test_progress_grows_with_the_tokens(engine, tmp_path):
     assert any(0.0 < fraction < 1.0 for fraction in ear.fractions)
 
 
-def test_a_song_that_was_interrupted_goes_on_from_its_checkpoint(engine, tmp_path):
+def test_a_song_that_was_interrupted_goes_on_from_its_checkpoint(engine, models, tmp_path):
     order = replace(ORDER, variations=2)
     whole = engine.compose(order, folder=tmp_path / "whole", listener=Ear())
     ear = Ear()
     ear.stop_at = 0.6
-    players = engine._players()
-    with players.playing("tiny", ear.check) as player:
-        player.scheduler._keep_every_s = 0.0
+    careful = MusicGen(models, Meters(CollectorRegistry()), slots=3, keep_every_s=0.0)
     with pytest.raises(Stopped):
-        engine.compose(order, folder=tmp_path / "broken", listener=ear)
+        careful.compose(order, folder=tmp_path / "broken", listener=ear)
 
     again = Ear()
     takes = engine.compose(replace(order, checkpoint=ear.kept[-1]), folder=tmp_path / "again", listener=again)
 
-    assert next(fraction for fraction in again.fractions if fraction) > 0.3
+    assert next(fraction for fraction in again.fractions if fraction) > 0.2
     # The same tokens; decoded in other pieces, so equal to the codec's 1e-5 of peak and not to the bit.
     assert all(
         np.abs(audio(one)[0] - audio(other)[0]).max() < 1e-5 * np.abs(audio(other)[0]).max()
@@ -250,3 +252,49 @@ def test_operators_see_steps_tokens_and_first_audio(engine, registry, tmp_path):
     assert registry.get_sample_value("harmonia_musicgen_tokens_total") == 4 * 253
     assert registry.get_sample_value("harmonia_musicgen_first_audio_seconds_count") == 1
     assert registry.get_sample_value("harmonia_musicgen_realtime_factor_count") == 1
+
+
+def test_the_time_of_a_step_is_shared_by_those_who_played(models, tmp_path):
+    steps = []
+    with Players(models, slots=2, on_step=lambda *step: steps.append(step), keep_every_s=5.0).playing(
+        "tiny", lambda: None
+    ) as player:
+        texts = [player.conditioner.text(text) for text in ("jazz", "slow sad piano")]
+        pieces = [
+            (Piece(text, Drawing(1), windows(seconds, window_s=30, stride_s=18, frame_rate=50)), None)
+            for text, seconds in zip(texts, (0.5, 1.0), strict=True)
+        ]
+        with playing(player.scheduler, pieces) as (tickets, _):
+            assert all(ticket.left.wait(60) for ticket in tickets)
+
+    assert sum(ticket.seconds for ticket in tickets) == pytest.approx(sum(took for _, _, took in steps))
+    assert tickets[0].seconds < tickets[1].seconds
+    assert {seated for seated, _, _ in steps} == {1, 2}
+
+
+def test_on_a_cpu_no_song_costs_seconds_of_a_gpu(engine, tmp_path):
+    assert engine.compose(ORDER, folder=tmp_path, listener=Ear())[0].gpu_seconds == 0.0
+
+
+def test_a_step_that_fails_ends_its_songs_and_the_next_song_is_played_anew(engine, models, tmp_path):
+    with engine._players().playing("tiny", lambda: None) as broken:
+        broken.decoder.keys = None  # as good as a GPU that has gone
+    with pytest.raises(FailedPrecondition, match="the model could not be played"):
+        engine.compose(ORDER, folder=tmp_path / "broken", listener=Ear())
+
+    assert engine.compose(ORDER, folder=tmp_path / "anew", listener=Ear())[0].duration_seconds == 5.0
+    with engine._players().playing("tiny", lambda: None) as player:
+        assert player is not broken
+
+
+def test_a_song_that_cannot_be_seated_is_not_the_end_of_the_others(engine, tmp_path):
+    with engine._players().playing("tiny", lambda: None) as player:
+        text = player.conditioner.text("jazz")
+        sung = windows(0.5, window_s=30, stride_s=18, frame_rate=50)
+        wrong = Kept(0, torch.zeros(4, 0, dtype=torch.long), torch.zeros(3, 9, dtype=torch.long))
+        pieces = [(Piece(text, Drawing(1), sung), wrong), (Piece(text, Drawing(2), sung), None)]
+        with playing(player.scheduler, pieces) as (_, events):
+            said = [events.get(timeout=30) for _ in range(3)]
+
+    assert [type(event).__name__ for event in said if event.take == 0] == ["Failed"]
+    assert [event for event in said if event.take == 1 and isinstance(event, Drawn)]

@@ -1,5 +1,6 @@
 """The kernels for a GPU, without one: run by Triton's interpreter, compiled for an H200; and with one, if asked."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from harmonia_composer.engines.musicgen.decoder import Decoder
+from harmonia_composer.engines.musicgen.trial import (
+    COLUMNS,
+    DRAWINGS,
+    TEXT,
+    begun,
+    random_weights,
+    tokens_that_differ,
+)
 from tests import musicgen_registers
 
 ROOT = Path(__file__).parents[3]
@@ -43,19 +53,36 @@ def test_the_kernels_compile_for_an_h200_spill_nothing_and_begin_early(tmp_path)
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not os.environ.get("RUN_GPU_SMOKE"), reason="RUN_GPU_SMOKE=1 asks for a GPU")
-def test_on_a_gpu_the_captured_step_draws_the_tokens_of_the_plain_decoder():
-    from harmonia_composer.engines.musicgen.decoder import Decoder
-    from harmonia_composer.engines.musicgen.fused import on_gpu
-    from tests.musicgen_kernels import COLUMNS, DRAWINGS, TEXT, begun, random_weights
+@pytest.mark.skipif(not os.environ.get("RUN_GPU_SMOKE"), reason="needs a GPU: RUN_GPU_SMOKE=1 says that there is one")
+@pytest.mark.parametrize("slots", [1, 3])
+def test_on_a_gpu_the_captured_step_draws_the_tokens_of_the_plain_decoder(slots):
+    from harmonia_composer.engines.musicgen.gpu import kernels_err
 
-    torch.backends.cuda.matmul.allow_tf32 = False
-    weights = random_weights(torch.device("cuda"))
-    with torch.inference_mode():
-        plain = begun(Decoder(weights, slots=3, columns=COLUMNS, text=TEXT), DRAWINGS, 0)
-        quick = begun(on_gpu(weights, slots=3, columns=COLUMNS, text=TEXT), DRAWINGS, 0)
-        for _ in range(COLUMNS - 16):
-            plain.step(COLUMNS, TEXT, 64)
-            quick.step(COLUMNS, TEXT, 64)
+    assert kernels_err(slots, COLUMNS - 16) == 0
 
-    assert torch.equal(plain.tokens, quick.tokens)
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not os.environ.get("RUN_GPU_SMOKE"), reason="needs a GPU: RUN_GPU_SMOKE=1 says that there is one")
+def test_on_a_gpu_the_doctor_finds_everything_well():
+    found = [json.loads(line) for line in run("harmonia_composer.engines.musicgen.gpu")]
+
+    assert [each["check"] for each in found] == ["gpu driver", "gpu", "gpu memory", "gpu bandwidth", "gpu kernels"]
+    assert [each for each in found if not each["ok"]] == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here is a GPU")
+def test_without_a_gpu_the_doctor_says_so_in_plain_words():
+    [found] = [json.loads(line) for line in run("harmonia_composer.engines.musicgen.gpu")]
+
+    assert (found["check"], found["ok"], found["needed"]) == ("gpu", False, True)
+    assert found["detail"] == "this machine has no NVIDIA GPU, or none that its driver shows"
+    assert found["way_out"].startswith("nothing needs one: musicgen plays on the CPU too, far slower")
+
+
+def test_two_ways_of_decoding_that_disagree_are_found():
+    weights = random_weights(torch.device("cpu"))
+    one, other = (begun(Decoder(weights, slots=1, columns=COLUMNS, text=TEXT), DRAWINGS[1:2], 0) for _ in range(2))
+    assert tokens_that_differ(one, other, 4) == 0
+
+    other.seed += 1
+    assert tokens_that_differ(one, other, 4) > 0

@@ -48,6 +48,8 @@ HOW_TO_GET_A_MODEL = (
     "give a folder of your own with --model DIR, or get Meta's with: harmonia model pull hf:facebook/musicgen-small "
     "(its weights are CC-BY-NC-4.0: not for commercial use)"
 )
+# Of an interrupted song no more than this is drawn again.
+KEEP_EVERY_S = 5.0
 # Contract of jobs.md: a stopped song stops within a step and half a second.
 _ASK_S = 0.1
 MAX_SEED = 2**64
@@ -64,8 +66,9 @@ class MusicGen:
     # Of the engine; the licence of the weights travels with each take.
     licence = "Apache-2.0"
 
-    def __init__(self, models: Models, meters: Meters, *, slots: int) -> None:
+    def __init__(self, models: Models, meters: Meters, *, slots: int, keep_every_s: float = KEEP_EVERY_S) -> None:
         self.slots = slots
+        self._keep_every_s = keep_every_s
         self._models = models
         self._meters = meters
         self._playing: Players | None = None
@@ -108,7 +111,9 @@ class MusicGen:
         if self._playing is None:
             from harmonia_composer.engines.musicgen.player import Players
 
-            self._playing = Players(self._models, slots=self.slots, on_step=self._meters.step)
+            self._playing = Players(
+                self._models, slots=self.slots, on_step=self._meters.step, keep_every_s=self._keep_every_s
+            )
         return self._playing
 
 

@@ -1,22 +1,62 @@
-"""What `harmonia doctor --gpu` looks at; prints a finding a line, as JSON. `python -m …engines.musicgen.gpu`"""
+"""What `harmonia doctor --gpu` looks at; prints a finding a line, as JSON. `python -m …engines.musicgen.gpu`
 
+Says what is missing also where torch is not installed, or there is no GPU at all.
+"""
+
+import importlib.util
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
-import torch
-
+# Where NVIDIA's driver for Linux says which it is.
+_DRIVER = Path("/proc/driver/nvidia/version")
 # One way of a copy; long enough that launching it is nothing.
 _COPIED_BYTES, _COPIES = 1 << 30, 20
+_SLOTS, _STEPS = 3, 40
+Finding = dict[str, object]
 
 
-def findings() -> Iterator[dict[str, object]]:
-    if not torch.cuda.is_available():
-        way_out = "musicgen plays on the CPU, slowly; install the driver of an NVIDIA GPU"
-        yield _finding("gpu", ok=False, detail=f"torch {torch.__version__} finds none", way_out=way_out)
+def findings() -> Iterator[Finding]:
+    if not _DRIVER.is_file() and not _torch_finds_one():
+        detail = "this machine has no NVIDIA GPU, or none that its driver shows"
+        way_out = "nothing needs one: musicgen plays on the CPU too, far slower"
+        yield _finding("gpu", ok=False, detail=detail, way_out=way_out)
         return
+    driver = _DRIVER.read_text().splitlines()[0] if _DRIVER.is_file() else "of another kind than Linux's own"
+    yield _finding("gpu driver", ok=True, detail=driver.removeprefix("NVRM version: ").strip())
+    if importlib.util.find_spec("torch") is None:
+        way_out = "make song ARGS='--engine musicgen --model DIR' installs it"
+        yield _finding(
+            "gpu", ok=False, detail="torch is not installed, without which nothing plays on it", way_out=way_out
+        )
+        return
+    if not _torch_finds_one():
+        way_out = "update the driver: torch's CUDA is newer than what it can do"
+        yield _finding("gpu", ok=False, detail=f"{_torch_versions()} cannot use it", way_out=way_out)
+        return
+    yield from _of_the_gpu()
+
+
+def _torch_finds_one() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def _torch_versions() -> str:
+    import torch
+
+    return f"torch {torch.__version__}, CUDA {torch.version.cuda}"
+
+
+def _of_the_gpu() -> Iterator[Finding]:
+    import torch
+
     told, free = torch.cuda.get_device_properties(0), torch.cuda.mem_get_info()[0]
-    yield _finding("gpu", ok=True, detail=f"{told.name}, compute capability {told.major}.{told.minor}")
-    yield _finding("driver", ok=True, detail=f"torch {torch.__version__}, CUDA {torch.version.cuda}")
+    what = f"{told.name}, compute capability {told.major}.{told.minor}, {_torch_versions()}"
+    yield _finding("gpu", ok=True, detail=what)
     memory = f"{free / 2**30:.1f} of {told.total_memory / 2**30:.1f} GiB free"
     yield _finding("gpu memory", ok=free > 4 << 30, detail=memory, way_out="musicgen small needs 4 GiB")
     yield _finding("gpu bandwidth", ok=True, detail=f"{bandwidth() / 1e12:.2f} TB/s, copying")
@@ -25,6 +65,8 @@ def findings() -> Iterator[dict[str, object]]:
 
 def bandwidth() -> float:
     """Bytes read and written in a second."""
+    import torch
+
     source = torch.empty(_COPIED_BYTES, dtype=torch.uint8, device="cuda")
     target = torch.empty_like(source)
     target.copy_(source)
@@ -37,18 +79,34 @@ def bandwidth() -> float:
     return float(2 * _COPIED_BYTES * _COPIES / (start.elapsed_time(end) / 1000))
 
 
-def _kernels() -> dict[str, object]:
-    try:
-        import triton
-    except ModuleNotFoundError:
+def _kernels() -> Finding:
+    if importlib.util.find_spec("triton") is None:
         return _finding("gpu kernels", ok=True, detail="no Triton: steps are torch's, captured as a graph")
-    fused = torch.cuda.get_device_capability() >= (8, 0)
-    what = "our own, captured as a graph" if fused else "torch's: our own need compute capability 8.0"
-    return _finding("gpu kernels", ok=True, detail=f"Triton {triton.__version__}; steps are {what}")
+    wrong = kernels_err(_SLOTS, _STEPS)
+    detail = f"{wrong} tokens of {_SLOTS * 4 * _STEPS} are not those of torch's own operations"
+    return _finding("gpu kernels", ok=wrong == 0, detail=detail, way_out="report it, with this line and the driver's")
 
 
-def _finding(check: str, *, ok: bool, detail: str, way_out: str = "") -> dict[str, object]:
-    return {"check": check, "ok": ok, "detail": detail, "way_out": "" if ok else way_out, "needed": check == "gpu"}
+def kernels_err(slots: int, steps: int) -> int:
+    """Tokens of a captured step that are not those of torch's own operations: of a small decoder, in float32."""
+    import torch
+
+    from harmonia_composer.engines.musicgen import trial
+    from harmonia_composer.engines.musicgen.decoder import Decoder
+    from harmonia_composer.engines.musicgen.fused import on_gpu
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    weights, drawings = trial.random_weights(torch.device("cuda")), trial.DRAWINGS[-slots:]
+    with torch.inference_mode():
+        plain = Decoder(weights, slots=slots, columns=trial.COLUMNS, text=trial.TEXT)
+        quick = on_gpu(weights, slots=slots, columns=trial.COLUMNS, text=trial.TEXT)
+        both = [trial.begun(decoder, drawings, 0) for decoder in (plain, quick)]
+    return trial.tokens_that_differ(both[0], both[1], steps)
+
+
+def _finding(check: str, *, ok: bool, detail: str, way_out: str = "") -> Finding:
+    needed = check in ("gpu", "gpu kernels")
+    return {"check": check, "ok": ok, "detail": detail, "way_out": "" if ok else way_out, "needed": needed}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -41,7 +42,7 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load(folder: Path, inventory: Inventory, *, slots: int, on_step: OnStep) -> Player:
+def load(folder: Path, inventory: Inventory, *, slots: int, on_step: OnStep, keep_every_s: float) -> Player:
     """float16 on a GPU, as audiocraft; float32 on a CPU, where tokens are exact. Raises BadWeights."""
     device = best_device()
     dtype = torch.float16 if device.type == "cuda" else torch.float32
@@ -54,7 +55,7 @@ def load(folder: Path, inventory: Inventory, *, slots: int, on_step: OnStep) -> 
         conditioner=Conditioner(folder, shape, device=device),
         codec=Codec(shape.codec, read_codec(folder, shape, device=device)),
         decoder=decoder,
-        scheduler=Scheduler(Batch(decoder), on_step=on_step),
+        scheduler=Scheduler(Batch(decoder), on_step=on_step, keep_every_s=keep_every_s),
     )
 
 
@@ -67,10 +68,9 @@ def _on_gpu(weights: DecoderWeights, *, slots: int) -> Decoder:
 class Players:
     """`playing(model)` loads it when another was played last, and waits until nobody plays that one."""
 
-    def __init__(self, models: Models, *, slots: int, on_step: OnStep) -> None:
+    def __init__(self, models: Models, *, slots: int, on_step: OnStep, keep_every_s: float) -> None:
         self._models = models
-        self._slots = slots
-        self._on_step = on_step
+        self._load_from = partial(load, slots=slots, on_step=on_step, keep_every_s=keep_every_s)
         self._turn = threading.Condition()
         self._line: list[object] = []
         self._users = 0
@@ -120,7 +120,7 @@ class Players:
         self._drop()
         with ExitStack() as held:
             folder, inventory = held.enter_context(self._models.held(model))
-            self._player = load(folder, inventory, slots=self._slots, on_step=self._on_step)
+            self._player = self._load_from(folder, inventory)
             self._held = held.pop_all()
         return self._player
 

@@ -20,7 +20,6 @@ from harmonia_composer.engines.musicgen.batch import Batch, Kept, Piece, Seat
 # Frames before an order hears of them: few at first, so that somebody who listens hears soon; ten are heard when
 # fourteen are drawn.
 FIRST, THEN = 14, 25
-KEEP_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Ticket:
 
 
 class Scheduler:
-    def __init__(self, batch: Batch, *, on_step: OnStep, keep_every_s: float = KEEP_EVERY_S) -> None:
+    def __init__(self, batch: Batch, *, on_step: OnStep, keep_every_s: float) -> None:
         self._batch = batch
         self._on_step = on_step
         self._keep_every_s = keep_every_s
