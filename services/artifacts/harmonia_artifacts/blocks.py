@@ -1,13 +1,16 @@
 """Proof of stored bytes, a MiB at a time: a range is proven by the blocks it touches, and nothing is served unproven.
 
-An object of at most one block is proven by its own digest. One that was put before blocks were kept is read twice: once
-to prove all of it, and then to serve what was asked for.
+Blocks have BLAKE3 digests: a second SHA-256 of everything was a third of a Put. An object of at most one block is proven
+by its own digest, its name. One that was put before blocks were kept is read twice: once to prove all of it, and then to
+serve what was asked for.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from blake3 import blake3
 
 from harmonia_chassis.chunks import Chunk
 from harmonia_chassis.errors import Internal, InvalidInput, Reason, Unavailable
@@ -22,12 +25,12 @@ Stored = Callable[[int, int | None], Iterator[bytes]]
 
 
 class Digests:
-    """SHA-256 of a whole and of each of its blocks, as the bytes come."""
+    """SHA-256 of a whole and BLAKE3 of each of its blocks, as the bytes come."""
 
     def __init__(self) -> None:
         self.size_bytes = 0
         self._whole = hashlib.sha256()
-        self._block = hashlib.sha256()
+        self._block = blake3()
         self._done: list[str] = []
 
     @property
@@ -51,7 +54,7 @@ class Digests:
             rest = rest[len(part) :]
             if self.size_bytes % BLOCK_BYTES == 0:
                 self._done.append(self._block.hexdigest())
-                self._block = hashlib.sha256()
+                self._block = blake3()
 
 
 def proven(
@@ -62,14 +65,14 @@ def proven(
     if artifact.size_bytes > BLOCK_BYTES and not artifact.blocks:
         yield from _proven_whole(artifact, stored, offset, end, quarantine)
         return
-    digests = artifact.blocks or (artifact.sha256,)
+    digests, digest_of = (artifact.blocks, blake3) if artifact.blocks else ((artifact.sha256,), hashlib.sha256)
     first, last = offset // BLOCK_BYTES, max(end - 1, offset) // BLOCK_BYTES
     first, last = min(first, len(digests) - 1), min(last, len(digests) - 1)
     # The last block is read to wherever the stored object ends, so that one that grew is found out.
     until = (last + 1) * BLOCK_BYTES if last + 1 < len(digests) else None
     position = first * BLOCK_BYTES
     for digest, block in _paired(digests[first : last + 1], stored(position, until)):
-        if hashlib.sha256(block).hexdigest() != digest:
+        if digest_of(block).hexdigest() != digest:
             # The sidecar may be what rotted, or a Put may have healed the bytes: the whole digest decides.
             yield from _proven_whole(artifact, stored, max(offset, position), end, quarantine)
             return

@@ -41,7 +41,7 @@ def sidecar(artifact: Artifact) -> bytes:
         "puts": {kept: when.isoformat() for kept, when in artifact.puts.items()},
     }
     if artifact.blocks:
-        fields["blocks"] = artifact.blocks
+        fields["blake3"] = artifact.blocks
     if artifact.version:
         fields["version"] = artifact.version
     if artifact.condemned:
@@ -63,7 +63,7 @@ def artifact_from_sidecar(tenant: str, sha256: str, text: bytes) -> Artifact | N
             owners=frozenset(fields["owners"]),
             created=datetime.fromisoformat(fields["created"]),
             puts={Kept(kept): datetime.fromisoformat(when) for kept, when in puts.items()},
-            blocks=tuple(fields.get("blocks", ())),
+            blocks=tuple(fields.get("blake3", ())),
             version=fields.get("version", ""),
             condemned=datetime.fromisoformat(condemned) if condemned else None,
         )

@@ -66,7 +66,7 @@ class Artifact:
     puts: Mapping[Kept, datetime]
     """The newest Put of each class: the ages that garbage collection sees."""
     blocks: tuple[str, ...] = ()
-    """SHA-256 of each MiB; empty for what is smaller, and for what was put before blocks were known."""
+    """BLAKE3 of each MiB; empty for what is smaller, and for what was put before blocks were known."""
     version: str = ""
     """Which bytes: on S3 the ending of their key, new after every collection and quarantine."""
     condemned: datetime | None = None
