@@ -33,6 +33,7 @@ from harmonia_sdk.endpoint import Endpoint, local_endpoint, read_ca, remote_endp
 from harmonia_sdk.errors import InvalidInput, NotFound, Reason, Unavailable
 from harmonia_sdk.models import AsyncModels
 from harmonia_sdk.patience import PATIENCE_S, Patience
+from harmonia_sdk.projects import AsyncProjects
 from harmonia_sdk.sections import redrawn
 from harmonia_sdk.settings import default_home
 from harmonia_sdk.song import TERMINAL, AsyncSong, Song
@@ -382,6 +383,10 @@ class AsyncClient:
     @cached_property
     def _audio(self) -> "audio_pb2_grpc.AudioServiceAsyncStub":
         return audio_pb2_grpc.AudioServiceStub(self._channel)
+
+    @cached_property
+    def projects(self) -> AsyncProjects:
+        return AsyncProjects(self._channel)
 
     @cached_property
     def models(self) -> AsyncModels:

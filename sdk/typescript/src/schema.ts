@@ -361,6 +361,126 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The newest first, without their songs. */
+        get: operations["ListProjects"];
+        put?: never;
+        post: operations["CreateProject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description With its songs, in order. */
+        get: operations["GetProject"];
+        put?: never;
+        post?: never;
+        /** @description Its songs stay. */
+        delete: operations["DeleteProject"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}:add": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Puts songs in, or, where they are in already, somewhere else. A song may be in several projects. */
+        post: operations["AddSongs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}:export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A zip file with a folder for each song of the project that has succeeded: what `harmonia compose` saves, and SHA256SUMS. Ranges, If-Range and ETag are honoured: a download that broke off goes on while nothing of it has changed. */
+        get: operations["ExportProject"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}:order": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Puts these first, in this order; the others keep theirs behind them. */
+        post: operations["OrderSongs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}:remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Takes songs out; they themselves stay. */
+        post: operations["RemoveSongs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}:update": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Title and description. */
+        post: operations["UpdateProject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/rhymes/{word}": {
         parameters: {
             query?: never;
@@ -1084,6 +1204,12 @@ export interface components {
         ListModelsResponse: {
             models?: components["schemas"]["Model"][];
         };
+        ListProjectsResponse: {
+            projects?: components["schemas"]["Project"][];
+            next_page_token?: string;
+            /** Format: int32 */
+            total_size?: number;
+        };
         ListRhymesResponse: {
             rhymes?: components["schemas"]["ListRhymesResponse_Rhyme"][];
         };
@@ -1294,6 +1420,32 @@ export interface components {
             metadata?: {
                 [key: string]: string;
             };
+        };
+        Project: {
+            /** @description "projects/{id}" */
+            name?: string;
+            title?: string;
+            description?: string;
+            /** @description In order. Songs that were purged are no longer there. */
+            songs?: components["schemas"]["Project_Entry"][];
+            /** Format: int32 */
+            song_count?: number;
+            /** Format: date-time */
+            create_time?: string;
+            /** Format: date-time */
+            update_time?: string;
+            etag?: string;
+        };
+        Project_Entry: {
+            /** @description "songs/{id}" */
+            song?: string;
+            title?: string;
+            /** @enum {string} */
+            state?: "QUEUED" | "RUNNING" | "CANCELLING" | "SUCCEEDED" | "FAILED" | "CANCELLED" | "EXPIRED";
+            /** @description Length; 0 until it is composed. */
+            seconds?: number;
+            /** @description True: deleted, and left out of exports until it is undeleted. */
+            deleted?: boolean;
         };
         Provenance: {
             /** @description "artifacts/{sha256}" of the signed statement. */
@@ -1704,6 +1856,7 @@ export interface components {
         key: string;
         model: string;
         project: string;
+        share: string;
         upload: string;
         webhook: string;
         /** @description RFC 9110: `bytes=0-65535` */
@@ -1752,6 +1905,7 @@ export type ListAuditRecordsResponse = components['schemas']['ListAuditRecordsRe
 export type ListDeliveriesResponse = components['schemas']['ListDeliveriesResponse'];
 export type ListKeysResponse = components['schemas']['ListKeysResponse'];
 export type ListModelsResponse = components['schemas']['ListModelsResponse'];
+export type ListProjectsResponse = components['schemas']['ListProjectsResponse'];
 export type ListRhymesResponse = components['schemas']['ListRhymesResponse'];
 export type ListRhymesResponseRhyme = components['schemas']['ListRhymesResponse_Rhyme'];
 export type ListSongsResponse = components['schemas']['ListSongsResponse'];
@@ -1776,6 +1930,8 @@ export type Output = components['schemas']['Output'];
 export type Outputs = components['schemas']['Outputs'];
 export type PlacedSection = components['schemas']['PlacedSection'];
 export type Problem = components['schemas']['Problem'];
+export type Project = components['schemas']['Project'];
+export type ProjectEntry = components['schemas']['Project_Entry'];
 export type Provenance = components['schemas']['Provenance'];
 export type ReadPromptResponse = components['schemas']['ReadPromptResponse'];
 export type RewriteLyricsResponse = components['schemas']['RewriteLyricsResponse'];
@@ -1814,6 +1970,7 @@ export type ParameterArtifact = components['parameters']['artifact'];
 export type ParameterKey = components['parameters']['key'];
 export type ParameterModel = components['parameters']['model'];
 export type ParameterProject = components['parameters']['project'];
+export type ParameterShare = components['parameters']['share'];
 export type ParameterUpload = components['parameters']['upload'];
 export type ParameterWebhook = components['parameters']['webhook'];
 export type ParameterRange = components['parameters']['range'];
@@ -2539,6 +2696,293 @@ export interface operations {
                         event?: string;
                         data?: string;
                     };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ListProjects: {
+        parameters: {
+            query?: {
+                /** @description 1 to 200; default 50. */
+                page_size?: number;
+                page_token?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListProjectsResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    CreateProject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description 1 to 120 characters. */
+                    title?: string;
+                    /** @description At most 2000 characters. */
+                    description?: string;
+                    /** @description "songs/{id}", at most 500. */
+                    songs?: string[];
+                    /** @description At most 64 characters. The same id gives the same project. */
+                    request_id?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    GetProject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    DeleteProject: {
+        parameters: {
+            query?: {
+                /** @description Refused unless it is the project's; empty: not checked. */
+                etag?: string;
+            };
+            header?: never;
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    AddSongs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description "songs/{id}", 1 to 500, each once. */
+                    songs?: string[];
+                    /**
+                     * Format: int32
+                     * @description The place of the first of them, from 0; absent: at the end.
+                     */
+                    position?: number;
+                    /** @description Refused unless it is the project's; empty: not checked. */
+                    etag?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ExportProject: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description RFC 9110: `bytes=0-65535` */
+                Range?: components["parameters"]["range"];
+            };
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+            /** @description The range */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+            /** @description Nothing of it lies in the range */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    OrderSongs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description "songs/{id}" of the project, 1 to 500, each once. */
+                    songs?: string[];
+                    /** @description Refused unless it is the project's; empty: not checked. */
+                    etag?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    RemoveSongs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description "songs/{id}", 1 to 500, each once. */
+                    songs?: string[];
+                    /** @description Refused unless it is the project's; empty: not checked. */
+                    etag?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    UpdateProject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Absent: stays. */
+                    title?: string;
+                    /** @description Absent: stays. */
+                    description?: string;
+                    /** @description Refused unless it is the project's; empty: not checked. */
+                    etag?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
                 };
             };
             default: components["responses"]["Error"];

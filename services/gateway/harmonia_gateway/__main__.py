@@ -10,6 +10,7 @@ from harmonia.capability.v1 import capability_pb2_grpc
 from harmonia.identity.v1 import identity_pb2_grpc, key_pb2_grpc
 from harmonia.lyrics.v1 import lyrics_pb2_grpc
 from harmonia.model.v1 import model_pb2_grpc
+from harmonia.project.v1 import project_pb2_grpc
 from harmonia.song.v1 import song_pb2_grpc
 from harmonia.webhook.v1 import webhook_pb2_grpc
 from harmonia_chassis.entities import Entities
@@ -25,6 +26,7 @@ from harmonia_gateway.capabilities import Capabilities
 from harmonia_gateway.capability_servicer import CapabilityServicer
 from harmonia_gateway.chance import real_chance
 from harmonia_gateway.collector import Collector
+from harmonia_gateway.exporter import Exporter
 from harmonia_gateway.finder import Finder
 from harmonia_gateway.hub import Hub
 from harmonia_gateway.intake import Intake
@@ -34,8 +36,11 @@ from harmonia_gateway.lyrics_servicer import LyricsServicer
 from harmonia_gateway.model_servicer import ModelServicer
 from harmonia_gateway.oidc import Issuer
 from harmonia_gateway.outside import Outside
+from harmonia_gateway.own_songs import OwnSongs
 from harmonia_gateway.people import People, Recognise
+from harmonia_gateway.project_servicer import ProjectServicer
 from harmonia_gateway.projection import Projection
+from harmonia_gateway.projects import Projects
 from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate
 from harmonia_gateway.reading import Reading
 from harmonia_gateway.recordings import Recordings
@@ -67,6 +72,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     capabilities = Capabilities(entities, node.channel)
     quotas = _quotas(settings, jobs, projection)
     node.serve(identity_pb2_grpc.add_TokenServiceServicer_to_server, TokenServicer(signer, entities))
+    projects, own = Projects(entities), OwnSongs(jobs, projection)
     intake = Intake(
         jobs=jobs,
         words=Words(node.store, node.channel("artifacts")),
@@ -75,6 +81,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         quotas=quotas,
         chance=real_chance(),
         failpoint=failpoint,
+        projects=projects,
         commercial_tenants=settings.commercial_tenants,
     )
     songs = SongServicer(
@@ -89,6 +96,10 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         signer=signer,
     )
     node.serve(song_pb2_grpc.add_SongServiceServicer_to_server, songs, public=True)
+    in_projects = ProjectServicer(
+        kept=projects, own=own, exporter=Exporter(node.channel("artifacts")), signer=signer, quotas=quotas
+    )
+    node.serve(project_pb2_grpc.add_ProjectServiceServicer_to_server, in_projects, public=True)
     webhooks = Webhooks(entities, projection, _outside(node))
     node.serve(webhook_pb2_grpc.add_WebhookServiceServicer_to_server, WebhookServicer(webhooks, quotas), public=True)
     node.background("webhooks", webhooks.run)

@@ -144,7 +144,7 @@ class SongServicer(rpc.SongServiceServicer):
     async def ListSongs(self, request: pb.ListSongsRequest, _context: object) -> pb.ListSongsResponse:
         principal = current_principal()
         self._quotas.reads.take(principal.tenant)
-        size = _page_size(request.page_size)
+        size = limits.page_size(request.page_size)
         bound_to = (principal.tenant, principal.owner, request.filter, request.order_by, request.show_deleted)
         offset = filters.parse_page_token(request.page_token, *bound_to)
         condition = filters.parse_filter(request.filter)
@@ -181,7 +181,7 @@ class SongServicer(rpc.SongServiceServicer):
             tenant=principal.tenant,
             owner=principal.owner,
             condition=filters.parse_filter(request.filter),
-            size=_page_size(request.page_size),
+            size=limits.page_size(request.page_size),
             after=filters.parse_place(request.page_token, (float, float, str), *bound_to),
         )
         await self._wait_for(request.min_etag)
@@ -382,13 +382,6 @@ def wrong_state(job: job_pb2.Job, why: str) -> FailedPrecondition:
 
 def _is_of(job: job_pb2.Job, owner: str) -> bool:
     return job.owner == owner and job.state != job_pb2.Job.PURGED
-
-
-def _page_size(asked: int) -> int:
-    if asked < 0:
-        message = f"page_size is {asked}: it must be from 1 to {limits.PAGE_SIZE}"
-        raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="page_size")
-    return min(asked or limits.DEFAULT_PAGE_SIZE, limits.PAGE_SIZE)
 
 
 def _now() -> datetime:
