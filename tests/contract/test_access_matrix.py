@@ -237,8 +237,9 @@ def request_of(method: MethodDescriptor, world: World) -> Message:
     """A request that names the owner's song, file or project where the method names one."""
     request = GetMessageClass(method.input_type)()
     own = {"ArtifactService": world.artifact, "ProjectService": world.project}
-    for field in NAMING & set(method.input_type.fields_by_name):
-        setattr(request, field, own.get(method.containing_service.name, world.song) if field == "name" else world.song)
+    named = own.get(method.containing_service.name, world.song)
+    for naming in NAMING & set(method.input_type.fields_by_name):
+        setattr(request, naming, named if naming == "name" else world.song)
     if "audience" in method.input_type.fields_by_name:
         request.audience = "artifacts"  # type: ignore[attr-defined]  # as above
     return request

@@ -255,6 +255,12 @@ class AsyncClient:
         with rpc_errors():
             return await self._songs.DeleteSong(pb.DeleteSongRequest(name=song_name(name), etag=etag), timeout=CALL_S)
 
+    async def batch_delete(self, filter: str, *, validate_only: bool = False) -> pb.BatchDeleteSongsResponse:
+        """At most 200 of those that match, the oldest first; with validate_only it says which, and how many in all."""
+        request = pb.BatchDeleteSongsRequest(filter=filter, validate_only=validate_only)
+        with rpc_errors():
+            return await self._songs.BatchDeleteSongs(request, timeout=3 * CALL_S)
+
     async def undelete(self, name: str) -> pb.Song:
         with rpc_errors():
             return await self._songs.UndeleteSong(pb.UndeleteSongRequest(name=song_name(name)), timeout=CALL_S)
@@ -503,6 +509,10 @@ class Client:
     def delete(self, name: str, *, etag: str = "") -> pb.Song:
         """Can be undone for 30 days."""
         return self.run(self._client.delete(name, etag=etag))
+
+    def batch_delete(self, filter: str, *, validate_only: bool = False) -> pb.BatchDeleteSongsResponse:
+        """At most 200 of those that match, the oldest first; with validate_only it says which, and how many in all."""
+        return self.run(self._client.batch_delete(filter, validate_only=validate_only))
 
     def undelete(self, name: str) -> pb.Song:
         return self.run(self._client.undelete(name))

@@ -659,6 +659,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/songs:batchDelete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Deletes up to 200 that match; with validate_only it says which, and how many there are in all. */
+        post: operations["BatchDeleteSongs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/songs:batchRetry": {
         parameters: {
             query?: never;
@@ -917,6 +934,15 @@ export interface components {
         BatchCreateSongsResponse_Result: {
             song?: components["schemas"]["Song"];
             error?: components["schemas"]["Problem"];
+        };
+        BatchDeleteSongsResponse: {
+            /** @description Deleted, or with validate_only those that would be: the oldest first, 200 at most. Songs that still run are stopped first. */
+            songs?: components["schemas"]["Song"][];
+            /**
+             * Format: int32
+             * @description All that matched, these among them: ask again for the rest.
+             */
+            total_size?: number;
         };
         BatchRetrySongsResponse: {
             songs?: components["schemas"]["Song"][];
@@ -1879,6 +1905,7 @@ export type ArtifactRef = components['schemas']['ArtifactRef'];
 export type AuditRecord = components['schemas']['AuditRecord'];
 export type BatchCreateSongsResponse = components['schemas']['BatchCreateSongsResponse'];
 export type BatchCreateSongsResponseResult = components['schemas']['BatchCreateSongsResponse_Result'];
+export type BatchDeleteSongsResponse = components['schemas']['BatchDeleteSongsResponse'];
 export type BatchRetrySongsResponse = components['schemas']['BatchRetrySongsResponse'];
 export type Brief = components['schemas']['Brief'];
 export type Capabilities = components['schemas']['Capabilities'];
@@ -3445,6 +3472,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BatchCreateSongsResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    BatchDeleteSongs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description As in ListSongs; not empty. */
+                    filter?: string;
+                    /** @description Says which, deletes none. */
+                    validate_only?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchDeleteSongsResponse"];
                 };
             };
             default: components["responses"]["Error"];
