@@ -18,6 +18,7 @@ import (
 	lyricspb "harmonia/rest/gen/harmonia/lyrics/v1"
 	modelpb "harmonia/rest/gen/harmonia/model/v1"
 	projectpb "harmonia/rest/gen/harmonia/project/v1"
+	sharepb "harmonia/rest/gen/harmonia/share/v1"
 	songpb "harmonia/rest/gen/harmonia/song/v1"
 	webhookpb "harmonia/rest/gen/harmonia/webhook/v1"
 )
@@ -30,6 +31,7 @@ type API struct {
 	recordings audiopb.AudioServiceClient
 	models     modelpb.ModelServiceClient
 	projects   projectpb.ProjectServiceClient
+	shares     sharepb.ShareServiceClient
 	draining   <-chan struct{}
 	table      routes
 	mux        *runtime.ServeMux
@@ -47,6 +49,7 @@ func newAPI(door *Door, table routes, draining <-chan struct{}) (*API, error) {
 		lyrics:     lyricspb.NewLyricsServiceClient(door),
 		recordings: audiopb.NewAudioServiceClient(door),
 		models:     modelpb.NewModelServiceClient(door),
+		shares:     sharepb.NewShareServiceClient(door),
 		projects:   projectpb.NewProjectServiceClient(door),
 		draining:   draining,
 		table:      table,
@@ -77,6 +80,7 @@ func newAPI(door *Door, table routes, draining <-chan struct{}) (*API, error) {
 		audiopb.RegisterAudioServiceHandlerClient(ctx, api.mux, api.recordings),
 		artifactpb.RegisterArtifactServiceHandlerClient(ctx, api.mux, api.artifacts),
 		modelpb.RegisterModelServiceHandlerClient(ctx, api.mux, api.models),
+		sharepb.RegisterShareServiceHandlerClient(ctx, api.mux, api.shares),
 		projectpb.RegisterProjectServiceHandlerClient(ctx, api.mux, api.projects),
 		webhookpb.RegisterWebhookServiceHandlerClient(ctx, api.mux, webhookpb.NewWebhookServiceClient(door)),
 		identitypb.RegisterKeyServiceHandlerClient(ctx, api.mux, identitypb.NewKeyServiceClient(door)),

@@ -30,6 +30,7 @@ from harmonia_chassis.identity import Peer, TokenSigner, thumbprint
 from harmonia_local.certificates import LEAVES, SERVICES, USER_SCOPES, open_authority
 from harmonia_local.mesh import TRUST_DOMAIN, Mesh, running_mesh
 from harmonia_sdk.client import AsyncClient
+from harmonia_sdk.song import AsyncSong
 
 OFFERED_BY = {
     "gateway": (
@@ -42,6 +43,7 @@ OFFERED_BY = {
         "harmonia.identity.v1.KeyService",
         "harmonia.webhook.v1.WebhookService",
         "harmonia.project.v1.ProjectService",
+        "harmonia.share.v1.ShareService",
         "harmonia.model.v1.ModelService",
     ),
     "lyricist": ("harmonia.lyricist.v1.LyricistService",),
@@ -96,6 +98,7 @@ class World:
     song: str
     artifact: str
     project: str
+    share: str
     tokens: dict[str, str]
     signer: TokenSigner
     channels: dict[tuple[str, str], grpc.aio.Channel] = field(default_factory=dict)
@@ -162,8 +165,10 @@ async def world(folder: Path) -> AsyncIterator[World]:
             sample.write_text("one, two, three")
             artifact = await client.upload(sample)
             project = await client.projects.create("Album", songs=[song.name])
+            await AsyncSong(client, song).wait()
+            shared = await client.shares.create(song.name)
         signer = TokenSigner.from_file(home / "pki" / "token-signing.key.pem", TRUST_DOMAIN)
-        found = World(mesh, home, song.name, artifact.name, project.name, tokens, signer)
+        found = World(mesh, home, song.name, artifact.name, project.name, shared.share.name, tokens, signer)
         yield found
         for channel in found.channels.values():
             await channel.close()
@@ -236,7 +241,7 @@ def _expected_internal(rule: Rule, caller: Caller, path: str) -> set[str]:
 def request_of(method: MethodDescriptor, world: World) -> Message:
     """A request that names the owner's song, file or project where the method names one."""
     request = GetMessageClass(method.input_type)()
-    own = {"ArtifactService": world.artifact, "ProjectService": world.project}
+    own = {"ArtifactService": world.artifact, "ProjectService": world.project, "ShareService": world.share}
     named = own.get(method.containing_service.name, world.song)
     for naming in NAMING & set(method.input_type.fields_by_name):
         setattr(request, naming, named if naming == "name" else world.song)

@@ -36,6 +36,7 @@ from harmonia_sdk.patience import PATIENCE_S, Patience
 from harmonia_sdk.projects import AsyncProjects
 from harmonia_sdk.sections import redrawn
 from harmonia_sdk.settings import default_home
+from harmonia_sdk.shares import AsyncShares
 from harmonia_sdk.song import TERMINAL, AsyncSong, Song
 from harmonia_sdk.spec import fill, paths_of, song_spec
 
@@ -393,6 +394,10 @@ class AsyncClient:
     @cached_property
     def projects(self) -> AsyncProjects:
         return AsyncProjects(self._channel)
+
+    @cached_property
+    def shares(self) -> AsyncShares:
+        return AsyncShares(self._channel)
 
     @cached_property
     def models(self) -> AsyncModels:

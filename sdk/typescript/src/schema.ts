@@ -4,6 +4,40 @@
  */
 
 export interface paths {
+    "/s/{link}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What POST /v1/shares made a link to, for whoever has it: a page with a player, or the sound itself, of which Ranges and ETag are honoured. A link that has expired, was revoked or never was opens nothing: 404, each like the other. */
+        get: operations["OpenLink"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/s/{link}/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One of the masters that the page of a link names. Ranges and ETag are honoured. */
+        get: operations["DownloadShared"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/session": {
         parameters: {
             query?: never;
@@ -493,6 +527,58 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/shared": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What a link opens: its token stands in for that of a user, and opens these two alone. */
+        get: operations["OpenShare"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Those that still open, the newest first. */
+        get: operations["ListShares"];
+        put?: never;
+        /** @description The link is in this answer alone. */
+        post: operations["CreateShare"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/shares/{share}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description From then on the link opens nothing. */
+        delete: operations["RevokeShare"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1036,6 +1122,13 @@ export interface components {
             /** @description "hmk_…": keep it, it is not shown again. */
             token?: string;
         };
+        CreateShareResponse: {
+            share?: components["schemas"]["Share"];
+            /** @description "/s/{token}", behind the address of the HTTP door. */
+            path?: string;
+            /** @description The whole link, where the mesh has been told what its HTTP door is called. */
+            url?: string;
+        };
         CreateSongRequest: {
             spec?: components["schemas"]["SongSpec"];
             /** @description At most 64 characters. The same id with the same spec gives the same song. */
@@ -1243,6 +1336,9 @@ export interface components {
             word?: string;
             /** Format: int32 */
             syllables?: number;
+        };
+        ListSharesResponse: {
+            shares?: components["schemas"]["Share"][];
         };
         ListSongsResponse: {
             songs?: components["schemas"]["Song"][];
@@ -1559,6 +1655,58 @@ export interface components {
             confidence?: number;
             /** @description Absent where it is silent. */
             loudness_lufs?: number;
+        };
+        Share: {
+            /** @description "shares/{id}" */
+            name?: string;
+            /** @description "songs/{id}" */
+            song?: string;
+            /**
+             * @description PAGE: A page with the title and a player. AUDIO: The sound alone, in one format. FORMATS: A page with a player, and masters to download.
+             * @enum {string}
+             */
+            what?: "PAGE" | "AUDIO" | "FORMATS";
+            /** @description Masters that it opens: "mp3". */
+            formats?: string[];
+            /** Format: date-time */
+            create_time?: string;
+            /** Format: date-time */
+            expire_time?: string;
+            /**
+             * Format: int64
+             * @description How often it was opened; may lag by some seconds.
+             */
+            opens?: string | number;
+            /** Format: date-time */
+            last_open_time?: string;
+            /**
+             * Format: date-time
+             * @description Set once it is revoked.
+             */
+            revoke_time?: string;
+        };
+        SharedFile: {
+            /** @description "mp3" */
+            format?: string;
+            /** @description "rain.mp3" */
+            file?: string;
+            media_type?: string;
+            /** Format: int64 */
+            size_bytes?: string | number;
+            sha256?: string;
+        };
+        SharedSong: {
+            title?: string;
+            /**
+             * @description PAGE: A page with the title and a player. AUDIO: The sound alone, in one format. FORMATS: A page with a player, and masters to download.
+             * @enum {string}
+             */
+            what?: "PAGE" | "AUDIO" | "FORMATS";
+            seconds?: number;
+            /** @description In the order in which a browser should try them. */
+            files?: components["schemas"]["SharedFile"][];
+            /** Format: date-time */
+            expire_time?: string;
         };
         Song: {
             /** @description "songs/{id}" */
@@ -1915,6 +2063,7 @@ export type CollectGarbageResponse = components['schemas']['CollectGarbageRespon
 export type CollectGarbageResponseSummary = components['schemas']['CollectGarbageResponse_Summary'];
 export type Conditioning = components['schemas']['Conditioning'];
 export type CreateKeyResponse = components['schemas']['CreateKeyResponse'];
+export type CreateShareResponse = components['schemas']['CreateShareResponse'];
 export type CreateSongRequest = components['schemas']['CreateSongRequest'];
 export type CreateWebhookResponse = components['schemas']['CreateWebhookResponse'];
 export type Delivery = components['schemas']['Delivery'];
@@ -1935,6 +2084,7 @@ export type ListModelsResponse = components['schemas']['ListModelsResponse'];
 export type ListProjectsResponse = components['schemas']['ListProjectsResponse'];
 export type ListRhymesResponse = components['schemas']['ListRhymesResponse'];
 export type ListRhymesResponseRhyme = components['schemas']['ListRhymesResponse_Rhyme'];
+export type ListSharesResponse = components['schemas']['ListSharesResponse'];
 export type ListSongsResponse = components['schemas']['ListSongsResponse'];
 export type ListWebhooksResponse = components['schemas']['ListWebhooksResponse'];
 export type Loudness = components['schemas']['Loudness'];
@@ -1969,6 +2119,9 @@ export type ScanLyricsResponseSection = components['schemas']['ScanLyricsRespons
 export type SearchSongsResponse = components['schemas']['SearchSongsResponse'];
 export type Section = components['schemas']['Section'];
 export type SectionReading = components['schemas']['SectionReading'];
+export type Share = components['schemas']['Share'];
+export type SharedFile = components['schemas']['SharedFile'];
+export type SharedSong = components['schemas']['SharedSong'];
 export type Song = components['schemas']['Song'];
 export type SongEvent = components['schemas']['SongEvent'];
 export type SongEventHeartbeat = components['schemas']['SongEvent_Heartbeat'];
@@ -2004,6 +2157,114 @@ export type ParameterRange = components['parameters']['range'];
 export type ParameterIdempotencyKey = components['parameters']['idempotency_key'];
 export type $defs = Record<string, never>;
 export interface operations {
+    OpenLink: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description RFC 9110: `bytes=0-65535` */
+                Range?: components["parameters"]["range"];
+            };
+            path: {
+                link: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page or the sound */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                    "audio/*": string;
+                };
+            };
+            /** @description The range */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/*": string;
+                };
+            };
+            /** @description The link opens nothing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description Nothing of it lies in the range */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    DownloadShared: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description RFC 9110: `bytes=0-65535` */
+                Range?: components["parameters"]["range"];
+            };
+            path: {
+                link: string;
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/*": string;
+                };
+            };
+            /** @description The range */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/*": string;
+                };
+            };
+            /** @description The link opens nothing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description Nothing of it lies in the range */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
     OpenSession: {
         parameters: {
             query?: never;
@@ -3036,6 +3297,116 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListRhymesResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    OpenShare: {
+        parameters: {
+            query?: {
+                /** @description True: not counted; goes on with what was opened before. */
+                again?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharedSong"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ListShares: {
+        parameters: {
+            query?: {
+                /** @description "songs/{id}"; empty: of all songs. */
+                song?: string;
+                /** @description With those that are revoked or have expired. */
+                show_ended?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListSharesResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    CreateShare: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description "songs/{id}" of a song that has succeeded. */
+                    song?: string;
+                    /**
+                     * @description Default PAGE. PAGE: A page with the title and a player. AUDIO: The sound alone, in one format. FORMATS: A page with a player, and masters to download.
+                     * @enum {string}
+                     */
+                    what?: "PAGE" | "AUDIO" | "FORMATS";
+                    /** @description Of the song's masters. Default: of FORMATS all, of the others the first of mp3, flac, wav, ogg, opus. */
+                    formats?: string[];
+                    /** @description 60 s to 7 days; default 7 days. Seconds: "1.5s" */
+                    valid_for?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreateShareResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    RevokeShare: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                share: components["parameters"]["share"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Share"];
                 };
             };
             default: components["responses"]["Error"];

@@ -11,6 +11,7 @@ from harmonia.identity.v1 import identity_pb2_grpc, key_pb2_grpc
 from harmonia.lyrics.v1 import lyrics_pb2_grpc
 from harmonia.model.v1 import model_pb2_grpc
 from harmonia.project.v1 import project_pb2_grpc
+from harmonia.share.v1 import share_pb2_grpc
 from harmonia.song.v1 import song_pb2_grpc
 from harmonia.webhook.v1 import webhook_pb2_grpc
 from harmonia_chassis.entities import Entities
@@ -45,6 +46,8 @@ from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate
 from harmonia_gateway.reading import Reading
 from harmonia_gateway.recordings import Recordings
 from harmonia_gateway.settings import Settings
+from harmonia_gateway.share_servicer import ShareServicer
+from harmonia_gateway.shares import Shares
 from harmonia_gateway.song_servicer import SongServicer
 from harmonia_gateway.strangers import Strangers
 from harmonia_gateway.sweeper import Sweeper
@@ -63,8 +66,8 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     await jobs.declare(lease=settings.lease, max_bytes=settings.store_bytes, replicas=settings.store_replicas)
     entities = Entities(jobs)
     strangers = Strangers(settings.rate_strangers, settings.trusted_proxies)
-    keys, audit = UserKeys(entities), Audit(entities, strangers)
-    await _open_public_door(node, keys, Bootstrap(node.verifier, entities, audit), strangers)
+    keys, audit, shares = UserKeys(entities), Audit(entities, strangers), Shares(entities)
+    await _open_public_door(node, keys, Bootstrap(node.verifier, entities, audit), shares, strangers)
     await asyncio.to_thread(settings.state_dir.mkdir, parents=True, exist_ok=True)
     hub = Hub(jobs, replicas=settings.store_replicas)
     projection = Projection(settings.state_dir, jobs, on_change=hub.publish, metrics=node.metrics)
@@ -100,6 +103,18 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         kept=projects, own=own, exporter=Exporter(node.channel("artifacts")), signer=signer, quotas=quotas
     )
     node.serve(project_pb2_grpc.add_ProjectServiceServicer_to_server, in_projects, public=True)
+    shared = ShareServicer(
+        kept=shares,
+        own=own,
+        artifacts=node.channel("artifacts"),
+        signer=signer,
+        audit=audit,
+        quotas=quotas,
+        opening=Rate("openings of links", settings.rate_reads),
+        base=settings.share_base,
+    )
+    node.serve(share_pb2_grpc.add_ShareServiceServicer_to_server, shared, public=True)
+    node.background("shares", shares.run)
     webhooks = Webhooks(entities, projection, _outside(node))
     node.serve(webhook_pb2_grpc.add_WebhookServiceServicer_to_server, WebhookServicer(webhooks, quotas), public=True)
     node.background("webhooks", webhooks.run)
@@ -116,12 +131,19 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     node.background("collector", collector.run)
 
 
-async def _open_public_door(node: Node[Settings], keys: UserKeys, bootstrap: Bootstrap, strangers: Strangers) -> None:
+async def _open_public_door(
+    node: Node[Settings], keys: UserKeys, bootstrap: Bootstrap, shares: Shares, strangers: Strangers
+) -> None:
     settings = node.settings
     if settings.bootstrap_keys is not None:
         await keys.make_known(await asyncio.to_thread(read_keys, settings.bootstrap_keys))
     people = People(
-        keys, bootstrap=bootstrap.recognise, issuer=_issuer(node), strangers=strangers, metrics=node.metrics
+        keys,
+        bootstrap=bootstrap.recognise,
+        issuer=_issuer(node),
+        shares=shares.recognise,
+        strangers=strangers,
+        metrics=node.metrics,
     )
     certificates = CertificateFiles(settings.public_tls_cert, settings.public_tls_key, settings.tls_ca)
     node.serve_users(settings.public_listen, people.authenticate, certificates=certificates)

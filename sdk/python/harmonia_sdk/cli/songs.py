@@ -72,9 +72,9 @@ async def list_songs(
 
 async def show(common: Common, name: NAME) -> None:
     """Prints a song as JSON."""
+    from harmonia_chassis.saved import to_json
     from harmonia_sdk.cli.session import session
     from harmonia_sdk.cli.show import print_json
-    from harmonia_sdk.folder import to_json
 
     async with session(common) as mesh:
         song = await mesh.client.get(name)
