@@ -2,7 +2,7 @@
 # Regenerates rest/gen from the public contracts and http_rules.yaml. Needs Go, and buf on PATH.
 set -eu
 cd "$(dirname "$0")/.."
-areas="access artifact audio capability identity lyrics model song type webhook"
+areas="access artifact audio capability identity lyrics model project share song type webhook"
 tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
 for tool in google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc \

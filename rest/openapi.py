@@ -32,6 +32,7 @@ COLLECTIONS = {
     "keys": "key",
     "models": "model",
     "projects": "project",
+    "shares": "share",
     "uploads": "upload",
     "webhooks": "webhook",
 }

@@ -28,6 +28,7 @@ var limits = map[string]time.Duration{
 	"POST /v1/songs":                     75 * time.Second, // waits up to 60 s
 	"POST /v1/songs:batchCreate":         75 * time.Second,
 	"POST /v1/songs:batchRetry":          75 * time.Second,
+	"POST /v1/songs:batchDelete":         75 * time.Second,
 	"POST /v1/audio:analyze":             10 * time.Minute,
 	"POST /v1/{name=artifacts/*}:verify": 10 * time.Minute,
 }

@@ -17,6 +17,8 @@ import (
 	identitypb "harmonia/rest/gen/harmonia/identity/v1"
 	lyricspb "harmonia/rest/gen/harmonia/lyrics/v1"
 	modelpb "harmonia/rest/gen/harmonia/model/v1"
+	projectpb "harmonia/rest/gen/harmonia/project/v1"
+	sharepb "harmonia/rest/gen/harmonia/share/v1"
 	songpb "harmonia/rest/gen/harmonia/song/v1"
 	webhookpb "harmonia/rest/gen/harmonia/webhook/v1"
 )
@@ -28,6 +30,8 @@ type API struct {
 	lyrics     lyricspb.LyricsServiceClient
 	recordings audiopb.AudioServiceClient
 	models     modelpb.ModelServiceClient
+	projects   projectpb.ProjectServiceClient
+	shares     sharepb.ShareServiceClient
 	draining   <-chan struct{}
 	table      routes
 	mux        *runtime.ServeMux
@@ -45,6 +49,8 @@ func newAPI(door *Door, table routes, draining <-chan struct{}) (*API, error) {
 		lyrics:     lyricspb.NewLyricsServiceClient(door),
 		recordings: audiopb.NewAudioServiceClient(door),
 		models:     modelpb.NewModelServiceClient(door),
+		shares:     sharepb.NewShareServiceClient(door),
+		projects:   projectpb.NewProjectServiceClient(door),
 		draining:   draining,
 		table:      table,
 	}
@@ -74,6 +80,8 @@ func newAPI(door *Door, table routes, draining <-chan struct{}) (*API, error) {
 		audiopb.RegisterAudioServiceHandlerClient(ctx, api.mux, api.recordings),
 		artifactpb.RegisterArtifactServiceHandlerClient(ctx, api.mux, api.artifacts),
 		modelpb.RegisterModelServiceHandlerClient(ctx, api.mux, api.models),
+		sharepb.RegisterShareServiceHandlerClient(ctx, api.mux, api.shares),
+		projectpb.RegisterProjectServiceHandlerClient(ctx, api.mux, api.projects),
 		webhookpb.RegisterWebhookServiceHandlerClient(ctx, api.mux, webhookpb.NewWebhookServiceClient(door)),
 		identitypb.RegisterKeyServiceHandlerClient(ctx, api.mux, identitypb.NewKeyServiceClient(door)),
 		capabilitypb.RegisterCapabilityServiceHandlerClient(ctx, api.mux, capabilitypb.NewCapabilityServiceClient(door)),
@@ -97,6 +105,7 @@ func (a *API) byHand() []handWritten {
 		{"HEAD", "/v1/{name=songs/*}/audio", a.audio},
 		{"GET", "/v1/{name=artifacts/*}:download", a.download},
 		{"HEAD", "/v1/{name=artifacts/*}:download", a.download},
+		{"GET", "/v1/{name=projects/*}:export", a.export},
 		{"POST", "/v1/artifacts", a.upload},
 		{"POST", "/v1/{name=uploads/*}:write", a.writeUpload},
 		{"POST", "/v1/lyrics:write", told(a, a.lyrics.WriteLyrics)},
@@ -108,7 +117,7 @@ func (a *API) byHand() []handWritten {
 
 // isStream says that a call may last as long as it has something to say.
 func isStream(pattern string) bool {
-	for _, end := range []string{":watch", "/audio", ":download", ":write", ":master", ":collectGarbage", ":import"} {
+	for _, end := range []string{":watch", "/audio", ":download", ":write", ":master", ":collectGarbage", ":import", ":export"} {
 		if strings.HasSuffix(pattern, end) {
 			return true
 		}

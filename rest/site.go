@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 //go:embed pages
@@ -45,6 +46,10 @@ func site(api *API, sessions *Sessions) http.Handler {
 		},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/s/") {
+			api.share(w, r)
+			return
+		}
 		handle, ok := own[r.URL.Path]
 		if !ok {
 			api.mux.ServeHTTP(w, r)

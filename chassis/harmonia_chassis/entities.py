@@ -40,6 +40,13 @@ class Entities:
             raise Refused(name) from error
         return int(answer.seq)
 
+    async def replace(self, kind: str, entity_id: str, payload: bytes, *, tenant: str, expected: int) -> int:
+        """As `put`, and what it said before is no longer kept; whoever dies in between leaves that to the next."""
+        seq = await self.put(kind, entity_id, payload, tenant=tenant, expected=expected)
+        name = _subject(tenant, kind, entity_id)
+        await self._jobs.until_answered(lambda: self._jobs.js.purge_stream(lanes.ENTITIES, subject=name, keep=1))
+        return seq
+
     async def forget(self, kind: str, entity_id: str, *, tenant: str = MESH) -> None:
         name = _subject(tenant, kind, entity_id)
         await self._jobs.until_answered(lambda: self._jobs.js.purge_stream(lanes.ENTITIES, subject=name))

@@ -44,6 +44,8 @@ class Reason(StrEnum):
     KEY_NOT_FOUND = "KEY_NOT_FOUND"
     MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
     WEBHOOK_NOT_FOUND = "WEBHOOK_NOT_FOUND"
+    PROJECT_NOT_FOUND = "PROJECT_NOT_FOUND"
+    SHARE_NOT_FOUND = "SHARE_NOT_FOUND"
     METHOD_NOT_FOUND = "METHOD_NOT_FOUND"
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     NAME_TAKEN = "NAME_TAKEN"
@@ -60,6 +62,7 @@ class Reason(StrEnum):
     TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105  a reason, not a secret
     CERTIFICATE_REFUSED = "CERTIFICATE_REFUSED"
     TENANT_UNFINISHED = "TENANT_UNFINISHED"
+    TOO_MANY = "TOO_MANY"
     RATE_LIMITED = "RATE_LIMITED"
     STORE_FULL = "STORE_FULL"
     STORE_UNWRITABLE = "STORE_UNWRITABLE"
@@ -100,6 +103,8 @@ MEANINGS: dict[Reason, str] = {
     Reason.KEY_NOT_FOUND: "No such API key, or not one of yours.",
     Reason.MODEL_NOT_FOUND: "No model of that name; the message lists those there are.",
     Reason.WEBHOOK_NOT_FOUND: "No such webhook, or not one of yours.",
+    Reason.PROJECT_NOT_FOUND: "No such project, or not one of yours.",
+    Reason.SHARE_NOT_FOUND: "No such share, or not one of yours.",
     Reason.METHOD_NOT_FOUND: "This door of the service does not offer the method.",
     Reason.REQUEST_ID_REUSED: "The request_id was used before, for another request.",
     Reason.NAME_TAKEN: "Something else has that name.",
@@ -116,6 +121,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.TOKEN_EXPIRED: "The token was valid and is no longer.",
     Reason.CERTIFICATE_REFUSED: "The client certificate does not name a service of this mesh.",
     Reason.TENANT_UNFINISHED: "The tenant has as many unfinished songs as it may have.",
+    Reason.TOO_MANY: "There are as many of these as there may be; the message says how many.",
     Reason.RATE_LIMITED: "More requests in a minute than the tenant may send.",
     Reason.STORE_FULL: "The queue or the disk is as full as it may be.",
     Reason.STORE_UNWRITABLE: "The store cannot write where its files lie; the message says why.",

@@ -30,6 +30,7 @@ from harmonia_chassis.identity import Peer, TokenSigner, thumbprint
 from harmonia_local.certificates import LEAVES, SERVICES, USER_SCOPES, open_authority
 from harmonia_local.mesh import TRUST_DOMAIN, Mesh, running_mesh
 from harmonia_sdk.client import AsyncClient
+from harmonia_sdk.song import AsyncSong
 
 OFFERED_BY = {
     "gateway": (
@@ -41,6 +42,8 @@ OFFERED_BY = {
         "harmonia.identity.v1.TokenService",
         "harmonia.identity.v1.KeyService",
         "harmonia.webhook.v1.WebhookService",
+        "harmonia.project.v1.ProjectService",
+        "harmonia.share.v1.ShareService",
         "harmonia.model.v1.ModelService",
     ),
     "lyricist": ("harmonia.lyricist.v1.LyricistService",),
@@ -58,6 +61,8 @@ METHODS = [
     for name in names
     for method in Default().FindServiceByName(name).methods
 ]
+# Fields that name somebody's thing.
+NAMING = {"name", "song", "like"}
 LET_IN = "let in"
 REFUSED = {"UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED", "UNAVAILABLE"}
 PEOPLE = {
@@ -92,6 +97,8 @@ class World:
     home: Path
     song: str
     artifact: str
+    project: str
+    share: str
     tokens: dict[str, str]
     signer: TokenSigner
     channels: dict[tuple[str, str], grpc.aio.Channel] = field(default_factory=dict)
@@ -157,8 +164,11 @@ async def world(folder: Path) -> AsyncIterator[World]:
             sample = folder / "note.txt"
             sample.write_text("one, two, three")
             artifact = await client.upload(sample)
+            project = await client.projects.create("Album", songs=[song.name])
+            await AsyncSong(client, song).wait()
+            shared = await client.shares.create(song.name)
         signer = TokenSigner.from_file(home / "pki" / "token-signing.key.pem", TRUST_DOMAIN)
-        found = World(mesh, home, song.name, artifact.name, tokens, signer)
+        found = World(mesh, home, song.name, artifact.name, project.name, shared.share.name, tokens, signer)
         yield found
         for channel in found.channels.values():
             await channel.close()
@@ -229,10 +239,12 @@ def _expected_internal(rule: Rule, caller: Caller, path: str) -> set[str]:
 
 
 def request_of(method: MethodDescriptor, world: World) -> Message:
-    """A request that names the owner's song or file where the method names one."""
+    """A request that names the owner's song, file or project where the method names one."""
     request = GetMessageClass(method.input_type)()
-    if "name" in method.input_type.fields_by_name:
-        request.name = world.artifact if "Artifact" in method.name else world.song  # type: ignore[attr-defined]
+    own = {"ArtifactService": world.artifact, "ProjectService": world.project, "ShareService": world.share}
+    named = own.get(method.containing_service.name, world.song)
+    for naming in NAMING & set(method.input_type.fields_by_name):
+        setattr(request, naming, named if naming == "name" else world.song)
     if "audience" in method.input_type.fields_by_name:
         request.audience = "artifacts"  # type: ignore[attr-defined]  # as above
     return request
@@ -265,7 +277,7 @@ async def answer(world: World, service: str, method: MethodDescriptor, door: Doo
 
 
 # What the cells change is not put back: they come after everything that needs the song.
-DESTRUCTIVE = {"CancelSong", "DeleteSong", "UndeleteSong", "RetrySong"}
+DESTRUCTIVE = {"CancelSong", "DeleteSong", "UndeleteSong", "RetrySong", "DeleteProject"}
 
 
 @pytest.mark.timeout(300)
@@ -297,7 +309,7 @@ async def test_a_stranger_learns_nothing_of_others_things(world: World) -> None:
     named = [
         method
         for _service, method in METHODS
-        if "name" in method.input_type.fields_by_name
+        if NAMING & set(method.input_type.fields_by_name)
         and method.GetOptions().Extensions[access_pb2.rule].resource == access_pb2.Rule.OWN
     ]
     wrong = []

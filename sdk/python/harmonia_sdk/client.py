@@ -33,8 +33,10 @@ from harmonia_sdk.endpoint import Endpoint, local_endpoint, read_ca, remote_endp
 from harmonia_sdk.errors import InvalidInput, NotFound, Reason, Unavailable
 from harmonia_sdk.models import AsyncModels
 from harmonia_sdk.patience import PATIENCE_S, Patience
+from harmonia_sdk.projects import AsyncProjects
 from harmonia_sdk.sections import redrawn
 from harmonia_sdk.settings import default_home
+from harmonia_sdk.shares import AsyncShares
 from harmonia_sdk.song import TERMINAL, AsyncSong, Song
 from harmonia_sdk.spec import fill, paths_of, song_spec
 
@@ -254,6 +256,12 @@ class AsyncClient:
         with rpc_errors():
             return await self._songs.DeleteSong(pb.DeleteSongRequest(name=song_name(name), etag=etag), timeout=CALL_S)
 
+    async def batch_delete(self, filter: str, *, validate_only: bool = False) -> pb.BatchDeleteSongsResponse:
+        """At most 200 of those that match, the oldest first; with validate_only it says which, and how many in all."""
+        request = pb.BatchDeleteSongsRequest(filter=filter, validate_only=validate_only)
+        with rpc_errors():
+            return await self._songs.BatchDeleteSongs(request, timeout=3 * CALL_S)
+
     async def undelete(self, name: str) -> pb.Song:
         with rpc_errors():
             return await self._songs.UndeleteSong(pb.UndeleteSongRequest(name=song_name(name)), timeout=CALL_S)
@@ -384,6 +392,14 @@ class AsyncClient:
         return audio_pb2_grpc.AudioServiceStub(self._channel)
 
     @cached_property
+    def projects(self) -> AsyncProjects:
+        return AsyncProjects(self._channel)
+
+    @cached_property
+    def shares(self) -> AsyncShares:
+        return AsyncShares(self._channel)
+
+    @cached_property
     def models(self) -> AsyncModels:
         return AsyncModels(self._channel)
 
@@ -498,6 +514,10 @@ class Client:
     def delete(self, name: str, *, etag: str = "") -> pb.Song:
         """Can be undone for 30 days."""
         return self.run(self._client.delete(name, etag=etag))
+
+    def batch_delete(self, filter: str, *, validate_only: bool = False) -> pb.BatchDeleteSongsResponse:
+        """At most 200 of those that match, the oldest first; with validate_only it says which, and how many in all."""
+        return self.run(self._client.batch_delete(filter, validate_only=validate_only))
 
     def undelete(self, name: str) -> pb.Song:
         return self.run(self._client.undelete(name))

@@ -15,21 +15,15 @@ from typing import TYPE_CHECKING
 from google.protobuf import json_format
 
 from harmonia.song.v1 import song_pb2 as pb
+from harmonia_chassis.file_names import folders_for
+from harmonia_chassis.saved import SONG_JSON, files_of, take_folders, to_json
 from harmonia_sdk.errors import Conflict, FailedPrecondition, InvalidInput, Reason
-from harmonia_sdk.names import folders_for, safe_file
 from harmonia_sdk.transfer import sha256_of
 
 if TYPE_CHECKING:
     from harmonia_sdk.client import AsyncClient
 
 AT_ONCE = 4
-SONG_JSON = "song.json"
-
-
-def to_json(message: pb.Song) -> str:
-    """Canonical protobuf JSON with the names of the proto files, for people."""
-    text: str = json_format.MessageToJson(message, preserving_proto_field_name=True, ensure_ascii=False)
-    return text + "\n"
 
 
 async def save(client: "AsyncClient", song: pb.Song, folder: Path, *, force: bool = False) -> None:
@@ -38,7 +32,7 @@ async def save(client: "AsyncClient", song: pb.Song, folder: Path, *, force: boo
     try:
         missing = await asyncio.to_thread(_prepare, folder, song, files, force=force)
         await _download_all(client, folder, missing)
-        for place in sorted({folder, *(folder / take for take in _take_folders(song))}):
+        for place in sorted({folder, *(folder / take for take in take_folders(song))}):
             await asyncio.to_thread(write_whole, place / SONG_JSON, to_json(song))
     except OSError as exc:
         raise unwritable(folder, exc) from exc
@@ -49,15 +43,6 @@ def check_finished(song: pb.Song) -> None:
         state = pb.Song.State.Name(song.state)
         message = f"{song.name} is {state}: only a song that SUCCEEDED has files to save"
         raise FailedPrecondition(message, reason=Reason.WRONG_STATE)
-
-
-def files_of(song: pb.Song) -> Mapping[Path, pb.Output]:
-    """Relative to the folder: "stems/drums.flac", or "2/stems/drums.flac" where there is more than one take."""
-    several = bool(_take_folders(song))
-    return {
-        Path(str(max(1, output.take)) if several else "") / safe_file(output.file or output.role): output
-        for output in song.outputs
-    }
 
 
 def check_folder(folder: Path, name: str = "", *, force: bool) -> None:
@@ -119,11 +104,6 @@ def unwritable(folder: Path, exc: OSError) -> InvalidInput:
     return InvalidInput(message, reason=Reason.MALFORMED, field="out")
 
 
-def _take_folders(song: pb.Song) -> set[str]:
-    takes = {max(1, output.take) for output in song.outputs}
-    return {str(take) for take in takes} if len(takes) > 1 else set()
-
-
 def _claimed(folder: Path) -> bool:
     try:
         folder.mkdir(parents=True)
@@ -155,7 +135,7 @@ def _has(path: Path, digest: str) -> bool:
 
 
 def _remove(folder: Path, other: pb.Song) -> None:
-    for file in [*files_of(other), Path(SONG_JSON), *(Path(take) / SONG_JSON for take in _take_folders(other))]:
+    for file in [*files_of(other), Path(SONG_JSON), *(Path(take) / SONG_JSON for take in take_folders(other))]:
         (folder / file).unlink(missing_ok=True)
 
 

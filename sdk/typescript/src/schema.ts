@@ -4,6 +4,40 @@
  */
 
 export interface paths {
+    "/s/{link}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What POST /v1/shares made a link to, for whoever has it: a page with a player, or the sound itself, of which Ranges and ETag are honoured. A link that has expired, was revoked or never was opens nothing: 404, each like the other. */
+        get: operations["OpenLink"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/s/{link}/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One of the masters that the page of a link names. Ranges and ETag are honoured. */
+        get: operations["DownloadShared"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/session": {
         parameters: {
             query?: never;
@@ -361,6 +395,126 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The newest first, without their songs. */
+        get: operations["ListProjects"];
+        put?: never;
+        post: operations["CreateProject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description With its songs, in order. */
+        get: operations["GetProject"];
+        put?: never;
+        post?: never;
+        /** @description Its songs stay. */
+        delete: operations["DeleteProject"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}:add": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Puts songs in, or, where they are in already, somewhere else. A song may be in several projects. */
+        post: operations["AddSongs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}:export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A zip file with a folder for each song of the project that has succeeded: what `harmonia compose` saves, and SHA256SUMS. Ranges, If-Range and ETag are honoured: a download that broke off goes on while nothing of it has changed. */
+        get: operations["ExportProject"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}:order": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Puts these first, in this order; the others keep theirs behind them. */
+        post: operations["OrderSongs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}:remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Takes songs out; they themselves stay. */
+        post: operations["RemoveSongs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}:update": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Title and description. */
+        post: operations["UpdateProject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/rhymes/{word}": {
         parameters: {
             query?: never;
@@ -373,6 +527,58 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/shared": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What a link opens: its token stands in for that of a user, and opens these two alone. */
+        get: operations["OpenShare"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Those that still open, the newest first. */
+        get: operations["ListShares"];
+        put?: never;
+        /** @description The link is in this answer alone. */
+        post: operations["CreateShare"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/shares/{share}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description From then on the link opens nothing. */
+        delete: operations["RevokeShare"];
         options?: never;
         head?: never;
         patch?: never;
@@ -533,6 +739,23 @@ export interface paths {
         put?: never;
         /** @description Up to 100 at once, in the background lane; a result per item, nothing is rolled back. */
         post: operations["BatchCreateSongs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/songs:batchDelete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Deletes up to 200 that match; with validate_only it says which, and how many there are in all. */
+        post: operations["BatchDeleteSongs"];
         delete?: never;
         options?: never;
         head?: never;
@@ -798,6 +1021,15 @@ export interface components {
             song?: components["schemas"]["Song"];
             error?: components["schemas"]["Problem"];
         };
+        BatchDeleteSongsResponse: {
+            /** @description Deleted, or with validate_only those that would be: the oldest first, 200 at most. Songs that still run are stopped first. */
+            songs?: components["schemas"]["Song"][];
+            /**
+             * Format: int32
+             * @description All that matched, these among them: ask again for the rest.
+             */
+            total_size?: number;
+        };
         BatchRetrySongsResponse: {
             songs?: components["schemas"]["Song"][];
         };
@@ -889,6 +1121,13 @@ export interface components {
             key?: components["schemas"]["Key"];
             /** @description "hmk_…": keep it, it is not shown again. */
             token?: string;
+        };
+        CreateShareResponse: {
+            share?: components["schemas"]["Share"];
+            /** @description "/s/{token}", behind the address of the HTTP door. */
+            path?: string;
+            /** @description The whole link, where the mesh has been told what its HTTP door is called. */
+            url?: string;
         };
         CreateSongRequest: {
             spec?: components["schemas"]["SongSpec"];
@@ -1084,6 +1323,12 @@ export interface components {
         ListModelsResponse: {
             models?: components["schemas"]["Model"][];
         };
+        ListProjectsResponse: {
+            projects?: components["schemas"]["Project"][];
+            next_page_token?: string;
+            /** Format: int32 */
+            total_size?: number;
+        };
         ListRhymesResponse: {
             rhymes?: components["schemas"]["ListRhymesResponse_Rhyme"][];
         };
@@ -1091,6 +1336,9 @@ export interface components {
             word?: string;
             /** Format: int32 */
             syllables?: number;
+        };
+        ListSharesResponse: {
+            shares?: components["schemas"]["Share"][];
         };
         ListSongsResponse: {
             songs?: components["schemas"]["Song"][];
@@ -1295,6 +1543,32 @@ export interface components {
                 [key: string]: string;
             };
         };
+        Project: {
+            /** @description "projects/{id}" */
+            name?: string;
+            title?: string;
+            description?: string;
+            /** @description In order. Songs that were purged are no longer there. */
+            songs?: components["schemas"]["Project_Entry"][];
+            /** Format: int32 */
+            song_count?: number;
+            /** Format: date-time */
+            create_time?: string;
+            /** Format: date-time */
+            update_time?: string;
+            etag?: string;
+        };
+        Project_Entry: {
+            /** @description "songs/{id}" */
+            song?: string;
+            title?: string;
+            /** @enum {string} */
+            state?: "QUEUED" | "RUNNING" | "CANCELLING" | "SUCCEEDED" | "FAILED" | "CANCELLED" | "EXPIRED";
+            /** @description Length; 0 until it is composed. */
+            seconds?: number;
+            /** @description True: deleted, and left out of exports until it is undeleted. */
+            deleted?: boolean;
+        };
         Provenance: {
             /** @description "artifacts/{sha256}" of the signed statement. */
             passport?: string;
@@ -1381,6 +1655,58 @@ export interface components {
             confidence?: number;
             /** @description Absent where it is silent. */
             loudness_lufs?: number;
+        };
+        Share: {
+            /** @description "shares/{id}" */
+            name?: string;
+            /** @description "songs/{id}" */
+            song?: string;
+            /**
+             * @description PAGE: A page with the title and a player. AUDIO: The sound alone, in one format. FORMATS: A page with a player, and masters to download.
+             * @enum {string}
+             */
+            what?: "PAGE" | "AUDIO" | "FORMATS";
+            /** @description Masters that it opens: "mp3". */
+            formats?: string[];
+            /** Format: date-time */
+            create_time?: string;
+            /** Format: date-time */
+            expire_time?: string;
+            /**
+             * Format: int64
+             * @description How often it was opened; may lag by some seconds.
+             */
+            opens?: string | number;
+            /** Format: date-time */
+            last_open_time?: string;
+            /**
+             * Format: date-time
+             * @description Set once it is revoked.
+             */
+            revoke_time?: string;
+        };
+        SharedFile: {
+            /** @description "mp3" */
+            format?: string;
+            /** @description "rain.mp3" */
+            file?: string;
+            media_type?: string;
+            /** Format: int64 */
+            size_bytes?: string | number;
+            sha256?: string;
+        };
+        SharedSong: {
+            title?: string;
+            /**
+             * @description PAGE: A page with the title and a player. AUDIO: The sound alone, in one format. FORMATS: A page with a player, and masters to download.
+             * @enum {string}
+             */
+            what?: "PAGE" | "AUDIO" | "FORMATS";
+            seconds?: number;
+            /** @description In the order in which a browser should try them. */
+            files?: components["schemas"]["SharedFile"][];
+            /** Format: date-time */
+            expire_time?: string;
         };
         Song: {
             /** @description "songs/{id}" */
@@ -1704,6 +2030,7 @@ export interface components {
         key: string;
         model: string;
         project: string;
+        share: string;
         upload: string;
         webhook: string;
         /** @description RFC 9110: `bytes=0-65535` */
@@ -1726,6 +2053,7 @@ export type ArtifactRef = components['schemas']['ArtifactRef'];
 export type AuditRecord = components['schemas']['AuditRecord'];
 export type BatchCreateSongsResponse = components['schemas']['BatchCreateSongsResponse'];
 export type BatchCreateSongsResponseResult = components['schemas']['BatchCreateSongsResponse_Result'];
+export type BatchDeleteSongsResponse = components['schemas']['BatchDeleteSongsResponse'];
 export type BatchRetrySongsResponse = components['schemas']['BatchRetrySongsResponse'];
 export type Brief = components['schemas']['Brief'];
 export type Capabilities = components['schemas']['Capabilities'];
@@ -1735,6 +2063,7 @@ export type CollectGarbageResponse = components['schemas']['CollectGarbageRespon
 export type CollectGarbageResponseSummary = components['schemas']['CollectGarbageResponse_Summary'];
 export type Conditioning = components['schemas']['Conditioning'];
 export type CreateKeyResponse = components['schemas']['CreateKeyResponse'];
+export type CreateShareResponse = components['schemas']['CreateShareResponse'];
 export type CreateSongRequest = components['schemas']['CreateSongRequest'];
 export type CreateWebhookResponse = components['schemas']['CreateWebhookResponse'];
 export type Delivery = components['schemas']['Delivery'];
@@ -1752,8 +2081,10 @@ export type ListAuditRecordsResponse = components['schemas']['ListAuditRecordsRe
 export type ListDeliveriesResponse = components['schemas']['ListDeliveriesResponse'];
 export type ListKeysResponse = components['schemas']['ListKeysResponse'];
 export type ListModelsResponse = components['schemas']['ListModelsResponse'];
+export type ListProjectsResponse = components['schemas']['ListProjectsResponse'];
 export type ListRhymesResponse = components['schemas']['ListRhymesResponse'];
 export type ListRhymesResponseRhyme = components['schemas']['ListRhymesResponse_Rhyme'];
+export type ListSharesResponse = components['schemas']['ListSharesResponse'];
 export type ListSongsResponse = components['schemas']['ListSongsResponse'];
 export type ListWebhooksResponse = components['schemas']['ListWebhooksResponse'];
 export type Loudness = components['schemas']['Loudness'];
@@ -1776,6 +2107,8 @@ export type Output = components['schemas']['Output'];
 export type Outputs = components['schemas']['Outputs'];
 export type PlacedSection = components['schemas']['PlacedSection'];
 export type Problem = components['schemas']['Problem'];
+export type Project = components['schemas']['Project'];
+export type ProjectEntry = components['schemas']['Project_Entry'];
 export type Provenance = components['schemas']['Provenance'];
 export type ReadPromptResponse = components['schemas']['ReadPromptResponse'];
 export type RewriteLyricsResponse = components['schemas']['RewriteLyricsResponse'];
@@ -1786,6 +2119,9 @@ export type ScanLyricsResponseSection = components['schemas']['ScanLyricsRespons
 export type SearchSongsResponse = components['schemas']['SearchSongsResponse'];
 export type Section = components['schemas']['Section'];
 export type SectionReading = components['schemas']['SectionReading'];
+export type Share = components['schemas']['Share'];
+export type SharedFile = components['schemas']['SharedFile'];
+export type SharedSong = components['schemas']['SharedSong'];
 export type Song = components['schemas']['Song'];
 export type SongEvent = components['schemas']['SongEvent'];
 export type SongEventHeartbeat = components['schemas']['SongEvent_Heartbeat'];
@@ -1814,12 +2150,121 @@ export type ParameterArtifact = components['parameters']['artifact'];
 export type ParameterKey = components['parameters']['key'];
 export type ParameterModel = components['parameters']['model'];
 export type ParameterProject = components['parameters']['project'];
+export type ParameterShare = components['parameters']['share'];
 export type ParameterUpload = components['parameters']['upload'];
 export type ParameterWebhook = components['parameters']['webhook'];
 export type ParameterRange = components['parameters']['range'];
 export type ParameterIdempotencyKey = components['parameters']['idempotency_key'];
 export type $defs = Record<string, never>;
 export interface operations {
+    OpenLink: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description RFC 9110: `bytes=0-65535` */
+                Range?: components["parameters"]["range"];
+            };
+            path: {
+                link: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page or the sound */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                    "audio/*": string;
+                };
+            };
+            /** @description The range */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/*": string;
+                };
+            };
+            /** @description The link opens nothing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description Nothing of it lies in the range */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    DownloadShared: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description RFC 9110: `bytes=0-65535` */
+                Range?: components["parameters"]["range"];
+            };
+            path: {
+                link: string;
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/*": string;
+                };
+            };
+            /** @description The range */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/*": string;
+                };
+            };
+            /** @description The link opens nothing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description Nothing of it lies in the range */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
     OpenSession: {
         parameters: {
             query?: never;
@@ -2544,6 +2989,293 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    ListProjects: {
+        parameters: {
+            query?: {
+                /** @description 1 to 200; default 50. */
+                page_size?: number;
+                page_token?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListProjectsResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    CreateProject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description 1 to 120 characters. */
+                    title?: string;
+                    /** @description At most 2000 characters. */
+                    description?: string;
+                    /** @description "songs/{id}", at most 500. */
+                    songs?: string[];
+                    /** @description At most 64 characters. The same id gives the same project. */
+                    request_id?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    GetProject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    DeleteProject: {
+        parameters: {
+            query?: {
+                /** @description Refused unless it is the project's; empty: not checked. */
+                etag?: string;
+            };
+            header?: never;
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    AddSongs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description "songs/{id}", 1 to 500, each once. */
+                    songs?: string[];
+                    /**
+                     * Format: int32
+                     * @description The place of the first of them, from 0; absent: at the end.
+                     */
+                    position?: number;
+                    /** @description Refused unless it is the project's; empty: not checked. */
+                    etag?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ExportProject: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description RFC 9110: `bytes=0-65535` */
+                Range?: components["parameters"]["range"];
+            };
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+            /** @description The range */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+            /** @description Nothing of it lies in the range */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    OrderSongs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description "songs/{id}" of the project, 1 to 500, each once. */
+                    songs?: string[];
+                    /** @description Refused unless it is the project's; empty: not checked. */
+                    etag?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    RemoveSongs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description "songs/{id}", 1 to 500, each once. */
+                    songs?: string[];
+                    /** @description Refused unless it is the project's; empty: not checked. */
+                    etag?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    UpdateProject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: components["parameters"]["project"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Absent: stays. */
+                    title?: string;
+                    /** @description Absent: stays. */
+                    description?: string;
+                    /** @description Refused unless it is the project's; empty: not checked. */
+                    etag?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
     ListRhymes: {
         parameters: {
             query?: {
@@ -2565,6 +3297,116 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListRhymesResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    OpenShare: {
+        parameters: {
+            query?: {
+                /** @description True: not counted; goes on with what was opened before. */
+                again?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharedSong"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ListShares: {
+        parameters: {
+            query?: {
+                /** @description "songs/{id}"; empty: of all songs. */
+                song?: string;
+                /** @description With those that are revoked or have expired. */
+                show_ended?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListSharesResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    CreateShare: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description "songs/{id}" of a song that has succeeded. */
+                    song?: string;
+                    /**
+                     * @description Default PAGE. PAGE: A page with the title and a player. AUDIO: The sound alone, in one format. FORMATS: A page with a player, and masters to download.
+                     * @enum {string}
+                     */
+                    what?: "PAGE" | "AUDIO" | "FORMATS";
+                    /** @description Of the song's masters. Default: of FORMATS all, of the others the first of mp3, flac, wav, ogg, opus. */
+                    formats?: string[];
+                    /** @description 60 s to 7 days; default 7 days. Seconds: "1.5s" */
+                    valid_for?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreateShareResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    RevokeShare: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                share: components["parameters"]["share"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Share"];
                 };
             };
             default: components["responses"]["Error"];
@@ -3001,6 +3843,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BatchCreateSongsResponse"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    BatchDeleteSongs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description As in ListSongs; not empty. */
+                    filter?: string;
+                    /** @description Says which, deletes none. */
+                    validate_only?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchDeleteSongsResponse"];
                 };
             };
             default: components["responses"]["Error"];

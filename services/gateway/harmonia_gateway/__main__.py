@@ -10,6 +10,8 @@ from harmonia.capability.v1 import capability_pb2_grpc
 from harmonia.identity.v1 import identity_pb2_grpc, key_pb2_grpc
 from harmonia.lyrics.v1 import lyrics_pb2_grpc
 from harmonia.model.v1 import model_pb2_grpc
+from harmonia.project.v1 import project_pb2_grpc
+from harmonia.share.v1 import share_pb2_grpc
 from harmonia.song.v1 import song_pb2_grpc
 from harmonia.store.v1 import store_pb2_grpc
 from harmonia.webhook.v1 import webhook_pb2_grpc
@@ -26,6 +28,7 @@ from harmonia_gateway.capabilities import Capabilities
 from harmonia_gateway.capability_servicer import CapabilityServicer
 from harmonia_gateway.chance import real_chance
 from harmonia_gateway.collector import Collector
+from harmonia_gateway.exporter import Exporter
 from harmonia_gateway.finder import Finder
 from harmonia_gateway.hub import Hub
 from harmonia_gateway.intake import Intake
@@ -35,12 +38,17 @@ from harmonia_gateway.lyrics_servicer import LyricsServicer
 from harmonia_gateway.model_servicer import ModelServicer
 from harmonia_gateway.oidc import Issuer
 from harmonia_gateway.outside import Outside
+from harmonia_gateway.own_songs import OwnSongs
 from harmonia_gateway.people import People, Recognise
+from harmonia_gateway.project_servicer import ProjectServicer
 from harmonia_gateway.projection import Projection
+from harmonia_gateway.projects import Projects
 from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate, Storage
 from harmonia_gateway.reading import Reading
 from harmonia_gateway.recordings import Recordings
 from harmonia_gateway.settings import Settings
+from harmonia_gateway.share_servicer import ShareServicer
+from harmonia_gateway.shares import Shares
 from harmonia_gateway.song_servicer import SongServicer
 from harmonia_gateway.strangers import Strangers
 from harmonia_gateway.sweeper import Sweeper
@@ -59,8 +67,8 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     await jobs.declare(lease=settings.lease, max_bytes=settings.store_bytes, replicas=settings.store_replicas)
     entities = Entities(jobs)
     strangers = Strangers(settings.rate_strangers, settings.trusted_proxies)
-    keys, audit = UserKeys(entities), Audit(entities, strangers)
-    await _open_public_door(node, keys, Bootstrap(node.verifier, entities, audit), strangers)
+    keys, audit, shares = UserKeys(entities), Audit(entities, strangers), Shares(entities)
+    await _open_public_door(node, keys, Bootstrap(node.verifier, entities, audit), shares, strangers)
     await asyncio.to_thread(settings.state_dir.mkdir, parents=True, exist_ok=True)
     hub = Hub(jobs, replicas=settings.store_replicas)
     projection = Projection(settings.state_dir, jobs, on_change=hub.publish, metrics=node.metrics)
@@ -68,6 +76,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     capabilities = Capabilities(entities, node.channel)
     quotas = _quotas(node, jobs, projection, signer)
     node.serve(identity_pb2_grpc.add_TokenServiceServicer_to_server, TokenServicer(signer, entities))
+    projects, own = Projects(entities), OwnSongs(jobs, projection)
     intake = Intake(
         jobs=jobs,
         words=Words(node.store, node.channel("artifacts")),
@@ -76,6 +85,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         quotas=quotas,
         chance=real_chance(),
         failpoint=failpoint,
+        projects=projects,
         commercial_tenants=settings.commercial_tenants,
     )
     songs = SongServicer(
@@ -90,6 +100,22 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         signer=signer,
     )
     node.serve(song_pb2_grpc.add_SongServiceServicer_to_server, songs, public=True)
+    in_projects = ProjectServicer(
+        kept=projects, own=own, exporter=Exporter(node.channel("artifacts")), signer=signer, quotas=quotas
+    )
+    node.serve(project_pb2_grpc.add_ProjectServiceServicer_to_server, in_projects, public=True)
+    shared = ShareServicer(
+        kept=shares,
+        own=own,
+        artifacts=node.channel("artifacts"),
+        signer=signer,
+        audit=audit,
+        quotas=quotas,
+        opening=Rate("openings of links", settings.rate_reads),
+        base=settings.share_base,
+    )
+    node.serve(share_pb2_grpc.add_ShareServiceServicer_to_server, shared, public=True)
+    node.background("shares", shares.run)
     webhooks = Webhooks(entities, projection, _outside(node))
     node.serve(webhook_pb2_grpc.add_WebhookServiceServicer_to_server, WebhookServicer(webhooks, quotas), public=True)
     node.background("webhooks", webhooks.run)
@@ -106,12 +132,19 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     node.background("collector", collector.run)
 
 
-async def _open_public_door(node: Node[Settings], keys: UserKeys, bootstrap: Bootstrap, strangers: Strangers) -> None:
+async def _open_public_door(
+    node: Node[Settings], keys: UserKeys, bootstrap: Bootstrap, shares: Shares, strangers: Strangers
+) -> None:
     settings = node.settings
     if settings.bootstrap_keys is not None:
         await keys.make_known(await asyncio.to_thread(read_keys, settings.bootstrap_keys))
     people = People(
-        keys, bootstrap=bootstrap.recognise, issuer=_issuer(node), strangers=strangers, metrics=node.metrics
+        keys,
+        bootstrap=bootstrap.recognise,
+        issuer=_issuer(node),
+        shares=shares.recognise,
+        strangers=strangers,
+        metrics=node.metrics,
     )
     certificates = CertificateFiles(settings.public_tls_cert, settings.public_tls_key, settings.tls_ca)
     node.serve_users(settings.public_listen, people.authenticate, certificates=certificates)

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from harmonia.job.v1 import job_pb2
 from harmonia.song.v1 import song_pb2, spec_pb2
 from harmonia_chassis import telemetry
-from harmonia_chassis.errors import Conflict, HarmoniaError, InvalidInput, Reason
+from harmonia_chassis.errors import Conflict, HarmoniaError, InvalidInput, NotFound, Reason
 from harmonia_chassis.identity import Principal, TokenSigner
 from harmonia_chassis.job_stream import JobStream, Refused, Stored
 from harmonia_chassis.testing import Failpoint, reach
 from harmonia_gateway import limits, revising, rules, songs
 from harmonia_gateway.capabilities import Capabilities
 from harmonia_gateway.chance import Chance
+from harmonia_gateway.projects import Projects
 from harmonia_gateway.quotas import Quotas
 from harmonia_gateway.songs import Requester
 from harmonia_gateway.words import Words
@@ -35,6 +36,7 @@ class Intake:
         quotas: Quotas,
         chance: Chance,
         failpoint: Failpoint,
+        projects: Projects,
         commercial_tenants: Collection[str] = (),
     ) -> None:
         self._jobs = jobs
@@ -44,6 +46,7 @@ class Intake:
         self._quotas = quotas
         self._chance = chance
         self._failpoint = failpoint
+        self._projects = projects
         self._commercial_tenants = commercial_tenants
 
     async def accept(self, request: Request, principal: Principal, *, batch: bool = False) -> Stored:
@@ -87,6 +90,7 @@ class Intake:
         """Raises Refused when there is a song of that identity."""
         with self._quotas.places.place(job.tenant, batch=job.batch) as place:
             await self._words.settle(job.spec.lyrics, job.resolved.lyrics, grant=job.grant)
+            await self._projects.expect(job)
             await reach(self._failpoint, "before_create", "")
             stored = await self._jobs.create(job)
             place.seq = stored.seq
@@ -119,9 +123,24 @@ class Intake:
 
     async def _revised(self, request: Revise, requester: Requester, identity: str, source: job_pb2.Job) -> job_pb2.Job:
         revised = revising.revision(request, source)
+        warnings = await self._left_behind(revised, requester)
         job = await self._plan(revised.spec, requester, identity, spec_digest=revising.digest(request))
         revising.carry_over(job, revised, source)
+        job.warnings.extend(warnings)
         return job
+
+    async def _left_behind(self, revised: revising.Revision, requester: Requester) -> list[str]:
+        """What the old song was in and the new one need not be: unlike what was asked for, that is no fault."""
+        spec = revised.spec
+        if not spec.project or "project" in {change.path for change in revised.changes}:
+            return []
+        try:
+            await self._projects.check(spec.project, requester)
+        except NotFound:
+            gone = spec.project
+            spec.ClearField("project")
+            return [f"spec.project: {gone} is no longer there, so the new song is in no project"]
+        return []
 
     async def _plan(
         self, spec: spec_pb2.SongSpec, requester: Requester, identity: str, *, spec_digest: str
@@ -130,6 +149,8 @@ class Intake:
         capabilities = await self._capabilities.current()
         commercial = requester.tenant in self._commercial_tenants
         warnings = songs.validate(spec, capabilities, now, commercial=commercial)
+        if spec.project:
+            await self._projects.check(spec.project, requester)
         return songs.plan(
             spec,
             songs.resolve(spec, capabilities, draw_seed=self._chance.draw_seed),

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from harmonia_chassis.errors import InvalidInput, Reason
+
 PROMPT_CHARACTERS = 2000
 LYRICS_CHARACTERS = 8000
 TITLE_CHARACTERS = 120
@@ -26,3 +28,11 @@ UPLOAD_SECONDS = 20 * 60.0
 CHUNK_BYTES = 256 * 1024
 PAGE_SIZE = 200
 DEFAULT_PAGE_SIZE = 50
+
+
+def page_size(asked: int) -> int:
+    """Raises InvalidInput."""
+    if asked < 0:
+        message = f"page_size is {asked}: it must be from 1 to {PAGE_SIZE}"
+        raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="page_size")
+    return min(asked or DEFAULT_PAGE_SIZE, PAGE_SIZE)

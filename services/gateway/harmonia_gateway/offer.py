@@ -17,6 +17,7 @@ _OF_THE_MESH: dict[str, "pb.FieldSupport.Support.ValueType"] = {
     "lyrics": pb.FieldSupport.EXACT,
     "language": pb.FieldSupport.EXACT,
     "labels": pb.FieldSupport.EXACT,
+    "project": pb.FieldSupport.EXACT,
     "deadline": pb.FieldSupport.EXACT,
     "batch": pb.FieldSupport.EXACT,
     "engine": pb.FieldSupport.EXACT,

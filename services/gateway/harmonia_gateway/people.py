@@ -1,4 +1,4 @@
-"""Who a person is, by any token the public door takes: an API key, the bootstrap token, an issuer's access token."""
+"""Who a person is, by any token the public door takes: an API key, the bootstrap token, an issuer's, a link's."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -10,6 +10,7 @@ from harmonia_chassis.access import current_came_from
 from harmonia_chassis.errors import Reason, Unauthenticated
 from harmonia_chassis.identity import BOOTSTRAP, Principal
 from harmonia_chassis.telemetry import Metrics
+from harmonia_gateway.shares import TOKEN_PREFIX
 from harmonia_gateway.strangers import Strangers
 
 Recognise = Callable[[str], Awaitable[Principal]]
@@ -23,9 +24,17 @@ class Keys(Protocol):
 
 class People:
     def __init__(
-        self, keys: Keys, *, bootstrap: Recognise, issuer: Recognise | None, strangers: Strangers, metrics: Metrics
+        self,
+        keys: Keys,
+        *,
+        bootstrap: Recognise,
+        issuer: Recognise | None,
+        shares: Recognise,
+        strangers: Strangers,
+        metrics: Metrics,
     ) -> None:
         self._keys = keys
+        self._shares = shares
         self._bootstrap = bootstrap
         self._issuer = issuer
         self._strangers = strangers
@@ -45,6 +54,8 @@ class People:
             raise
 
     def _way(self, token: str) -> tuple[str, Recognise]:
+        if token.startswith(TOKEN_PREFIX):
+            return "share", self._shares
         if token.count(".") != 2:
             return "key", self._keys.authenticate
         if _type_of(token) == BOOTSTRAP:

@@ -24,7 +24,7 @@ WRITE, COMPOSE, MASTER = range(3)
 Spec = spec_pb2.SongSpec
 
 # What only mastering hears of, or nobody.
-_MASTERED = ("mastering", "outputs.formats", "labels", "deadline", "batch")
+_MASTERED = ("mastering", "outputs.formats", "labels", "project", "deadline", "batch")
 # What the brief says to the composer in so many words, and what goes to the composer beside the brief.
 _IN_THE_BRIEF = (
     *("title", "genre", "moods", "instruments", "complexity", "bpm", "key", "time_signature", "duration_seconds"),

@@ -30,6 +30,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SONG_OR_ARTIFACT = re.compile(r"songs/[0-9a-f]{32}|artifacts/[0-9a-f]{64}")
+_PROJECT = re.compile(r"projects/[0-9a-f]{32}")
 _ARTIFACT = re.compile(r"artifacts/[0-9a-f]{64}")
 
 # A value of a protobuf field: which type it has is the descriptor's business, and each rule knows its own.
@@ -258,7 +259,7 @@ RULES: Mapping[str, Rule | Planned] = {
     "outputs.dawproject": anything,
     "outputs.ardour": anything,
     "labels": labels,
-    "project": Planned("group songs by labels"),
+    "project": pattern(_PROJECT, "projects/{id}"),
     "deadline": deadline,
     "batch": anything,
     "webhook": Planned("wait with WatchSong"),

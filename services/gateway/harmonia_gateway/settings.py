@@ -56,6 +56,11 @@ class Settings(ServiceSettings):
     )
     oidc_audience: str | None = Field(default=None, min_length=1, description="what their aud must be, exactly")
     oidc_tenant_claim: str = Field(default="tenant", min_length=1, description="the claim that names the tenant")
+    share_base: str = Field(
+        default="",
+        pattern=r"^$|^https?://[^/]+$",
+        description="address of the HTTP door for people, as in https://music.example; absent: links are told as paths",
+    )
     webhook_allow: Networks = Field(
         default=(), description="CIDR ranges that webhooks may call although they are not public, by commas"
     )

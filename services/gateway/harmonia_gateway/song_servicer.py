@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 
 from harmonia.job.v1 import job_pb2
@@ -15,6 +15,7 @@ from harmonia_chassis.errors import (
     FailedPrecondition,
     HarmoniaError,
     InvalidInput,
+    NotFound,
     QuotaExceeded,
     Reason,
     Unavailable,
@@ -43,7 +44,7 @@ Decide = Callable[[job_pb2.Job], story.Outcome | None]
 _ANSWER_S = 0.2
 _MIN_ETAG_S = 1.0
 # Two hundred songs fit into one message of 4 MiB, whatever they hold.
-_RETRIED_AT_ONCE = 200
+_AT_ONCE = 200
 _RETRYABLE = "state IN ('FAILED', 'CANCELLED', 'EXPIRED') AND NOT deleted"
 
 
@@ -144,7 +145,7 @@ class SongServicer(rpc.SongServiceServicer):
     async def ListSongs(self, request: pb.ListSongsRequest, _context: object) -> pb.ListSongsResponse:
         principal = current_principal()
         self._quotas.reads.take(principal.tenant)
-        size = _page_size(request.page_size)
+        size = limits.page_size(request.page_size)
         bound_to = (principal.tenant, principal.owner, request.filter, request.order_by, request.show_deleted)
         offset = filters.parse_page_token(request.page_token, *bound_to)
         condition = filters.parse_filter(request.filter)
@@ -181,7 +182,7 @@ class SongServicer(rpc.SongServiceServicer):
             tenant=principal.tenant,
             owner=principal.owner,
             condition=filters.parse_filter(request.filter),
-            size=_page_size(request.page_size),
+            size=limits.page_size(request.page_size),
             after=filters.parse_place(request.page_token, (float, float, str), *bound_to),
         )
         await self._wait_for(request.min_etag)
@@ -270,7 +271,7 @@ class SongServicer(rpc.SongServiceServicer):
             where=f"{_RETRYABLE} AND {condition.where}",
             params=condition.params,
             order_by="create_time ASC",
-            limit=_RETRIED_AT_ONCE,
+            limit=_AT_ONCE,
             offset=0,
             deleted=False,
         )
@@ -293,6 +294,39 @@ class SongServicer(rpc.SongServiceServicer):
 
     async def DeleteSong(self, request: pb.DeleteSongRequest, _context: object) -> pb.Song:
         return self._song(await self._change(request.name, request.etag, _delete))
+
+    async def BatchDeleteSongs(
+        self, request: pb.BatchDeleteSongsRequest, _context: object
+    ) -> pb.BatchDeleteSongsResponse:
+        rules.refuse_unknown_fields(request)
+        principal = current_principal()
+        self._quotas.reads.take(principal.tenant)
+        if not request.filter.strip():
+            message = "filter is empty, which is every song: say which, as in state = FAILED"
+            raise InvalidInput(message, reason=Reason.MISSING, field="filter")
+        condition = filters.parse_filter(request.filter)
+        found, total = self._projection.songs(
+            tenant=principal.tenant,
+            owner=principal.owner,
+            where=f"NOT leaving AND {condition.where}",
+            params=condition.params,
+            order_by="create_time ASC",
+            limit=_AT_ONCE,
+            offset=0,
+            deleted=False,
+        )
+        songs_gone = found if request.validate_only else await self._delete_all(found)
+        return pb.BatchDeleteSongsResponse(songs=[self._song(stored) for stored in songs_gone], total_size=total)
+
+    async def _delete_all(self, found: list[Stored]) -> list[Stored]:
+        """Those that were still there. Whoever asks again meets none of them twice."""
+        gone: list[Stored] = []
+        for stored in found:
+            with suppress(NotFound):
+                gone.append(await self._change(f"songs/{stored.job.id}", "", _delete))
+        if gone:
+            await self._projection.wait_for(max(stored.seq for stored in gone), _MIN_ETAG_S)
+        return gone
 
     async def UndeleteSong(self, request: pb.UndeleteSongRequest, _context: object) -> pb.Song:
         return self._song(await self._change(request.name, "", _undelete))
@@ -382,13 +416,6 @@ def wrong_state(job: job_pb2.Job, why: str) -> FailedPrecondition:
 
 def _is_of(job: job_pb2.Job, owner: str) -> bool:
     return job.owner == owner and job.state != job_pb2.Job.PURGED
-
-
-def _page_size(asked: int) -> int:
-    if asked < 0:
-        message = f"page_size is {asked}: it must be from 1 to {limits.PAGE_SIZE}"
-        raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="page_size")
-    return min(asked or limits.DEFAULT_PAGE_SIZE, limits.PAGE_SIZE)
 
 
 def _now() -> datetime:

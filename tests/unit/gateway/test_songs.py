@@ -82,7 +82,7 @@ BAD: Mapping[str, list[tuple[Any, str]]] = {
         ({" ": "b"}, "MALFORMED"),
         ({"a": "\x07"}, "MALFORMED"),
     ],
-    "project": [("projects/a", "NOT_YET_SUPPORTED")],
+    "project": [("projects/a", "MALFORMED"), ("songs/" + "a" * 32, "MALFORMED")],
     "deadline": [
         ("2026-11-21T12:00:00Z", "OUT_OF_RANGE"),
         ("2026-11-28T12:00:01Z", "OUT_OF_RANGE"),

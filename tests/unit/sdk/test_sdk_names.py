@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmonia_sdk.names import safe_file, safe_name, slug
+from harmonia_chassis.file_names import safe_file, safe_name, slug
 
 
 @pytest.mark.parametrize(

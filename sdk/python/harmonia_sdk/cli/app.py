@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from harmonia_sdk.cli import audio, compose, garbage, mesh, models, play, search, songs, token, words
+from harmonia_sdk.cli import audio, compose, garbage, mesh, models, play, project, search, share, songs, token, words
 from harmonia_sdk.cli.faults import EXIT_CODES, SongEnded, error_of, exit_code_of, print_error, unexpected, usage_error
 from harmonia_sdk.errors import Cancelled, HarmoniaError
 
@@ -24,7 +24,7 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for group in (mesh, compose, play, songs, search, words, audio, models, token, garbage):
+    for group in (mesh, compose, play, songs, search, words, audio, models, project, share, token, garbage):
         group.register(app)
     return app
 

@@ -141,14 +141,14 @@ def _check_free(out: Path, file: Path, *, force: bool) -> None:
 
 def _place(out: Path, file: Path, name: str) -> Path:
     """mix.wav: mix-master.wav, mix-master-16bit.wav, mix-preview-before.flac."""
-    from harmonia_sdk.names import safe_file
+    from harmonia_chassis.file_names import safe_file
 
     out.mkdir(parents=True, exist_ok=True)
     return out / f"{_stem(file)}-{safe_file(name).name}"
 
 
 def _stem(file: Path) -> str:
-    from harmonia_sdk.names import safe_name
+    from harmonia_chassis.file_names import safe_name
 
     return safe_name(file.stem, otherwise="recording")
 

@@ -72,9 +72,9 @@ async def list_songs(
 
 async def show(common: Common, name: NAME) -> None:
     """Prints a song as JSON."""
+    from harmonia_chassis.saved import to_json
     from harmonia_sdk.cli.session import session
     from harmonia_sdk.cli.show import print_json
-    from harmonia_sdk.folder import to_json
 
     async with session(common) as mesh:
         song = await mesh.client.get(name)
@@ -115,13 +115,8 @@ async def retry(
     """Goes on with a failed, cancelled or expired song where it stopped."""
     from harmonia_sdk.cli.session import session
     from harmonia_sdk.cli.show import NO_SONGS
-    from harmonia_sdk.spec import checked_text
 
-    if bool(name) == bool(filter):
-        raise InvalidInput("say which: either a NAME or --filter", reason=Reason.MISSING, field="name")
-    if dry_run and name:
-        raise InvalidInput("--dry-run goes with --filter", reason=Reason.MALFORMED, field="dry_run")
-    where = checked_text(filter, "filter")
+    where = _one_or_many(name, filter, dry_run=dry_run)
     async with session(common) as mesh:
         if name:
             songs = [await mesh.client.retry(name)]
@@ -135,12 +130,43 @@ async def retry(
             await _see_them_through(mesh, songs, as_json=common.json)
 
 
-async def delete(common: Common, name: NAME) -> None:
-    """Deletes a song; `undelete` brings it back within 30 days."""
+async def delete(
+    common: Common,
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The song; or --filter for many.")] = "",
+    filter: Annotated[str, FILTER] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --filter: say which, delete none.")] = False,
+) -> None:
+    """Deletes songs; `undelete` brings them back within 30 days."""
     from harmonia_sdk.cli.session import session
+    from harmonia_sdk.cli.show import NO_SONGS, say
 
+    where = _one_or_many(name, filter, dry_run=dry_run)
     async with session(common) as mesh:
-        _print(await mesh.client.delete(name), as_json=common.json)
+        if name:
+            _print(await mesh.client.delete(name), as_json=common.json)
+            return
+        found = await mesh.client.batch_delete(where, validate_only=dry_run)
+    for song in found.songs:
+        _print(song, as_json=common.json)
+    if common.json:
+        return
+    if not found.songs:
+        say(NO_SONGS)
+    elif dry_run:
+        say(f"{found.total_size} would be deleted")
+    elif found.total_size > len(found.songs):
+        say(f"{len(found.songs)} of {found.total_size} are deleted: run it again for the rest")
+
+
+def _one_or_many(name: str, filter: str, *, dry_run: bool) -> str:
+    """The filter, checked."""
+    from harmonia_sdk.spec import checked_text
+
+    if bool(name) == bool(filter):
+        raise InvalidInput("say which: either a NAME or --filter", reason=Reason.MISSING, field="name")
+    if dry_run and name:
+        raise InvalidInput("--dry-run goes with --filter", reason=Reason.MALFORMED, field="dry_run")
+    return checked_text(filter, "filter")
 
 
 async def undelete(common: Common, name: NAME) -> None:

@@ -2336,6 +2336,115 @@ func (x *DeleteSongRequest) GetEtag() string {
 	return ""
 }
 
+type BatchDeleteSongsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in ListSongs; not empty.
+	Filter string `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Says which, deletes none.
+	ValidateOnly  bool `protobuf:"varint,2,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchDeleteSongsRequest) Reset() {
+	*x = BatchDeleteSongsRequest{}
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchDeleteSongsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchDeleteSongsRequest) ProtoMessage() {}
+
+func (x *BatchDeleteSongsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchDeleteSongsRequest.ProtoReflect.Descriptor instead.
+func (*BatchDeleteSongsRequest) Descriptor() ([]byte, []int) {
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *BatchDeleteSongsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *BatchDeleteSongsRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+type BatchDeleteSongsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Deleted, or with validate_only those that would be: the oldest first, 200 at most. Songs that still run are stopped
+	// first.
+	Songs []*Song `protobuf:"bytes,1,rep,name=songs,proto3" json:"songs,omitempty"`
+	// All that matched, these among them: ask again for the rest.
+	TotalSize     int32 `protobuf:"varint,2,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchDeleteSongsResponse) Reset() {
+	*x = BatchDeleteSongsResponse{}
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchDeleteSongsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchDeleteSongsResponse) ProtoMessage() {}
+
+func (x *BatchDeleteSongsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchDeleteSongsResponse.ProtoReflect.Descriptor instead.
+func (*BatchDeleteSongsResponse) Descriptor() ([]byte, []int) {
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *BatchDeleteSongsResponse) GetSongs() []*Song {
+	if x != nil {
+		return x.Songs
+	}
+	return nil
+}
+
+func (x *BatchDeleteSongsResponse) GetTotalSize() int32 {
+	if x != nil {
+		return x.TotalSize
+	}
+	return 0
+}
+
 type UndeleteSongRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "songs/{id}"
@@ -2346,7 +2455,7 @@ type UndeleteSongRequest struct {
 
 func (x *UndeleteSongRequest) Reset() {
 	*x = UndeleteSongRequest{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[29]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2467,7 @@ func (x *UndeleteSongRequest) String() string {
 func (*UndeleteSongRequest) ProtoMessage() {}
 
 func (x *UndeleteSongRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[29]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2480,7 @@ func (x *UndeleteSongRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndeleteSongRequest.ProtoReflect.Descriptor instead.
 func (*UndeleteSongRequest) Descriptor() ([]byte, []int) {
-	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{29}
+	return file_harmonia_song_v1_song_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *UndeleteSongRequest) GetName() string {
@@ -2394,7 +2503,7 @@ type BatchCreateSongsResponse_Result struct {
 
 func (x *BatchCreateSongsResponse_Result) Reset() {
 	*x = BatchCreateSongsResponse_Result{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[31]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2406,7 +2515,7 @@ func (x *BatchCreateSongsResponse_Result) String() string {
 func (*BatchCreateSongsResponse_Result) ProtoMessage() {}
 
 func (x *BatchCreateSongsResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[31]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2474,7 +2583,7 @@ type SongMatch_Passage struct {
 
 func (x *SongMatch_Passage) Reset() {
 	*x = SongMatch_Passage{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[32]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2486,7 +2595,7 @@ func (x *SongMatch_Passage) String() string {
 func (*SongMatch_Passage) ProtoMessage() {}
 
 func (x *SongMatch_Passage) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[32]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2526,7 +2635,7 @@ type SongMatch_Part struct {
 
 func (x *SongMatch_Part) Reset() {
 	*x = SongMatch_Part{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[33]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2538,7 +2647,7 @@ func (x *SongMatch_Part) String() string {
 func (*SongMatch_Part) ProtoMessage() {}
 
 func (x *SongMatch_Part) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[33]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2584,7 +2693,7 @@ type SongMatch_Likeness struct {
 
 func (x *SongMatch_Likeness) Reset() {
 	*x = SongMatch_Likeness{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[34]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2596,7 +2705,7 @@ func (x *SongMatch_Likeness) String() string {
 func (*SongMatch_Likeness) ProtoMessage() {}
 
 func (x *SongMatch_Likeness) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[34]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2649,7 +2758,7 @@ type SongEvent_Heartbeat struct {
 
 func (x *SongEvent_Heartbeat) Reset() {
 	*x = SongEvent_Heartbeat{}
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[35]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2661,7 +2770,7 @@ func (x *SongEvent_Heartbeat) String() string {
 func (*SongEvent_Heartbeat) ProtoMessage() {}
 
 func (x *SongEvent_Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_harmonia_song_v1_song_proto_msgTypes[35]
+	mi := &file_harmonia_song_v1_song_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2902,9 +3011,16 @@ const file_harmonia_song_v1_song_proto_rawDesc = "" +
 	"\x05songs\x18\x01 \x03(\v2\x16.harmonia.song.v1.SongR\x05songs\";\n" +
 	"\x11DeleteSongRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
-	"\x04etag\x18\x02 \x01(\tR\x04etag\")\n" +
+	"\x04etag\x18\x02 \x01(\tR\x04etag\"V\n" +
+	"\x17BatchDeleteSongsRequest\x12\x16\n" +
+	"\x06filter\x18\x01 \x01(\tR\x06filter\x12#\n" +
+	"\rvalidate_only\x18\x02 \x01(\bR\fvalidateOnly\"g\n" +
+	"\x18BatchDeleteSongsResponse\x12,\n" +
+	"\x05songs\x18\x01 \x03(\v2\x16.harmonia.song.v1.SongR\x05songs\x12\x1d\n" +
+	"\n" +
+	"total_size\x18\x02 \x01(\x05R\ttotalSize\")\n" +
 	"\x13UndeleteSongRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name2\xdc\v\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name2\xe0\f\n" +
 	"\vSongService\x12a\n" +
 	"\n" +
 	"CreateSong\x12#.harmonia.song.v1.CreateSongRequest\x1a\x16.harmonia.song.v1.Song\"\x16\x8a\xe8\x18\x12\n" +
@@ -2942,6 +3058,8 @@ const file_harmonia_song_v1_song_proto_rawDesc = "" +
 	"\x01\x01\x12\vsongs:write\x18\x01\x12a\n" +
 	"\n" +
 	"DeleteSong\x12#.harmonia.song.v1.DeleteSongRequest\x1a\x16.harmonia.song.v1.Song\"\x16\x8a\xe8\x18\x12\n" +
+	"\x01\x01\x12\vsongs:write\x18\x01\x12\x81\x01\n" +
+	"\x10BatchDeleteSongs\x12).harmonia.song.v1.BatchDeleteSongsRequest\x1a*.harmonia.song.v1.BatchDeleteSongsResponse\"\x16\x8a\xe8\x18\x12\n" +
 	"\x01\x01\x12\vsongs:write\x18\x01\x12e\n" +
 	"\fUndeleteSong\x12%.harmonia.song.v1.UndeleteSongRequest\x1a\x16.harmonia.song.v1.Song\"\x16\x8a\xe8\x18\x12\n" +
 	"\x01\x01\x12\vsongs:write\x18\x01b\x06proto3"
@@ -2959,7 +3077,7 @@ func file_harmonia_song_v1_song_proto_rawDescGZIP() []byte {
 }
 
 var file_harmonia_song_v1_song_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_harmonia_song_v1_song_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_harmonia_song_v1_song_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_harmonia_song_v1_song_proto_goTypes = []any{
 	(Song_State)(0),                         // 0: harmonia.song.v1.Song.State
 	(AudioChunk_Source)(0),                  // 1: harmonia.song.v1.AudioChunk.Source
@@ -2992,97 +3110,102 @@ var file_harmonia_song_v1_song_proto_goTypes = []any{
 	(*BatchRetrySongsRequest)(nil),          // 28: harmonia.song.v1.BatchRetrySongsRequest
 	(*BatchRetrySongsResponse)(nil),         // 29: harmonia.song.v1.BatchRetrySongsResponse
 	(*DeleteSongRequest)(nil),               // 30: harmonia.song.v1.DeleteSongRequest
-	(*UndeleteSongRequest)(nil),             // 31: harmonia.song.v1.UndeleteSongRequest
-	nil,                                     // 32: harmonia.song.v1.Song.LabelsEntry
-	(*BatchCreateSongsResponse_Result)(nil), // 33: harmonia.song.v1.BatchCreateSongsResponse.Result
-	(*SongMatch_Passage)(nil),               // 34: harmonia.song.v1.SongMatch.Passage
-	(*SongMatch_Part)(nil),                  // 35: harmonia.song.v1.SongMatch.Part
-	(*SongMatch_Likeness)(nil),              // 36: harmonia.song.v1.SongMatch.Likeness
-	(*SongEvent_Heartbeat)(nil),             // 37: harmonia.song.v1.SongEvent.Heartbeat
-	(*SongSpec)(nil),                        // 38: harmonia.song.v1.SongSpec
-	(*Understood)(nil),                      // 39: harmonia.song.v1.Understood
-	(*durationpb.Duration)(nil),             // 40: google.protobuf.Duration
-	(*v1.Analysis)(nil),                     // 41: harmonia.audio.v1.Analysis
-	(*v11.Problem)(nil),                     // 42: harmonia.type.v1.Problem
-	(*timestamppb.Timestamp)(nil),           // 43: google.protobuf.Timestamp
+	(*BatchDeleteSongsRequest)(nil),         // 31: harmonia.song.v1.BatchDeleteSongsRequest
+	(*BatchDeleteSongsResponse)(nil),        // 32: harmonia.song.v1.BatchDeleteSongsResponse
+	(*UndeleteSongRequest)(nil),             // 33: harmonia.song.v1.UndeleteSongRequest
+	nil,                                     // 34: harmonia.song.v1.Song.LabelsEntry
+	(*BatchCreateSongsResponse_Result)(nil), // 35: harmonia.song.v1.BatchCreateSongsResponse.Result
+	(*SongMatch_Passage)(nil),               // 36: harmonia.song.v1.SongMatch.Passage
+	(*SongMatch_Part)(nil),                  // 37: harmonia.song.v1.SongMatch.Part
+	(*SongMatch_Likeness)(nil),              // 38: harmonia.song.v1.SongMatch.Likeness
+	(*SongEvent_Heartbeat)(nil),             // 39: harmonia.song.v1.SongEvent.Heartbeat
+	(*SongSpec)(nil),                        // 40: harmonia.song.v1.SongSpec
+	(*Understood)(nil),                      // 41: harmonia.song.v1.Understood
+	(*durationpb.Duration)(nil),             // 42: google.protobuf.Duration
+	(*v1.Analysis)(nil),                     // 43: harmonia.audio.v1.Analysis
+	(*v11.Problem)(nil),                     // 44: harmonia.type.v1.Problem
+	(*timestamppb.Timestamp)(nil),           // 45: google.protobuf.Timestamp
 }
 var file_harmonia_song_v1_song_proto_depIdxs = []int32{
-	38, // 0: harmonia.song.v1.Song.spec:type_name -> harmonia.song.v1.SongSpec
-	38, // 1: harmonia.song.v1.Song.resolved:type_name -> harmonia.song.v1.SongSpec
-	39, // 2: harmonia.song.v1.Song.understood:type_name -> harmonia.song.v1.Understood
+	40, // 0: harmonia.song.v1.Song.spec:type_name -> harmonia.song.v1.SongSpec
+	40, // 1: harmonia.song.v1.Song.resolved:type_name -> harmonia.song.v1.SongSpec
+	41, // 2: harmonia.song.v1.Song.understood:type_name -> harmonia.song.v1.Understood
 	0,  // 3: harmonia.song.v1.Song.state:type_name -> harmonia.song.v1.Song.State
 	4,  // 4: harmonia.song.v1.Song.stages:type_name -> harmonia.song.v1.StageStatus
-	40, // 5: harmonia.song.v1.Song.eta:type_name -> google.protobuf.Duration
+	42, // 5: harmonia.song.v1.Song.eta:type_name -> google.protobuf.Duration
 	5,  // 6: harmonia.song.v1.Song.outputs:type_name -> harmonia.song.v1.Output
-	41, // 7: harmonia.song.v1.Song.analysis:type_name -> harmonia.audio.v1.Analysis
+	43, // 7: harmonia.song.v1.Song.analysis:type_name -> harmonia.audio.v1.Analysis
 	7,  // 8: harmonia.song.v1.Song.usage:type_name -> harmonia.song.v1.Usage
 	8,  // 9: harmonia.song.v1.Song.provenance:type_name -> harmonia.song.v1.Provenance
-	42, // 10: harmonia.song.v1.Song.error:type_name -> harmonia.type.v1.Problem
-	43, // 11: harmonia.song.v1.Song.create_time:type_name -> google.protobuf.Timestamp
-	43, // 12: harmonia.song.v1.Song.update_time:type_name -> google.protobuf.Timestamp
-	43, // 13: harmonia.song.v1.Song.delete_time:type_name -> google.protobuf.Timestamp
-	43, // 14: harmonia.song.v1.Song.expire_time:type_name -> google.protobuf.Timestamp
-	32, // 15: harmonia.song.v1.Song.labels:type_name -> harmonia.song.v1.Song.LabelsEntry
+	44, // 10: harmonia.song.v1.Song.error:type_name -> harmonia.type.v1.Problem
+	45, // 11: harmonia.song.v1.Song.create_time:type_name -> google.protobuf.Timestamp
+	45, // 12: harmonia.song.v1.Song.update_time:type_name -> google.protobuf.Timestamp
+	45, // 13: harmonia.song.v1.Song.delete_time:type_name -> google.protobuf.Timestamp
+	45, // 14: harmonia.song.v1.Song.expire_time:type_name -> google.protobuf.Timestamp
+	34, // 15: harmonia.song.v1.Song.labels:type_name -> harmonia.song.v1.Song.LabelsEntry
 	6,  // 16: harmonia.song.v1.Song.takes:type_name -> harmonia.song.v1.Take
 	3,  // 17: harmonia.song.v1.Song.sections:type_name -> harmonia.song.v1.PlacedSection
 	0,  // 18: harmonia.song.v1.StageStatus.state:type_name -> harmonia.song.v1.Song.State
-	43, // 19: harmonia.song.v1.StageStatus.start_time:type_name -> google.protobuf.Timestamp
-	43, // 20: harmonia.song.v1.StageStatus.end_time:type_name -> google.protobuf.Timestamp
-	41, // 21: harmonia.song.v1.Take.analysis:type_name -> harmonia.audio.v1.Analysis
-	38, // 22: harmonia.song.v1.CreateSongRequest.spec:type_name -> harmonia.song.v1.SongSpec
-	40, // 23: harmonia.song.v1.CreateSongRequest.wait:type_name -> google.protobuf.Duration
+	45, // 19: harmonia.song.v1.StageStatus.start_time:type_name -> google.protobuf.Timestamp
+	45, // 20: harmonia.song.v1.StageStatus.end_time:type_name -> google.protobuf.Timestamp
+	43, // 21: harmonia.song.v1.Take.analysis:type_name -> harmonia.audio.v1.Analysis
+	40, // 22: harmonia.song.v1.CreateSongRequest.spec:type_name -> harmonia.song.v1.SongSpec
+	42, // 23: harmonia.song.v1.CreateSongRequest.wait:type_name -> google.protobuf.Duration
 	9,  // 24: harmonia.song.v1.BatchCreateSongsRequest.requests:type_name -> harmonia.song.v1.CreateSongRequest
-	33, // 25: harmonia.song.v1.BatchCreateSongsResponse.results:type_name -> harmonia.song.v1.BatchCreateSongsResponse.Result
-	38, // 26: harmonia.song.v1.EstimateSongRequest.spec:type_name -> harmonia.song.v1.SongSpec
+	35, // 25: harmonia.song.v1.BatchCreateSongsResponse.results:type_name -> harmonia.song.v1.BatchCreateSongsResponse.Result
+	40, // 26: harmonia.song.v1.EstimateSongRequest.spec:type_name -> harmonia.song.v1.SongSpec
 	2,  // 27: harmonia.song.v1.ListSongsResponse.songs:type_name -> harmonia.song.v1.Song
 	19, // 28: harmonia.song.v1.SearchSongsResponse.matches:type_name -> harmonia.song.v1.SongMatch
 	2,  // 29: harmonia.song.v1.SongMatch.song:type_name -> harmonia.song.v1.Song
-	34, // 30: harmonia.song.v1.SongMatch.passages:type_name -> harmonia.song.v1.SongMatch.Passage
-	36, // 31: harmonia.song.v1.SongMatch.likenesses:type_name -> harmonia.song.v1.SongMatch.Likeness
+	36, // 30: harmonia.song.v1.SongMatch.passages:type_name -> harmonia.song.v1.SongMatch.Passage
+	38, // 31: harmonia.song.v1.SongMatch.likenesses:type_name -> harmonia.song.v1.SongMatch.Likeness
 	2,  // 32: harmonia.song.v1.SongEvent.song:type_name -> harmonia.song.v1.Song
 	22, // 33: harmonia.song.v1.SongEvent.progress:type_name -> harmonia.song.v1.SongProgress
-	37, // 34: harmonia.song.v1.SongEvent.heartbeat:type_name -> harmonia.song.v1.SongEvent.Heartbeat
-	40, // 35: harmonia.song.v1.SongProgress.eta:type_name -> google.protobuf.Duration
+	39, // 34: harmonia.song.v1.SongEvent.heartbeat:type_name -> harmonia.song.v1.SongEvent.Heartbeat
+	42, // 35: harmonia.song.v1.SongProgress.eta:type_name -> google.protobuf.Duration
 	1,  // 36: harmonia.song.v1.AudioChunk.source:type_name -> harmonia.song.v1.AudioChunk.Source
-	38, // 37: harmonia.song.v1.ReviseSongRequest.changes:type_name -> harmonia.song.v1.SongSpec
-	40, // 38: harmonia.song.v1.ReviseSongRequest.wait:type_name -> google.protobuf.Duration
+	40, // 37: harmonia.song.v1.ReviseSongRequest.changes:type_name -> harmonia.song.v1.SongSpec
+	42, // 38: harmonia.song.v1.ReviseSongRequest.wait:type_name -> google.protobuf.Duration
 	2,  // 39: harmonia.song.v1.BatchRetrySongsResponse.songs:type_name -> harmonia.song.v1.Song
-	2,  // 40: harmonia.song.v1.BatchCreateSongsResponse.Result.song:type_name -> harmonia.song.v1.Song
-	42, // 41: harmonia.song.v1.BatchCreateSongsResponse.Result.error:type_name -> harmonia.type.v1.Problem
-	35, // 42: harmonia.song.v1.SongMatch.Passage.parts:type_name -> harmonia.song.v1.SongMatch.Part
-	9,  // 43: harmonia.song.v1.SongService.CreateSong:input_type -> harmonia.song.v1.CreateSongRequest
-	10, // 44: harmonia.song.v1.SongService.BatchCreateSongs:input_type -> harmonia.song.v1.BatchCreateSongsRequest
-	12, // 45: harmonia.song.v1.SongService.EstimateSong:input_type -> harmonia.song.v1.EstimateSongRequest
-	14, // 46: harmonia.song.v1.SongService.GetSong:input_type -> harmonia.song.v1.GetSongRequest
-	15, // 47: harmonia.song.v1.SongService.ListSongs:input_type -> harmonia.song.v1.ListSongsRequest
-	17, // 48: harmonia.song.v1.SongService.SearchSongs:input_type -> harmonia.song.v1.SearchSongsRequest
-	20, // 49: harmonia.song.v1.SongService.WatchSong:input_type -> harmonia.song.v1.WatchSongRequest
-	23, // 50: harmonia.song.v1.SongService.ListenSong:input_type -> harmonia.song.v1.ListenSongRequest
-	25, // 51: harmonia.song.v1.SongService.ReviseSong:input_type -> harmonia.song.v1.ReviseSongRequest
-	26, // 52: harmonia.song.v1.SongService.CancelSong:input_type -> harmonia.song.v1.CancelSongRequest
-	27, // 53: harmonia.song.v1.SongService.RetrySong:input_type -> harmonia.song.v1.RetrySongRequest
-	28, // 54: harmonia.song.v1.SongService.BatchRetrySongs:input_type -> harmonia.song.v1.BatchRetrySongsRequest
-	30, // 55: harmonia.song.v1.SongService.DeleteSong:input_type -> harmonia.song.v1.DeleteSongRequest
-	31, // 56: harmonia.song.v1.SongService.UndeleteSong:input_type -> harmonia.song.v1.UndeleteSongRequest
-	2,  // 57: harmonia.song.v1.SongService.CreateSong:output_type -> harmonia.song.v1.Song
-	11, // 58: harmonia.song.v1.SongService.BatchCreateSongs:output_type -> harmonia.song.v1.BatchCreateSongsResponse
-	13, // 59: harmonia.song.v1.SongService.EstimateSong:output_type -> harmonia.song.v1.Estimate
-	2,  // 60: harmonia.song.v1.SongService.GetSong:output_type -> harmonia.song.v1.Song
-	16, // 61: harmonia.song.v1.SongService.ListSongs:output_type -> harmonia.song.v1.ListSongsResponse
-	18, // 62: harmonia.song.v1.SongService.SearchSongs:output_type -> harmonia.song.v1.SearchSongsResponse
-	21, // 63: harmonia.song.v1.SongService.WatchSong:output_type -> harmonia.song.v1.SongEvent
-	24, // 64: harmonia.song.v1.SongService.ListenSong:output_type -> harmonia.song.v1.AudioChunk
-	2,  // 65: harmonia.song.v1.SongService.ReviseSong:output_type -> harmonia.song.v1.Song
-	2,  // 66: harmonia.song.v1.SongService.CancelSong:output_type -> harmonia.song.v1.Song
-	2,  // 67: harmonia.song.v1.SongService.RetrySong:output_type -> harmonia.song.v1.Song
-	29, // 68: harmonia.song.v1.SongService.BatchRetrySongs:output_type -> harmonia.song.v1.BatchRetrySongsResponse
-	2,  // 69: harmonia.song.v1.SongService.DeleteSong:output_type -> harmonia.song.v1.Song
-	2,  // 70: harmonia.song.v1.SongService.UndeleteSong:output_type -> harmonia.song.v1.Song
-	57, // [57:71] is the sub-list for method output_type
-	43, // [43:57] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	2,  // 40: harmonia.song.v1.BatchDeleteSongsResponse.songs:type_name -> harmonia.song.v1.Song
+	2,  // 41: harmonia.song.v1.BatchCreateSongsResponse.Result.song:type_name -> harmonia.song.v1.Song
+	44, // 42: harmonia.song.v1.BatchCreateSongsResponse.Result.error:type_name -> harmonia.type.v1.Problem
+	37, // 43: harmonia.song.v1.SongMatch.Passage.parts:type_name -> harmonia.song.v1.SongMatch.Part
+	9,  // 44: harmonia.song.v1.SongService.CreateSong:input_type -> harmonia.song.v1.CreateSongRequest
+	10, // 45: harmonia.song.v1.SongService.BatchCreateSongs:input_type -> harmonia.song.v1.BatchCreateSongsRequest
+	12, // 46: harmonia.song.v1.SongService.EstimateSong:input_type -> harmonia.song.v1.EstimateSongRequest
+	14, // 47: harmonia.song.v1.SongService.GetSong:input_type -> harmonia.song.v1.GetSongRequest
+	15, // 48: harmonia.song.v1.SongService.ListSongs:input_type -> harmonia.song.v1.ListSongsRequest
+	17, // 49: harmonia.song.v1.SongService.SearchSongs:input_type -> harmonia.song.v1.SearchSongsRequest
+	20, // 50: harmonia.song.v1.SongService.WatchSong:input_type -> harmonia.song.v1.WatchSongRequest
+	23, // 51: harmonia.song.v1.SongService.ListenSong:input_type -> harmonia.song.v1.ListenSongRequest
+	25, // 52: harmonia.song.v1.SongService.ReviseSong:input_type -> harmonia.song.v1.ReviseSongRequest
+	26, // 53: harmonia.song.v1.SongService.CancelSong:input_type -> harmonia.song.v1.CancelSongRequest
+	27, // 54: harmonia.song.v1.SongService.RetrySong:input_type -> harmonia.song.v1.RetrySongRequest
+	28, // 55: harmonia.song.v1.SongService.BatchRetrySongs:input_type -> harmonia.song.v1.BatchRetrySongsRequest
+	30, // 56: harmonia.song.v1.SongService.DeleteSong:input_type -> harmonia.song.v1.DeleteSongRequest
+	31, // 57: harmonia.song.v1.SongService.BatchDeleteSongs:input_type -> harmonia.song.v1.BatchDeleteSongsRequest
+	33, // 58: harmonia.song.v1.SongService.UndeleteSong:input_type -> harmonia.song.v1.UndeleteSongRequest
+	2,  // 59: harmonia.song.v1.SongService.CreateSong:output_type -> harmonia.song.v1.Song
+	11, // 60: harmonia.song.v1.SongService.BatchCreateSongs:output_type -> harmonia.song.v1.BatchCreateSongsResponse
+	13, // 61: harmonia.song.v1.SongService.EstimateSong:output_type -> harmonia.song.v1.Estimate
+	2,  // 62: harmonia.song.v1.SongService.GetSong:output_type -> harmonia.song.v1.Song
+	16, // 63: harmonia.song.v1.SongService.ListSongs:output_type -> harmonia.song.v1.ListSongsResponse
+	18, // 64: harmonia.song.v1.SongService.SearchSongs:output_type -> harmonia.song.v1.SearchSongsResponse
+	21, // 65: harmonia.song.v1.SongService.WatchSong:output_type -> harmonia.song.v1.SongEvent
+	24, // 66: harmonia.song.v1.SongService.ListenSong:output_type -> harmonia.song.v1.AudioChunk
+	2,  // 67: harmonia.song.v1.SongService.ReviseSong:output_type -> harmonia.song.v1.Song
+	2,  // 68: harmonia.song.v1.SongService.CancelSong:output_type -> harmonia.song.v1.Song
+	2,  // 69: harmonia.song.v1.SongService.RetrySong:output_type -> harmonia.song.v1.Song
+	29, // 70: harmonia.song.v1.SongService.BatchRetrySongs:output_type -> harmonia.song.v1.BatchRetrySongsResponse
+	2,  // 71: harmonia.song.v1.SongService.DeleteSong:output_type -> harmonia.song.v1.Song
+	32, // 72: harmonia.song.v1.SongService.BatchDeleteSongs:output_type -> harmonia.song.v1.BatchDeleteSongsResponse
+	2,  // 73: harmonia.song.v1.SongService.UndeleteSong:output_type -> harmonia.song.v1.Song
+	59, // [59:74] is the sub-list for method output_type
+	44, // [44:59] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_harmonia_song_v1_song_proto_init() }
@@ -3097,7 +3220,7 @@ func file_harmonia_song_v1_song_proto_init() {
 		(*SongEvent_Progress)(nil),
 		(*SongEvent_Heartbeat_)(nil),
 	}
-	file_harmonia_song_v1_song_proto_msgTypes[31].OneofWrappers = []any{
+	file_harmonia_song_v1_song_proto_msgTypes[33].OneofWrappers = []any{
 		(*BatchCreateSongsResponse_Result_Song)(nil),
 		(*BatchCreateSongsResponse_Result_Error)(nil),
 	}
@@ -3107,7 +3230,7 @@ func file_harmonia_song_v1_song_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_harmonia_song_v1_song_proto_rawDesc), len(file_harmonia_song_v1_song_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   36,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

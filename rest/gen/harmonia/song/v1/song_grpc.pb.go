@@ -34,6 +34,7 @@ const (
 	SongService_RetrySong_FullMethodName        = "/harmonia.song.v1.SongService/RetrySong"
 	SongService_BatchRetrySongs_FullMethodName  = "/harmonia.song.v1.SongService/BatchRetrySongs"
 	SongService_DeleteSong_FullMethodName       = "/harmonia.song.v1.SongService/DeleteSong"
+	SongService_BatchDeleteSongs_FullMethodName = "/harmonia.song.v1.SongService/BatchDeleteSongs"
 	SongService_UndeleteSong_FullMethodName     = "/harmonia.song.v1.SongService/UndeleteSong"
 )
 
@@ -66,6 +67,8 @@ type SongServiceClient interface {
 	BatchRetrySongs(ctx context.Context, in *BatchRetrySongsRequest, opts ...grpc.CallOption) (*BatchRetrySongsResponse, error)
 	// Soft: can be undone for 30 days.
 	DeleteSong(ctx context.Context, in *DeleteSongRequest, opts ...grpc.CallOption) (*Song, error)
+	// Deletes up to 200 that match; with validate_only it says which, and how many there are in all.
+	BatchDeleteSongs(ctx context.Context, in *BatchDeleteSongsRequest, opts ...grpc.CallOption) (*BatchDeleteSongsResponse, error)
 	UndeleteSong(ctx context.Context, in *UndeleteSongRequest, opts ...grpc.CallOption) (*Song, error)
 }
 
@@ -225,6 +228,16 @@ func (c *songServiceClient) DeleteSong(ctx context.Context, in *DeleteSongReques
 	return out, nil
 }
 
+func (c *songServiceClient) BatchDeleteSongs(ctx context.Context, in *BatchDeleteSongsRequest, opts ...grpc.CallOption) (*BatchDeleteSongsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchDeleteSongsResponse)
+	err := c.cc.Invoke(ctx, SongService_BatchDeleteSongs_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *songServiceClient) UndeleteSong(ctx context.Context, in *UndeleteSongRequest, opts ...grpc.CallOption) (*Song, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Song)
@@ -264,6 +277,8 @@ type SongServiceServer interface {
 	BatchRetrySongs(context.Context, *BatchRetrySongsRequest) (*BatchRetrySongsResponse, error)
 	// Soft: can be undone for 30 days.
 	DeleteSong(context.Context, *DeleteSongRequest) (*Song, error)
+	// Deletes up to 200 that match; with validate_only it says which, and how many there are in all.
+	BatchDeleteSongs(context.Context, *BatchDeleteSongsRequest) (*BatchDeleteSongsResponse, error)
 	UndeleteSong(context.Context, *UndeleteSongRequest) (*Song, error)
 	mustEmbedUnimplementedSongServiceServer()
 }
@@ -313,6 +328,9 @@ func (UnimplementedSongServiceServer) BatchRetrySongs(context.Context, *BatchRet
 }
 func (UnimplementedSongServiceServer) DeleteSong(context.Context, *DeleteSongRequest) (*Song, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteSong not implemented")
+}
+func (UnimplementedSongServiceServer) BatchDeleteSongs(context.Context, *BatchDeleteSongsRequest) (*BatchDeleteSongsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchDeleteSongs not implemented")
 }
 func (UnimplementedSongServiceServer) UndeleteSong(context.Context, *UndeleteSongRequest) (*Song, error) {
 	return nil, status.Error(codes.Unimplemented, "method UndeleteSong not implemented")
@@ -558,6 +576,24 @@ func _SongService_DeleteSong_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SongService_BatchDeleteSongs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchDeleteSongsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SongServiceServer).BatchDeleteSongs(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SongService_BatchDeleteSongs_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SongServiceServer).BatchDeleteSongs(ctx, req.(*BatchDeleteSongsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SongService_UndeleteSong_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(UndeleteSongRequest)
 	if err := dec(in); err != nil {
@@ -626,6 +662,10 @@ var SongService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteSong",
 			Handler:    _SongService_DeleteSong_Handler,
+		},
+		{
+			MethodName: "BatchDeleteSongs",
+			Handler:    _SongService_BatchDeleteSongs_Handler,
 		},
 		{
 			MethodName: "UndeleteSong",

@@ -1199,6 +1199,58 @@ class DeleteSongRequest(_message.Message):
 Global___DeleteSongRequest: _TypeAlias = DeleteSongRequest  # noqa: Y015
 
 @_typing.final
+class BatchDeleteSongsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    filter: _builtins.str
+    """As in ListSongs; not empty."""
+    validate_only: _builtins.bool
+    """Says which, deletes none."""
+    def __init__(
+        self,
+        *,
+        filter: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchDeleteSongsRequest: _TypeAlias = BatchDeleteSongsRequest  # noqa: Y015
+
+@_typing.final
+class BatchDeleteSongsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SONGS_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    total_size: _builtins.int
+    """All that matched, these among them: ask again for the rest."""
+    @_builtins.property
+    def songs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Song]:
+        """Deleted, or with validate_only those that would be: the oldest first, 200 at most. Songs that still run are stopped
+        first.
+        """
+
+    def __init__(
+        self,
+        *,
+        songs: _abc.Iterable[Global___Song] | None = ...,
+        total_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["songs", b"songs", "total_size", b"total_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchDeleteSongsResponse: _TypeAlias = BatchDeleteSongsResponse  # noqa: Y015
+
+@_typing.final
 class UndeleteSongRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -99,6 +99,11 @@ class SongServiceStub:
                 request_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.DeleteSongRequest.SerializeToString,
                 response_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.Song.FromString,
                 _registered_method=True)
+        self.BatchDeleteSongs = channel.unary_unary(
+                '/harmonia.song.v1.SongService/BatchDeleteSongs',
+                request_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.BatchDeleteSongsRequest.SerializeToString,
+                response_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.BatchDeleteSongsResponse.FromString,
+                _registered_method=True)
         self.UndeleteSong = channel.unary_unary(
                 '/harmonia.song.v1.SongService/UndeleteSong',
                 request_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.UndeleteSongRequest.SerializeToString,
@@ -199,6 +204,13 @@ class SongServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchDeleteSongs(self, request, context):
+        """Deletes up to 200 that match; with validate_only it says which, and how many there are in all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UndeleteSong(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -272,6 +284,11 @@ def add_SongServiceServicer_to_server(servicer, server):
                     servicer.DeleteSong,
                     request_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.DeleteSongRequest.FromString,
                     response_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.Song.SerializeToString,
+            ),
+            'BatchDeleteSongs': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchDeleteSongs,
+                    request_deserializer=harmonia_dot_song_dot_v1_dot_song__pb2.BatchDeleteSongsRequest.FromString,
+                    response_serializer=harmonia_dot_song_dot_v1_dot_song__pb2.BatchDeleteSongsResponse.SerializeToString,
             ),
             'UndeleteSong': grpc.unary_unary_rpc_method_handler(
                     servicer.UndeleteSong,
@@ -630,6 +647,33 @@ class SongService:
             '/harmonia.song.v1.SongService/DeleteSong',
             harmonia_dot_song_dot_v1_dot_song__pb2.DeleteSongRequest.SerializeToString,
             harmonia_dot_song_dot_v1_dot_song__pb2.Song.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchDeleteSongs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harmonia.song.v1.SongService/BatchDeleteSongs',
+            harmonia_dot_song_dot_v1_dot_song__pb2.BatchDeleteSongsRequest.SerializeToString,
+            harmonia_dot_song_dot_v1_dot_song__pb2.BatchDeleteSongsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,8 @@ class SongServiceStub:
     """Retries all that match; with validate_only it says which."""
     DeleteSong: _grpc.UnaryUnaryMultiCallable[_song_pb2.DeleteSongRequest, _song_pb2.Song]
     """Soft: can be undone for 30 days."""
+    BatchDeleteSongs: _grpc.UnaryUnaryMultiCallable[_song_pb2.BatchDeleteSongsRequest, _song_pb2.BatchDeleteSongsResponse]
+    """Deletes up to 200 that match; with validate_only it says which, and how many there are in all."""
     UndeleteSong: _grpc.UnaryUnaryMultiCallable[_song_pb2.UndeleteSongRequest, _song_pb2.Song]
 
 @_typing.type_check_only
@@ -88,6 +90,8 @@ class SongServiceAsyncStub(SongServiceStub):
     """Retries all that match; with validate_only it says which."""
     DeleteSong: _aio.UnaryUnaryMultiCallable[_song_pb2.DeleteSongRequest, _song_pb2.Song]  # type: ignore[assignment]
     """Soft: can be undone for 30 days."""
+    BatchDeleteSongs: _aio.UnaryUnaryMultiCallable[_song_pb2.BatchDeleteSongsRequest, _song_pb2.BatchDeleteSongsResponse]  # type: ignore[assignment]
+    """Deletes up to 200 that match; with validate_only it says which, and how many there are in all."""
     UndeleteSong: _aio.UnaryUnaryMultiCallable[_song_pb2.UndeleteSongRequest, _song_pb2.Song]  # type: ignore[assignment]
 
 class SongServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -194,6 +198,14 @@ class SongServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_song_pb2.Song, _abc.Awaitable[_song_pb2.Song]]:
         """Soft: can be undone for 30 days."""
+
+    @_abc_1.abstractmethod
+    def BatchDeleteSongs(
+        self,
+        request: _song_pb2.BatchDeleteSongsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_song_pb2.BatchDeleteSongsResponse, _abc.Awaitable[_song_pb2.BatchDeleteSongsResponse]]:
+        """Deletes up to 200 that match; with validate_only it says which, and how many there are in all."""
 
     @_abc_1.abstractmethod
     def UndeleteSong(
