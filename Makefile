@@ -19,7 +19,7 @@ help:
 	@echo 'make check     lint, types, imports, contracts, generated code'
 	@echo 'make bench     benchmarks, as tables'
 	@echo 'make chaos     the kill suite: ALL=1, or SONGS=100 KILLS=30 SEED=1'
-	@echo 'make lyrics-report  docs/lyrics.md anew: twenty songs in words, marked'
+	@echo 'make lyrics-report  docs/lyrics.md anew: twenty songs in words, marked; docs/prompts.md: how prompts are read'
 	@echo 'make sound-report   docs/sound.md anew: songs of every genre, measured'
 	@echo 'make proto     regenerate code and pages from contracts and settings'
 	@echo 'make locks     resolve the dependencies anew'
@@ -74,6 +74,7 @@ chaos: $(call stamp,test)
 
 lyrics-report: $(call stamp,test) $(call stamp,voice)
 	@$(BIN)/python -m tests.lyrics_report
+	@$(BIN)/python -m tests.prompt_report
 
 sound-report: $(call stamp,test)
 	@$(BIN)/python -m tests.sound_report $(ARGS)

@@ -20,6 +20,7 @@ NAMES = (
     "revise",
     "rest",
     "musicgen",
+    "voice",
 )
 
 

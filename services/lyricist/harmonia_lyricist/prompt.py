@@ -441,6 +441,13 @@ class _Reader:
             if clue and clue.number != self.asked.bars:
                 self.overruled("bars", clue.value, f"{self.asked.bars}")
             return self.asked.bars
+        set_s = self.asked.duration_seconds
+        if clue and set_s is not None:
+            bars = min(max(round(wanted), 1), _MOST_BARS)
+            if bars != clue.number:
+                told = f"the prompt says {self.says.quote(clue)}, the field duration_seconds {set_s:g}"
+                self.warn(f"bars: {told}; {bars} are taken")
+            return bars
         clue = clue or timed
         bars = min(max(round(wanted), 1), _MOST_BARS) if clue else _DEFAULT_BARS
         if clue and abs(bars - wanted) > 0.5:

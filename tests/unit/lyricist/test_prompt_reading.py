@@ -2,7 +2,6 @@
 
 import random
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harmonia_lyricist.brief import Asked, Kind, Palette, Reading, Words
+from harmonia_lyricist.brief import Asked, Kind, Palette, Words
 from harmonia_lyricist.lexicon import Lexicon, load
 from harmonia_lyricist.prompt import read
+from tests.palette import arrangers
+from tests.prompt_report import HALVES, everything, misses, score
 
 TABLE: list[dict[str, Any]] = tomllib.loads(Path(__file__).with_name("prompts.toml").read_text(encoding="utf-8"))[
     "prompt"
@@ -33,39 +34,6 @@ def lexicon() -> Lexicon:
     return load()
 
 
-def everything(lexicon: Lexicon) -> Palette:
-    return Palette(
-        genres=tuple(lexicon.genres),
-        moods=tuple(lexicon.moods),
-        instruments=tuple(lexicon.instruments),
-        kinds=tuple(Kind),
-    )
-
-
-def misses(reading: Reading, expect: dict[str, Any]) -> list[str]:
-    """The expectations a reading does not meet."""
-    brief, tonic, mode = reading.brief, *reading.brief.key.split(" ")
-    checks: dict[str, Callable[[Any], bool]] = {
-        "words": lambda v: (reading.theme is not None) == v,
-        "theme": lambda v: reading.theme == v,
-        "moods": lambda v: set(v) <= set(brief.moods),
-        "not_moods": lambda v: not set(v) & set(brief.moods),
-        "instruments": lambda v: set(v) <= set(brief.instruments),
-        "excluded": lambda v: set(v) <= set(brief.excluded_instruments),
-        "warns": lambda v: any(v in warning for warning in reading.warnings),
-        "bpm_at_least": lambda v: brief.bpm >= v,
-        "bpm_between": lambda v: v[0] <= brief.bpm <= v[1],
-        "mode": lambda v: mode == v,
-        "tonic": lambda v: tonic == v,
-        "not_key_text": lambda v: all(u.text.lower() != v for u in reading.understood if u.field == "key"),
-    }
-    return [
-        f"{name}: expected {value!r}, brief has {getattr(brief, name, '')!r}"
-        for name, value in expect.items()
-        if not (checks[name](value) if name in checks else getattr(brief, name) == value)
-    ]
-
-
 @pytest.mark.parametrize("row", TABLE, ids=[row["text"][:40] or "empty" for row in TABLE])
 def test_a_prompt_reads_as_expected(row: dict[str, Any], lexicon: Lexicon) -> None:
     palette = SPINE if row.get("palette") == "spine" else everything(lexicon)
@@ -75,17 +43,12 @@ def test_a_prompt_reads_as_expected(row: dict[str, Any], lexicon: Lexicon) -> No
     assert misses(reading, row["expect"]) == []
 
 
-@pytest.mark.parametrize("half", ["may be looked at", "is kept aside"])
+@pytest.mark.parametrize("half", HALVES)
 def test_nine_of_ten_fields_of_prompts_it_was_not_tuned_on_are_right(half: str, lexicon: Lexicon) -> None:
-    rows = ASIDE[0::2] if half == "may be looked at" else ASIDE[1::2]
-    asked = sum(len(row["expect"]) for row in rows)
-    wrong = sum(
-        len(misses(read(row["text"], Asked(seed=7), everything(lexicon), lexicon=lexicon), row["expect"]))
-        for row in rows
-    )
+    found = score(half, lexicon)
 
-    assert len(rows) == 150
-    assert (asked - wrong) / asked >= 0.9, f"{asked - wrong} of {asked} fields"
+    assert found.prompts == 150
+    assert found.right / found.fields >= 0.9, f"{found.right} of {found.fields} fields"
 
 
 def test_readme_prompt_explains_every_decision(lexicon: Lexicon) -> None:
@@ -253,3 +216,52 @@ def test_the_brief_as_fields_gives_the_same_brief_again(row: dict[str, Any], lex
     again = read(row["text"], asked, palette, lexicon=lexicon)
 
     assert (again.brief, again.theme, again.form) == (first.brief, first.theme, first.form)
+
+
+@pytest.mark.parametrize(("set_s", "bars", "warned"), [(30.0, 8, True), (10.0, 4, True), (5.0, 2, False)])
+def test_a_length_that_is_set_wins_over_bars_in_the_prompt_and_says_so(
+    set_s: float, bars: int, warned: bool, lexicon: Lexicon
+) -> None:
+    palette = everything(lexicon)
+    reading = read("a loop, 2 bars, 96 bpm", Asked(duration_seconds=set_s), palette, lexicon=lexicon)
+
+    assert (reading.brief.kind, reading.brief.bars) == (Kind.LOOP, bars)
+    assert any("the prompt says 2 bars" in one and f"{bars} are taken" in one for one in reading.warnings) == warned
+
+
+def test_every_instrument_of_the_arranger_can_be_asked_for_in_words(lexicon: Lexicon) -> None:
+    palette = arrangers()
+    unheard = [
+        name
+        for name in palette.instruments
+        if name not in read(f"an instrumental with {name}", Asked(seed=1), palette, lexicon=lexicon).brief.instruments
+    ]
+
+    assert unheard == []
+
+
+@pytest.mark.parametrize(
+    ("slang", "meant"),
+    [
+        ("wurli", "wurlitzer"),
+        ("pipe organ", "church organ"),
+        ("supersaws", "supersaw"),
+        ("pizzicato", "pizzicato strings"),
+        ("an amen break", "breakbeat drums"),
+        ("a 909", "909 drums"),
+        ("808s", "808 bass"),
+        ("a DX7", "fm piano"),
+        ("cor anglais", "oboe"),
+        ("a harmon mute", "muted trumpet"),
+        ("brushes", "jazz drums"),
+        ("taikos", "orchestral percussion"),
+        ("orchestra hits", "string stabs"),
+        ("a reese", "reese bass"),
+        ("synth brass", "analog brass"),
+        ("timpani", "orchestral percussion"),
+    ],
+)
+def test_musicians_words_for_what_the_arranger_plays(slang: str, meant: str, lexicon: Lexicon) -> None:
+    reading = read(f"an instrumental folk song with {slang}", Asked(seed=1), arrangers(), lexicon=lexicon)
+
+    assert meant in reading.brief.instruments
