@@ -4,8 +4,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
 )
@@ -39,8 +41,22 @@ func (g guard) protect(next http.Handler) http.Handler {
 		if g.cors(w, r) {
 			return
 		}
+		if !isText(r.URL) {
+			refusal(codes.InvalidArgument, "MALFORMED", "", "the address cannot be read: it must be percent-encoded UTF-8").write(w, r)
+			return
+		}
+		r.URL.RawPath = r.URL.EscapedPath() // grpc-gateway would unescape twice what has none
 		next.ServeHTTP(w, r)
 	})
+}
+
+// isText: names and values are UTF-8, as protobuf wants them, and no part of the query is left out as unreadable.
+func isText(address *url.URL) bool {
+	query, err := url.QueryUnescape(address.RawQuery)
+	if err == nil {
+		_, err = url.ParseQuery(address.RawQuery)
+	}
+	return err == nil && utf8.ValidString(address.Path) && utf8.ValidString(query)
 }
 
 // clean makes what the gateway is told our own: the client's address, a request id, and no gRPC metadata of the client's.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -68,6 +70,9 @@ func refusal(code codes.Code, reason, field, format string, values ...any) *Prob
 func problemOf(err error) *Problem {
 	if p, ok := err.(*Problem); ok {
 		return p
+	}
+	if misread := (*runtime.HTTPStatusError)(nil); errors.As(err, &misread) {
+		err = status.Error(codes.InvalidArgument, misread.Error()) // grpc-gateway's own, of a path
 	}
 	told := status.Convert(err)
 	name, ok := names[told.Code()]

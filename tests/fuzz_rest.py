@@ -1,6 +1,6 @@
 """schemathesis on the OpenAPI document that a real mesh serves: `python -m tests.fuzz_rest --cases 2000 --seed 1`.
 
-Songs, files, uploads, keys and webhooks that are there give it names to try, so that it reaches past NOT_FOUND;
+Songs, files, keys and whatever else is there give it names to try, so that it reaches past NOT_FOUND;
 `--operator` makes the cases an operator's. Prints what it found, and how many cases it made; exits 1 when an answer was
 500 or more, or not as the document says.
 """
@@ -51,9 +51,11 @@ async def names_of(mesh: Mesh, token: str) -> dict[str, str]:
         key = (await client.post("/v1/keys", json={})).json()["key"]
         upload = (await client.post("/v1/uploads", json={"media_type": "text/plain", "size_bytes": 1 << 20})).json()
         hook = (await client.post("/v1/webhooks", json={"url": "https://127.0.0.1:1/"})).json()["webhook"]
-    found = {"song": song, "key": key, "upload": upload, "webhook": hook}
+        project = (await client.post("/v1/projects", json={"title": "Rain", "songs": [song["name"]]})).json()
+        share = (await client.post("/v1/shares", json={"song": song["name"]})).json()
+    found = {"song": song, "key": key, "upload": upload, "webhook": hook, "project": project, "share": share["share"]}
     names = {f"path.{kind}": thing["name"].partition("/")[2] for kind, thing in found.items()}
-    return names | {"path.artifact": song["outputs"][0]["sha256"]}
+    return names | {"path.artifact": song["outputs"][0]["sha256"], "path.link": share["path"].rpartition("/")[2]}
 
 
 async def fuzz(home: Path, *, cases: int, seed: int, as_operator: bool = False) -> tuple[int, int, str]:

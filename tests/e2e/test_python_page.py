@@ -21,7 +21,7 @@ async def test_every_example_of_the_page_prints_what_it_says(tmp_path: Path) -> 
         environment = {"PATH": os.environ["PATH"], "HARMONIA_HOME": str(tmp_path / "home")}
         ran = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, program],
+            [sys.executable, str(program)],
             cwd=tmp_path,
             env=environment,
             capture_output=True,

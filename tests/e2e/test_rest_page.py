@@ -59,7 +59,7 @@ async def test_every_example_of_the_page_does_what_it_says_and_no_operation_is_l
 def operations() -> set[tuple[str, str]]:
     document = json.loads((ROOT / "rest" / "openapi.json").read_text())
     return {
-        (method.upper(), re.sub(r"\{(\w+)\}", r"{\1=*}", operation["x-pattern"]))
+        (method.upper(), whole(operation["x-pattern"]))
         for operations in document["paths"].values()
         for method, operation in operations.items()
     }
@@ -69,4 +69,9 @@ def answered(log: Path) -> set[tuple[str, str]]:
     """What the door says it answered, well or as it must."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     calls = [(line["method"], line["route"], line["status"]) for line in lines if line["event"] == "http"]
-    return {(method, route) for method, route, status in calls if status < 400 or (method, route) in REFUSED}
+    return {(method, whole(route)) for method, route, status in calls if status < 400 or (method, route) in REFUSED}
+
+
+def whole(pattern: str) -> str:
+    """`{word}` as grpc-gateway writes it."""
+    return re.sub(r"\{(\w+)\}", r"{\1=*}", pattern)

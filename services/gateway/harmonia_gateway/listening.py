@@ -5,7 +5,6 @@ twice and nothing is left out: not when a killed stage makes its previews again,
 """
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
@@ -34,6 +33,7 @@ LEAD_S = 4.0
 # What of the last preview is compared with the master.
 _COMPARED = RATE
 _SILENT_S = 15.0
+_LATEST_S = 86_400.0  # no song is so long; frames of more are no number any longer
 _LOST = (job_pb2.Job.FAILED, job_pb2.Job.CANCELLED, job_pb2.Job.EXPIRED, job_pb2.Job.DELETED, job_pb2.Job.PURGED)
 
 MASTER = pb.AudioChunk.MASTER
@@ -42,8 +42,8 @@ MASTER = pb.AudioChunk.MASTER
 def check_request(request: pb.ListenSongRequest, job: job_pb2.Job) -> None:
     """Raises InvalidInput for a place or a take that the song does not have."""
     rules.refuse_unknown_fields(request)
-    if not (math.isfinite(request.from_seconds) and request.from_seconds >= 0):
-        message = f"from_seconds is {request.from_seconds}: it must be 0 or more"
+    if not 0 <= request.from_seconds <= _LATEST_S:
+        message = f"from_seconds is {request.from_seconds}: it must be 0 or more, and before the song ends"
         raise InvalidInput(message, reason=Reason.OUT_OF_RANGE, field="from_seconds")
     most = job.resolved.variations or 1
     if not 0 <= request.take <= most:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -123,6 +124,26 @@ async def test_the_same_idempotency_key_gives_the_same_song(user):
 )
 async def test_a_body_that_is_wrong_is_refused_and_says_where(user, body, reason, field):
     refused(await user.post("/v1/songs", content=body), 400, reason, field)
+
+
+@pytest.mark.parametrize("path", ["songs/%FF", "models/%C3%28", "songs?filter=%FF", "songs?filter=%zz", "songs?a;b"])
+async def test_an_address_that_is_no_text_is_refused(user, path):
+    refused(await user.get(f"/v1/{path}"), 400, "MALFORMED")
+
+
+@pytest.mark.parametrize("name", ["a%25b", "%25zz", "a%3Fb", "a%20b", "%C3%A9"])
+async def test_a_name_with_signs_that_addresses_have_a_use_for_is_read_once(user, name):
+    """%25 is a percent sign, and what follows it no escape."""
+    answer = refused(await user.get(f"/v1/songs/{name}"), 404, "SONG_NOT_FOUND", "name")
+
+    assert unquote(name) in answer["message"]
+
+
+async def test_a_song_is_not_heard_from_where_no_song_is(user):
+    song = await finished(user)
+    for second in ("1e308", "1e18", "-1", "nan"):
+        answer = await user.get(f"/v1/{song['name']}/audio", params={"follow": "true", "from_seconds": second})
+        assert (answer.status_code, answer.json()["error"]["field"]) == (400, "from_seconds")
 
 
 async def test_a_parameter_that_is_not_known_is_refused_everywhere(user):
