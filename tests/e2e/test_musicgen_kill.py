@@ -81,7 +81,8 @@ def tokens_drawn(running: Mesh) -> float:
 async def master(song: AsyncSong, folder: Path) -> np.ndarray:
     await song.wait()
     await song.save(folder)
-    return soundfile.read(folder / "master.flac", dtype="float32")[0]
+    samples: np.ndarray = soundfile.read(folder / "master.flac", dtype="float32")[0]
+    return samples
 
 
 async def test_every_song_of_a_batch_goes_on_after_kill_9_and_is_what_it_would_have_been(
