@@ -139,7 +139,7 @@ def copy_bandwidth(device: torch.device) -> float:
     started = time.perf_counter()
     for _ in range(4):
         target.copy_(source)
-    return 4 * 2 * source.numel() / (time.perf_counter() - started)
+    return float(8 * source.numel() / (time.perf_counter() - started))
 
 
 def gates(folder: Path, size: stock.Dimensions, plan: Plan, device: torch.device) -> Iterator[str]:
