@@ -65,7 +65,8 @@ def fused(**how: Any) -> Callable[[Rig, int, int], Decoder]:
     def make(one: Rig, slots: int, frames: int) -> Decoder:
         from harmonia_composer.engines.musicgen.fused import FusedDecoder
 
-        return FusedDecoder(one.weights, slots=slots, **room(frames), **how)
+        settings: dict[str, Any] = {**room(frames), **how}
+        return FusedDecoder(one.weights, slots=slots, **settings)
 
     return make
 
@@ -132,13 +133,13 @@ def copy_bandwidth(device: torch.device) -> float:
     if device.type == "cuda":
         from harmonia_composer.engines.musicgen.gpu import bandwidth
 
-        return bandwidth()
+        return float(bandwidth())
     source = torch.zeros(1 << 26, dtype=torch.uint8)
     target = source.clone()
     started = time.perf_counter()
     for _ in range(4):
         target.copy_(source)
-    return 4 * 2 * source.numel() / (time.perf_counter() - started)
+    return float(8 * source.numel() / (time.perf_counter() - started))
 
 
 def gates(folder: Path, size: stock.Dimensions, plan: Plan, device: torch.device) -> Iterator[str]:
@@ -313,7 +314,7 @@ def against_transformers(one: Rig, songs: Batch, plan: Plan) -> str:
     if one.is_on_gpu:
         other = other.half().to(one.device)
     ids = torch.tensor([one.conditioner.tokens(WORDS)], device=one.device)
-    how = {"frames": plan.stock_frames, "guidance": GUIDANCE, "do_sample": True, "top_k": one.top_k}
+    how: dict[str, Any] = {"frames": plan.stock_frames, "guidance": GUIDANCE, "do_sample": True, "top_k": one.top_k}
 
     def theirs(_seed: int) -> float:
         with torch.no_grad():

@@ -43,7 +43,7 @@ class Rig:
 
     @property
     def is_on_gpu(self) -> bool:
-        return self.device.type == "cuda"
+        return bool(self.device.type == "cuda")
 
     @property
     def top_k(self) -> int:

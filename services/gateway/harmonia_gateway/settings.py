@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, Json, model_validator
 
 from harmonia_chassis.settings import Address, Seconds, ServiceSettings
 
@@ -38,7 +38,7 @@ class Settings(ServiceSettings):
     tenant_unfinished: int = Field(
         default=20, ge=1, description="unfinished songs of a tenant; ten times as many in the background lanes"
     )
-    commercial_tenants: tuple[str, ...] = Field(
+    commercial_tenants: Json[tuple[str, ...]] = Field(
         default=(), description="tenants that sell what they make: JSON list; refused weights that forbid it"
     )
     rate_creates: int = Field(default=60, ge=1, description="songs a tenant may create or retry a minute")

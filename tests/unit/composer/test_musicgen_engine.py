@@ -260,7 +260,7 @@ def test_the_time_of_a_step_is_shared_by_those_who_played(models, tmp_path):
         "tiny", lambda: None
     ) as player:
         texts = [player.conditioner.text(text) for text in ("jazz", "slow sad piano")]
-        pieces = [
+        pieces: list[tuple[Piece, Kept | None]] = [
             (Piece(text, Drawing(1), windows(seconds, window_s=30, stride_s=18, frame_rate=50)), None)
             for text, seconds in zip(texts, (0.5, 1.0), strict=True)
         ]

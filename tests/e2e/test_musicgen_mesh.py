@@ -1,5 +1,4 @@
-"""kill -9 of the composer in the middle of a batch of four, on a real mesh: every song ends, and is what it would have
-been."""
+"""MusicGen on a real mesh, of a commercial tenant: which weights it may use, and what kill -9 of the composer does."""
 
 import asyncio
 import sys
@@ -17,6 +16,7 @@ from harmonia_chassis.job_stream import JobStream
 from harmonia_composer.models import Models
 from harmonia_local.mesh import Mesh, running_mesh
 from harmonia_sdk.client import AsyncClient
+from harmonia_sdk.errors import PermissionDenied, Reason
 from harmonia_sdk.song import AsyncSong
 from tests.chaos.raw import observe
 from tests.musicgen_models import written
@@ -34,20 +34,25 @@ TOKENS = 4 * (50 * SECONDS + 3)
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Mesh, Path]]:
     home = tmp_path_factory.mktemp("home")
-    await asyncio.to_thread(bring_a_model, home, tmp_path_factory.mktemp("source"))
+    await asyncio.to_thread(bring_two_models, home, tmp_path_factory.mktemp("source"))
     commands = {"composer": (sys.executable, "-m", "tests.musicgen_composer")}
-    environment = {"HARMONIA_MUSICGEN_SLOTS": str(SONGS), "OMP_NUM_THREADS": "1"}
+    environment = {
+        "HARMONIA_MUSICGEN_SLOTS": str(SONGS),
+        "HARMONIA_COMMERCIAL_TENANTS": '["local"]',
+        "OMP_NUM_THREADS": "1",
+    }
     async with running_mesh(home, commands=commands, environment=environment, lease_s=2, say=lambda _: None) as mesh:
         yield mesh, home
 
 
-def bring_a_model(home: Path, source: Path) -> None:
+def bring_two_models(home: Path, source: Path) -> None:
     _, ours = written(source)
     store = Models(home / "models", budget_bytes=1 << 30)
-    with store.incoming("tiny") as folder:
-        for file in ours.folder.iterdir():
-            (folder / file.name).write_bytes(file.read_bytes())
-        store.settle(folder, name="tiny", licence="MIT", origin="here", revision="")
+    for name, licence in (("tiny", "MIT"), ("metas", "CC-BY-NC-4.0")):
+        with store.incoming(name) as folder:
+            for file in ours.folder.iterdir():
+                (folder / file.name).write_bytes(file.read_bytes())
+            store.settle(folder, name=name, licence=licence, origin="here", revision="")
 
 
 async def four_songs(client: AsyncClient) -> list[AsyncSong]:
@@ -81,7 +86,19 @@ def tokens_drawn(running: Mesh) -> float:
 async def master(song: AsyncSong, folder: Path) -> np.ndarray:
     await song.wait()
     await song.save(folder)
-    return soundfile.read(folder / "master.flac", dtype="float32")[0]
+    samples: np.ndarray = soundfile.read(folder / "master.flac", dtype="float32")[0]
+    return samples
+
+
+async def test_a_commercial_tenant_is_refused_metas_weights_at_submit_and_told_what_it_may_use(
+    mesh: tuple[Mesh, Path],
+) -> None:
+    async with AsyncClient(home=mesh[1]) as client:
+        with pytest.raises(PermissionDenied, match=r"CC-BY-NC-4.0: a commercial tenant may not use them") as refused:
+            await client.compose("slow sad piano", engine="musicgen", model="metas", duration_seconds=5.0)
+
+    assert refused.value.reason == Reason.LICENCE_REFUSED
+    assert refused.value.metadata["allowed"] == "musicgen with tiny, the engine arranger"
 
 
 async def test_every_song_of_a_batch_goes_on_after_kill_9_and_is_what_it_would_have_been(
