@@ -99,6 +99,32 @@ async def test_a_stream_that_is_nearly_full_takes_no_song_and_finishes_those_it_
         assert await until_ended(client) == ["SUCCEEDED"] * (1 + taken + 1)
 
 
+async def test_a_tenant_whose_files_fill_its_share_is_told_so_before_a_song_is_made(tmp_path: Path) -> None:
+    left = tmp_path / "artifacts" / "local" / "ab" / f"ab{'0' * 62}"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(bytes(3 << 20))
+    environment = {"PYTHONPATH": str(ROOT), "HARMONIA_STORAGE_BYTES": str(2 << 20)}
+    async with (
+        running_mesh(tmp_path, commands=NOOP, environment=environment, say=lambda _line: None) as running,
+        AsyncClient(home=tmp_path) as client,
+    ):
+        with pytest.raises(QuotaExceeded, match="local keeps 3 of 2 MiB: no song fits any more") as refused:
+            await client.create(SongSpec(prompt="techno"))
+        told = await asyncio.to_thread(harmonia, "compose", "techno", home=tmp_path, cwd=tmp_path)
+        left.unlink()
+        counted = await asyncio.to_thread(harmonia, "garbage", home=tmp_path, cwd=tmp_path)
+        accepted = await client.create(SongSpec(prompt="techno"))
+        await running.kill("artifacts", signal.SIGSTOP)
+        while_the_store_is_silent = await client.create(SongSpec(prompt="techno"))
+        await running.kill("artifacts", signal.SIGCONT)
+
+    assert refused.value.reason == Reason.STORAGE_QUOTA
+    assert "HARMONIA_STORAGE_BYTES" in refused.value.message
+    assert (told.code, told.err.count("\n"), counted.code) == (6, 1, 0)
+    assert accepted.name
+    assert while_the_store_is_silent.name
+
+
 async def test_more_calls_at_once_than_a_connection_carries_are_all_answered(tmp_path: Path) -> None:
     async with mesh(tmp_path) as (running, client):
         await running.kill("lyricist", signal.SIGSTOP)

@@ -1,8 +1,8 @@
 """Proof of stored bytes, a MiB at a time: a range is proven by the blocks it touches, and nothing is served unproven.
 
 Blocks have BLAKE3 digests: a second SHA-256 of everything was a third of a Put. An object of at most one block is
-proven by its own digest, its name. One that was put before blocks were kept is read twice: once to prove all of it, and
-then to serve what was asked for.
+proven by its name, which is its own digest. One that was put before blocks were kept is read twice: once to prove all
+of it, and then to serve what was asked for.
 """
 
 import hashlib

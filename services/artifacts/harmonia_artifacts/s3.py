@@ -34,7 +34,7 @@ from urllib3.response import BaseHTTPResponse
 
 from harmonia_artifacts.blocks import BLOCK_BYTES, proven
 from harmonia_artifacts.links import refused
-from harmonia_artifacts.parts import proof, upload
+from harmonia_artifacts.parts import Proof, compares_what_is_signed, md5, signed_alone, upload
 from harmonia_artifacts.settings import S3Settings, Settings
 from harmonia_artifacts.sidecar import artifact_from_sidecar, merged, sidecar
 from harmonia_artifacts.store import (
@@ -96,12 +96,16 @@ class S3Store:
         self._now = now
         self._public = public or client
         self._retry_for = retry_for
+        self._proof: Proof = md5
 
     def prepare(self) -> None:
         """Makes the bucket where there is none. Raises Unavailable when S3 does not answer or does not allow it."""
         self._scratch.mkdir(parents=True, exist_ok=True)
         if not self.has_bucket():
             self._ask(self._client.make_bucket, self._bucket)
+        key = f".probe/{secrets.token_hex(8)}"
+        if self._ask(compares_what_is_signed, self._client, self._bucket, key):
+            self._proof = signed_alone
 
     def has_bucket(self) -> bool:
         return self._ask(self._client.bucket_exists, self._bucket)
@@ -216,7 +220,7 @@ class S3Store:
         return True
 
     def put_piece(self, key: str, body: bytes) -> None:
-        self._ask(self._client._put_object, self._bucket, key, body, dict[str, Any](proof(body)))
+        self._ask(self._client._put_object, self._bucket, key, body, dict[str, Any](self._proof(body)))
 
     def put_new(self, key: str, body: bytes) -> bool:
         """False where something is there: what every sidecar relies on."""
@@ -292,6 +296,7 @@ class S3Store:
             file=spool.path,
             size_bytes=spool.size_bytes,
             media_type=media_type,
+            proof=self._proof,
         )
 
     def _chunks(self, artifact: Artifact, start: int, end: int | None) -> Iterator[bytes]:
@@ -329,7 +334,7 @@ class S3Store:
         condition: dict[str, Any] = {"If-Match": etag} if etag else {"If-None-Match": "*"}
         try:
             # minio-py has no conditional PUT of its own.
-            self._ask(self._client._execute, "PUT", self._bucket, key, body=body, headers=condition | proof(body))
+            self._ask(self._client._execute, "PUT", self._bucket, key, body=body, headers=condition | self._proof(body))
         except S3Error:
             return False
         return True

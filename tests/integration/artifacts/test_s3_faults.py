@@ -16,6 +16,7 @@ import pytest
 from minio import Minio
 
 from harmonia_artifacts.blocks import BLOCK_BYTES
+from harmonia_artifacts.parts import compares_what_is_signed
 from harmonia_artifacts.s3 import S3Store, connections
 from harmonia_artifacts.store import CHUNK_BYTES, Arrival, Artifact, Kept
 from harmonia_chassis.chunks import Chunk
@@ -224,13 +225,32 @@ def test_a_presigned_link_opens_the_object_as_an_attachment(either: Faulty) -> N
     assert link.expires == NOW + timedelta(seconds=120)
 
 
-def test_bytes_that_are_spoiled_on_their_way_to_s3_are_sent_again(either: Faulty) -> None:
-    body = song(1_400_000)[::-1]
+@pytest.mark.parametrize("size", [1_400_000, 20_000_000])
+@pytest.mark.parametrize("asked", [False, True])
+def test_bytes_that_are_spoiled_on_their_way_to_s3_are_sent_again(either: Faulty, size: int, asked: bool) -> None:
+    """asked: whether it is known which server compares the signed SHA-256, and is sent no MD5."""
+    if asked:
+        either.patient.prepare()
+    body = song(size)[::-1]
     either.proxy.judge = first(2, FlipRequest(), of="PUT")
 
     put(either.patient, body)
 
     assert_whole(either.direct, body)
+
+
+def test_a_server_that_compares_what_is_signed_is_sent_no_second_digest(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    compares = {}
+    for name in ("s3_server", "minio_server"):
+        server: S3Server = request.getfixturevalue(name)
+        client, bucket = server.client(), f"compares-{os.getpid()}-{next(buckets)}"
+        client.make_bucket(bucket)
+        compares[name] = compares_what_is_signed(client, bucket, "probe")
+        assert list(client.list_objects(bucket)) == []
+
+    assert compares == {"s3_server": False, "minio_server": True}
 
 
 def test_the_bucket_may_be_lost_and_come_back(either: Faulty) -> None:

@@ -43,11 +43,11 @@ def test_an_object_in_several_parts_comes_back_whole(bench: Bench) -> None:
     assert bench.get(bench.put(body)) == body
 
 
-@pytest.mark.parametrize("offset", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, 700_000, 999_999, 1_000_000])
+@pytest.mark.parametrize("offset", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, 1_700_000, 1_999_999, 2_000_000])
 def test_a_read_from_an_offset_is_the_rest(bench: Bench, offset: int) -> None:
-    artifact = bench.put(song(1_000_000))
+    artifact = bench.put(song(2_000_000))
 
-    assert bench.get(artifact, offset) == song(1_000_000)[offset:]
+    assert bench.get(artifact, offset) == song(2_000_000)[offset:]
 
 
 @pytest.mark.parametrize("offset", [-1, 4])
