@@ -30,7 +30,7 @@ type sharedLink struct{ URL, Name, Type string }
 // share opens a link: the token in it is the whole right, and goes on to the gateway as a token of a user's would.
 func (a *API) share(w http.ResponseWriter, r *http.Request) {
 	token, name, inside := strings.Cut(strings.TrimPrefix(r.URL.Path, "/s/"), "/")
-	note(r, map[bool]string{false: "/s/{link}", true: "/s/{link}/{file}"}[inside])
+	note(r, map[bool]string{false: "/s/{link=*}", true: "/s/{link=*}/{file=*}"}[inside])
 	header := w.Header()
 	header.Set("Cache-Control", "private, no-cache")
 	header.Set("X-Robots-Tag", "noindex")

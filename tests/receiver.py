@@ -21,12 +21,14 @@ class Receiver:
     port: int = 0
     answer: str = "204 No Content"
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:]
+        first, *head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head if line)}
         body = await reader.readexactly(int(headers["content-length"]))
         self.received.append((headers, body))
+        self.targets.append(first.split(" ")[1])
         writer.write(f"HTTP/1.1 {self.answer}\r\ncontent-length: 0\r\n\r\n".encode())
         await writer.drain()
         writer.close()

@@ -1166,6 +1166,8 @@ export interface components {
              * @description Of the next try.
              */
             next_time?: string;
+            /** @description Where it goes when not to the webhook's own address: the SongSpec.webhook of the song. */
+            url?: string;
         };
         Engine: {
             name?: string;
@@ -1253,6 +1255,8 @@ export interface components {
             folder?: string;
             /** @description "facebook/musicgen-small", or with a revision after "@". */
             repository?: string;
+            /** @description "s3://bucket/folder": on the S3 where the mesh keeps its objects, read by artifacts. In the bucket of the songs only below .models/. */
+            prefix?: string;
             /** @description Default: made from the source's own. */
             name?: string;
             /** @description SPDX id; default: what the source states. */
@@ -1882,7 +1886,7 @@ export interface components {
             labels?: {
                 [key: string]: string;
             };
-            /** @description "projects/{id}" */
+            /** @description "projects/{id}" that it is made into, behind the songs that are there. */
             project?: string;
             /**
              * Format: date-time
@@ -1891,7 +1895,7 @@ export interface components {
             deadline?: string;
             /** @description True: the background lane. */
             batch?: boolean;
-            /** @description Where to send the end of it; https only. */
+            /** @description Where to send the end of it: the address of one of your webhooks, or one below it, which is signed and tried again as that one is. "https://example.com/done/42" is below "https://example.com/done". */
             webhook?: string;
         };
         StageStatus: {
@@ -1984,6 +1988,8 @@ export interface components {
             url?: string;
             /** Format: date-time */
             create_time?: string;
+            /** @description Told only of songs whose SongSpec.webhook names it, or an address below it. */
+            named_only?: boolean;
         };
         WriteLyricsRequest: {
             /** @description What it is about; at most 2000 characters. */
@@ -4089,6 +4095,8 @@ export interface operations {
                 "application/json": {
                     /** @description https, at most 2000 characters, to a public address or one that the operator allows. */
                     url?: string;
+                    /** @description Told only of songs whose SongSpec.webhook names it, or an address below it; default: of every song that ends. */
+                    named_only?: boolean;
                 };
             };
         };

@@ -77,6 +77,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     quotas = _quotas(node, jobs, projection, signer)
     node.serve(identity_pb2_grpc.add_TokenServiceServicer_to_server, TokenServicer(signer, entities))
     projects, own = Projects(entities), OwnSongs(jobs, projection)
+    webhooks = Webhooks(entities, projection, _outside(node))
     intake = Intake(
         jobs=jobs,
         words=Words(node.store, node.channel("artifacts")),
@@ -86,6 +87,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         chance=real_chance(),
         failpoint=failpoint,
         projects=projects,
+        webhooks=webhooks,
         commercial_tenants=settings.commercial_tenants,
     )
     songs = SongServicer(
@@ -116,7 +118,6 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     )
     node.serve(share_pb2_grpc.add_ShareServiceServicer_to_server, shared, public=True)
     node.background("shares", shares.run)
-    webhooks = Webhooks(entities, projection, _outside(node))
     node.serve(webhook_pb2_grpc.add_WebhookServiceServicer_to_server, WebhookServicer(webhooks, quotas), public=True)
     node.background("webhooks", webhooks.run)
     node.serve(key_pb2_grpc.add_KeyServiceServicer_to_server, KeyServicer(keys, audit, quotas), public=True)

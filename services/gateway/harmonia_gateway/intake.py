@@ -16,6 +16,7 @@ from harmonia_gateway.chance import Chance
 from harmonia_gateway.projects import Projects
 from harmonia_gateway.quotas import Quotas
 from harmonia_gateway.songs import Requester
+from harmonia_gateway.webhooks import Webhooks
 from harmonia_gateway.words import Words
 
 Request = song_pb2.CreateSongRequest
@@ -37,6 +38,7 @@ class Intake:
         chance: Chance,
         failpoint: Failpoint,
         projects: Projects,
+        webhooks: Webhooks,
         commercial_tenants: Collection[str] = (),
     ) -> None:
         self._jobs = jobs
@@ -47,6 +49,7 @@ class Intake:
         self._chance = chance
         self._failpoint = failpoint
         self._projects = projects
+        self._webhooks = webhooks
         self._commercial_tenants = commercial_tenants
 
     async def accept(self, request: Request, principal: Principal, *, batch: bool = False) -> Stored:
@@ -131,16 +134,21 @@ class Intake:
 
     async def _left_behind(self, revised: revising.Revision, requester: Requester) -> list[str]:
         """What the old song was in and the new one need not be: unlike what was asked for, that is no fault."""
-        spec = revised.spec
-        if not spec.project or "project" in {change.path for change in revised.changes}:
-            return []
-        try:
-            await self._projects.check(spec.project, requester)
-        except NotFound:
-            gone = spec.project
-            spec.ClearField("project")
-            return [f"spec.project: {gone} is no longer there, so the new song is in no project"]
-        return []
+        spec, warnings = revised.spec, list[str]()
+        changed = {change.path for change in revised.changes}
+        if spec.project and "project" not in changed:
+            try:
+                await self._projects.check(spec.project, requester)
+            except NotFound:
+                warnings.append(f"spec.project: {spec.project} is no longer there, so the new song is in no project")
+                spec.ClearField("project")
+        if spec.webhook and "webhook" not in changed:
+            try:
+                await self._webhooks.allow(spec.webhook, requester.tenant, requester.owner)
+            except InvalidInput:
+                warnings.append("spec.webhook: no webhook of yours covers it any more, so nobody is told")
+                spec.ClearField("webhook")
+        return warnings
 
     async def _plan(
         self, spec: spec_pb2.SongSpec, requester: Requester, identity: str, *, spec_digest: str
@@ -151,6 +159,8 @@ class Intake:
         warnings = songs.validate(spec, capabilities, now, commercial=commercial)
         if spec.project:
             await self._projects.check(spec.project, requester)
+        if spec.webhook:
+            await self._webhooks.allow(spec.webhook, requester.tenant, requester.owner)
         return songs.plan(
             spec,
             songs.resolve(spec, capabilities, draw_seed=self._chance.draw_seed),

@@ -18,6 +18,7 @@ _OF_THE_MESH: dict[str, "pb.FieldSupport.Support.ValueType"] = {
     "language": pb.FieldSupport.EXACT,
     "labels": pb.FieldSupport.EXACT,
     "project": pb.FieldSupport.EXACT,
+    "webhook": pb.FieldSupport.EXACT,
     "deadline": pb.FieldSupport.EXACT,
     "batch": pb.FieldSupport.EXACT,
     "engine": pb.FieldSupport.EXACT,

@@ -24,7 +24,7 @@ WRITE, COMPOSE, MASTER = range(3)
 Spec = spec_pb2.SongSpec
 
 # What only mastering hears of, or nobody.
-_MASTERED = ("mastering", "outputs.formats", "labels", "project", "deadline", "batch")
+_MASTERED = ("mastering", "outputs.formats", "labels", "project", "webhook", "deadline", "batch")
 # What the brief says to the composer in so many words, and what goes to the composer beside the brief.
 _IN_THE_BRIEF = (
     *("title", "genre", "moods", "instruments", "complexity", "bpm", "key", "time_signature", "duration_seconds"),
@@ -172,6 +172,7 @@ def _base(changes: Sequence[Change], source: job_pb2.Job) -> Spec:
         spec.seed = source.resolved.seed
     else:
         spec.CopyFrom(wire.resolved(source))
+        spec.project, spec.webhook = asked.project, asked.webhook
         # As asked: what a preset implies is not to bind when the preset is another.
         for part in ("mastering", "outputs"):
             spec.ClearField(part)

@@ -31,6 +31,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SONG_OR_ARTIFACT = re.compile(r"songs/[0-9a-f]{32}|artifacts/[0-9a-f]{64}")
 _PROJECT = re.compile(r"projects/[0-9a-f]{32}")
+_WEBHOOK = re.compile(r"https://[!-~]{1,1992}")
 _ARTIFACT = re.compile(r"artifacts/[0-9a-f]{64}")
 
 # A value of a protobuf field: which type it has is the descriptor's business, and each rule knows its own.
@@ -262,7 +263,7 @@ RULES: Mapping[str, Rule | Planned] = {
     "project": pattern(_PROJECT, "projects/{id}"),
     "deadline": deadline,
     "batch": anything,
-    "webhook": Planned("wait with WatchSong"),
+    "webhook": pattern(_WEBHOOK, "https://host/…, at most 2000 characters"),
 }
 
 

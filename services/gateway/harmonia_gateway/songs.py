@@ -183,11 +183,11 @@ def _refuse_nothing_to_go_on(spec: Spec, shown: str) -> None:
 
 
 def resolve(spec: Spec, capabilities: capability_pb2.Capabilities, *, draw_seed: Callable[[], int]) -> Spec:
-    """A valid spec with every choice made that costs nothing; prose and labels stay in the spec as asked."""
+    """A valid spec with every choice made that costs nothing; what does not sound stays in the spec as asked."""
     resolved = Spec()
     resolved.CopyFrom(spec)
-    for prose in ("prompt", "negative_prompt", "labels", "deadline"):
-        resolved.ClearField(prose)
+    for aside in ("prompt", "negative_prompt", "labels", "project", "webhook", "deadline"):
+        resolved.ClearField(aside)
     offer = offer_for(spec.engine, capabilities)
     _fix_names(resolved, offer)
     resolved.engine = offer.engine.name

@@ -30,7 +30,9 @@ class WebhookServicer(rpc.WebhookServiceServicer):
             if len(await self._webhooks.of(caller.tenant, caller.owner)) >= MOST:
                 message = f"{MOST} webhooks are as many as there may be: delete one"
                 raise QuotaExceeded(message, reason=Reason.RATE_LIMITED)
-            webhook = await self._webhooks.create(caller.tenant, caller.owner, request.url)
+            webhook = await self._webhooks.create(
+                caller.tenant, caller.owner, request.url, named_only=request.named_only
+            )
         return pb.CreateWebhookResponse(webhook=_webhook(webhook), secret=webhook.secret)
 
     async def ListWebhooks(self, request: pb.ListWebhooksRequest, _context: object) -> pb.ListWebhooksResponse:
@@ -69,7 +71,7 @@ class WebhookServicer(rpc.WebhookServiceServicer):
 
 
 def _webhook(webhook: Webhook) -> pb.Webhook:
-    told = pb.Webhook(name=f"webhooks/{webhook.id}", url=webhook.url)
+    told = pb.Webhook(name=f"webhooks/{webhook.id}", url=webhook.url, named_only=webhook.named_only)
     told.create_time.FromMicroseconds(int(webhook.create_time * 1e6))
     return told
 
@@ -81,6 +83,7 @@ def _delivery(delivery: Delivery) -> pb.Delivery:
         state=pb.Delivery.State.Value(delivery.state),
         attempts=delivery.attempts,
         outcome=delivery.outcome,
+        url=delivery.url,
     )
     for field, at in (
         (told.create_time, delivery.create_time),

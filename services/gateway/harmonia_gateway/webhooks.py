@@ -11,15 +11,17 @@ import json
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from google.protobuf import json_format
 from pydantic import BaseModel, ConfigDict
 
 from harmonia_chassis.entities import Entities
+from harmonia_chassis.errors import InvalidInput, Reason
 from harmonia_chassis.job_stream import Refused, Stored
 from harmonia_gateway import wire
 from harmonia_gateway.outside import AddressRefused, NoAnswer, Outside
@@ -56,7 +58,19 @@ class Webhook(BaseModel):
     url: str
     secret: str
     create_time: float
+    named_only: bool = False
     deleted: bool = False
+
+    def covers(self, url: str) -> bool:
+        """Whether it is this address, or one below it at the same host."""
+        own, other = urlsplit(self.url), urlsplit(url)
+        if (own.scheme, own.netloc.lower()) != (other.scheme, other.netloc.lower()) or other.fragment:
+            return False
+        if url == self.url:
+            return True
+        parts = unquote(other.path).split("/")
+        below = other.path.startswith(f"{own.path.rstrip('/')}/") or other.path == own.path
+        return below and not own.query and ".." not in parts and "." not in parts
 
 
 class Delivery(BaseModel):
@@ -71,12 +85,20 @@ class Delivery(BaseModel):
     create_time: float
     last_time: float | None = None
     next_time: float | None = None
+    # Where it goes instead of the webhook's own address.
+    url: str = ""
 
 
 def signature(secret: str, body: bytes, *, at: int) -> str:
     """Of the header harmonia-signature; the time in it keeps an old message from being sent again by others."""
     told = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={told}"
+
+
+def named_by(url: str, webhooks: Iterable[Webhook]) -> Webhook | None:
+    """The one that speaks for the address: the nearest above it, the oldest of several."""
+    covering = [one for one in webhooks if one.covers(url)] if url else []
+    return min(covering, key=lambda one: (-len(one.url), one.create_time), default=None)
 
 
 def pause_s(attempts: int, chance: float) -> float:
@@ -103,7 +125,7 @@ class Webhooks:
         self._deliveries: dict[str, tuple[int, Delivery]] = {}
         self._seen: dict[str, float] = {}
 
-    async def create(self, tenant: str, owner: str, url: str) -> Webhook:
+    async def create(self, tenant: str, owner: str, url: str, *, named_only: bool = False) -> Webhook:
         """Raises InvalidInput for an address that may not be called."""
         await self._outside.check(url, field="url")
         webhook = Webhook(
@@ -113,6 +135,7 @@ class Webhooks:
             url=url,
             secret=f"hms_{secrets.token_urlsafe(32)}",
             create_time=self._now(),
+            named_only=named_only,
         )
         await self._keep(webhook)
         return webhook
@@ -121,6 +144,12 @@ class Webhooks:
         listed = await self._entities.list(WEBHOOKS, tenant=tenant)
         found = [Webhook.model_validate_json(payload) for _, _, payload in listed]
         return sorted((one for one in found if one.owner == owner and not one.deleted), key=lambda one: one.create_time)
+
+    async def allow(self, url: str, tenant: str, owner: str) -> None:
+        """That a song may name the address. Raises InvalidInput on `spec.webhook`."""
+        if named_by(url, await self.of(tenant, owner)) is None:
+            message = "spec.webhook is no address of your webhooks, nor below one: CreateWebhook adds one"
+            raise InvalidInput(message, reason=Reason.UNKNOWN_VALUE, field="spec.webhook")
 
     async def delete(self, webhook: Webhook) -> None:
         await self._keep(webhook.model_copy(update={"deleted": True, "secret": ""}))
@@ -177,12 +206,22 @@ class Webhooks:
             since = max(webhook.create_time, now - _GIVEN_UP_S, self._seen.get(webhook.id, 0.0) - _OVERLAP_S)
             for stored in self._projection.ended_since(webhook.tenant, webhook.owner, since):
                 delivery_id = _delivery_id(webhook, stored)
-                if delivery_id not in self._deliveries:
+                url = self._address(webhook, stored.job.spec.webhook)
+                if url and delivery_id not in self._deliveries:
                     song = f"songs/{stored.job.id}"
-                    made.append((0, Delivery(id=delivery_id, webhook=webhook.id, song=song, create_time=now)))
+                    delivery = Delivery(id=delivery_id, webhook=webhook.id, song=song, create_time=now, url=url)
+                    made.append((0, delivery))
             if len(made) < _AT_ONCE:
                 self._seen[webhook.id] = now
         return made
+
+    def _address(self, webhook: Webhook, named: str) -> str:
+        """Where it is told of a song that names an address; empty: nowhere."""
+        own = (webhook.tenant, webhook.owner)
+        theirs = [one for one in self._webhooks.values() if (one.tenant, one.owner) == own]
+        if webhook == named_by(named, theirs):
+            return named
+        return "" if webhook.named_only else webhook.url
 
     def _due(self) -> list[tuple[int, Delivery]]:
         now = self._now()
@@ -235,7 +274,7 @@ class Webhooks:
             "harmonia-signature": signature(webhook.secret, body, at=int(self._now())),
         }
         try:
-            return _meaning(await self._outside.post(webhook.url, body, headers))
+            return _meaning(await self._outside.post(delivery.url or webhook.url, body, headers))
         except AddressRefused:
             return "FAILED", "address refused"
         except NoAnswer as error:

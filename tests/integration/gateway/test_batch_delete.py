@@ -32,12 +32,12 @@ async def test_a_dry_run_counts_what_then_goes_and_asking_again_finds_none(songs
     kept = await made(songs, "kept")
     gone = [await made(songs, "gone") for _ in range(3)]
     await songs.GetSong(pb.GetSongRequest(name=gone[-1].name))
-    which = {"filter": "labels.shelf = gone"}
+    which = "labels.shelf = gone"
     await songs.ListSongs(pb.ListSongsRequest(min_etag=gone[-1].etag))
-    dry = await songs.BatchDeleteSongs(pb.BatchDeleteSongsRequest(**which, validate_only=True))
-    theirs = await stranger.BatchDeleteSongs(pb.BatchDeleteSongsRequest(**which))
-    deleted = await songs.BatchDeleteSongs(pb.BatchDeleteSongsRequest(**which))
-    again = await songs.BatchDeleteSongs(pb.BatchDeleteSongsRequest(**which))
+    dry = await songs.BatchDeleteSongs(pb.BatchDeleteSongsRequest(filter=which, validate_only=True))
+    theirs = await stranger.BatchDeleteSongs(pb.BatchDeleteSongsRequest(filter=which))
+    deleted = await songs.BatchDeleteSongs(pb.BatchDeleteSongsRequest(filter=which))
+    again = await songs.BatchDeleteSongs(pb.BatchDeleteSongsRequest(filter=which))
 
     assert names(dry) == [song.name for song in gone]
     assert (dry.total_size, theirs.total_size, deleted.total_size, again.total_size) == (3, 0, 3, 0)

@@ -118,7 +118,7 @@ async def test_bad_input_names_the_field_and_starts_nothing(songs):
         ({"bpm": 400}, "OUT_OF_RANGE", "spec.bpm"),
         ({"bpm": "NaN"}, "MALFORMED", "spec.bpm"),
         ({"prompt": "x" * 10_000}, "TOO_LONG", "spec.prompt"),
-        ({"webhook": "https://example.org"}, "NOT_YET_SUPPORTED", "spec.webhook"),
+        ({"webhook": "https://example.org"}, "UNKNOWN_VALUE", "spec.webhook"),
         ({"sampling": {"top_k": 3}}, "NOT_SUPPORTED", "spec.sampling.top_k"),
     ):
         with refused(errors.InvalidInput, reason, field=field):

@@ -37,6 +37,19 @@ async def test_a_song_is_found_as_soon_as_its_etag_is_asked_for(songs: Any) -> N
     assert elsewhere.total_size == 0
 
 
+async def test_words_too_long_for_the_record_are_found_once_they_are_read_from_the_store(songs: Any) -> None:
+    text = "[verse]\n" + "la la la\n" * 300 + "zanzibar at dawn\n"
+    lyrics = spec_pb2.LyricsSpec(mode=spec_pb2.LyricsSpec.TEXT, text=text)
+    song = await songs.CreateSong(pb.CreateSongRequest(spec=spec_pb2.SongSpec(prompt="techno", lyrics=lyrics)))
+    assert song.spec.lyrics.HasField("text_artifact")
+    async with asyncio.timeout(60):
+        while not (found := await songs.SearchSongs(pb.SearchSongsRequest(query='"zanzibar at dawn"'))).matches:
+            await asyncio.sleep(0.05)
+
+    assert [match.song.name for match in found.matches] == [song.name]
+    assert [passage.field for passage in found.matches[0].passages] == ["lyrics"]
+
+
 async def test_others_find_nothing_and_learn_nothing(songs: Any, stranger: Any) -> None:
     song = await made(songs, "Unheard")
     found = await stranger.SearchSongs(pb.SearchSongsRequest(query="unheard", min_etag=song.etag))

@@ -21,6 +21,7 @@ from harmonia_chassis.status import from_rpc_error
 from harmonia_gateway.outside import Address, AddressRefused, NoAnswer, Outside
 from harmonia_local.mesh import Mesh, running_mesh
 from harmonia_sdk.client import AsyncClient
+from harmonia_sdk.song import AsyncSong
 from tests.receiver import Receiver, make_certificate, receiving
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(150)]
@@ -122,6 +123,58 @@ async def test_a_receiver_that_was_down_gets_its_event_once_though_the_gateway_r
     assert len(receiver.received) == 1
     assert delivery.attempts >= 3
     assert delivery.outcome == "204"
+
+
+async def test_a_song_that_names_an_address_is_told_there_signed_and_no_other_is(hooks, client, certificate):
+    async with receiving(Receiver(), certificate) as receiver:
+        base = f"https://localhost:{receiver.port}/songs"
+        made = await hooks.CreateWebhook(pb.CreateWebhookRequest(url=base, named_only=True))
+        unnamed = await client.create(spec_pb2.SongSpec(prompt="techno"))
+        named = await client.create(spec_pb2.SongSpec(prompt="techno", webhook=f"{base}/42?token=x"))
+
+        async def told() -> bool:
+            return any(
+                one.state == pb.Delivery.DELIVERED for one in await delivered(hooks, made.webhook.name, named.name)
+            )
+
+        await until(told)
+        await AsyncSong(client, unnamed).wait()
+        (delivery,) = (await hooks.ListDeliveries(pb.ListDeliveriesRequest(name=made.webhook.name))).deliveries
+        await hooks.DeleteWebhook(pb.DeleteWebhookRequest(name=made.webhook.name))
+    ((headers, body),) = receiver.received
+    at, _, sent = headers["harmonia-signature"].removeprefix("t=").partition(",v1=")
+
+    assert receiver.targets == ["/songs/42?token=x"]
+    assert delivery.url == f"{base}/42?token=x"
+    assert json.loads(body)["song"]["name"] == named.name
+    assert sent == hmac.new(made.secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+
+
+async def test_a_song_names_only_an_address_of_its_owners_webhooks(mesh: Mesh, hooks, client, certificate):
+    async with receiving(Receiver(), certificate) as receiver:
+        base = f"https://localhost:{receiver.port}/songs"
+        made = await hooks.CreateWebhook(pb.CreateWebhookRequest(url=base, named_only=True))
+    operator = Path(mesh.info.operator_token_file).read_text().strip()
+    async with AsyncClient(mesh.info.grpc, token=operator, ca=Path(mesh.info.ca)) as stranger:
+        for who, url in (
+            (stranger, base),
+            (client, f"https://localhost:{receiver.port}/"),
+            (client, f"{base}-else"),
+            (client, f"{base}/../admin"),
+            (client, f"{base}/%2e%2e/admin"),
+            (client, "https://localhost/songs"),
+            (client, f"https://user@localhost:{receiver.port}/songs"),
+            (client, "https://169.254.169.254/"),
+        ):
+            with pytest.raises(InvalidInput) as refused:
+                await who.create(spec_pb2.SongSpec(prompt="techno", webhook=url))
+            assert refused.value.field == "spec.webhook", url
+    song = await client.create(spec_pb2.SongSpec(prompt="techno", webhook=base), validate_only=True)
+    await hooks.DeleteWebhook(pb.DeleteWebhookRequest(name=made.webhook.name))
+    with pytest.raises(InvalidInput, match="CreateWebhook"):
+        await client.create(spec_pb2.SongSpec(prompt="techno", webhook=base))
+
+    assert song.spec.webhook == base
 
 
 async def test_a_redirect_is_not_followed(hooks, client, certificate):

@@ -89,7 +89,7 @@ BAD: Mapping[str, list[tuple[Any, str]]] = {
         ("0001-01-01T00:00:00Z", "OUT_OF_RANGE"),
     ],
     "batch": [],
-    "webhook": [("https://example.org/done", "NOT_YET_SUPPORTED")],
+    "webhook": [("http://example.org/done", "MALFORMED"), ("https://" + "x" * 1993, "MALFORMED")],
 }
 
 

@@ -305,13 +305,14 @@ type SongSpec struct {
 	Outputs      *Outputs        `protobuf:"bytes,25,opt,name=outputs,proto3" json:"outputs,omitempty"`
 	// At most 20; keys and values at most 64 characters.
 	Labels map[string]string `protobuf:"bytes,26,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// "projects/{id}"
+	// "projects/{id}" that it is made into, behind the songs that are there.
 	Project string `protobuf:"bytes,27,opt,name=project,proto3" json:"project,omitempty"`
 	// When it is of no use any more; default create time + 24 h, at most 7 days.
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,28,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// True: the background lane.
 	Batch bool `protobuf:"varint,29,opt,name=batch,proto3" json:"batch,omitempty"`
-	// Where to send the end of it; https only.
+	// Where to send the end of it: the address of one of your webhooks, or one below it, which is signed and tried again
+	// as that one is. "https://example.com/done/42" is below "https://example.com/done".
 	Webhook       string `protobuf:"bytes,30,opt,name=webhook,proto3" json:"webhook,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -81,9 +81,11 @@ func (Delivery_State) EnumDescriptor() ([]byte, []int) {
 type Webhook struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "webhooks/{id}"
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Url           string                 `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Url        string                 `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Told only of songs whose SongSpec.webhook names it, or an address below it.
+	NamedOnly     bool `protobuf:"varint,4,opt,name=named_only,json=namedOnly,proto3" json:"named_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -139,10 +141,19 @@ func (x *Webhook) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Webhook) GetNamedOnly() bool {
+	if x != nil {
+		return x.NamedOnly
+	}
+	return false
+}
+
 type CreateWebhookRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// https, at most 2000 characters, to a public address or one that the operator allows.
-	Url           string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// Told only of songs whose SongSpec.webhook names it, or an address below it; default: of every song that ends.
+	NamedOnly     bool `protobuf:"varint,2,opt,name=named_only,json=namedOnly,proto3" json:"named_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -182,6 +193,13 @@ func (x *CreateWebhookRequest) GetUrl() string {
 		return x.Url
 	}
 	return ""
+}
+
+func (x *CreateWebhookRequest) GetNamedOnly() bool {
+	if x != nil {
+		return x.NamedOnly
+	}
+	return false
 }
 
 type CreateWebhookResponse struct {
@@ -464,7 +482,9 @@ type Delivery struct {
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	LastTime   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_time,json=lastTime,proto3" json:"last_time,omitempty"`
 	// Of the next try.
-	NextTime      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=next_time,json=nextTime,proto3" json:"next_time,omitempty"`
+	NextTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=next_time,json=nextTime,proto3" json:"next_time,omitempty"`
+	// Where it goes when not to the webhook's own address: the SongSpec.webhook of the song.
+	Url           string `protobuf:"bytes,9,opt,name=url,proto3" json:"url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -555,18 +575,29 @@ func (x *Delivery) GetNextTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Delivery) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
 var File_harmonia_webhook_v1_webhook_proto protoreflect.FileDescriptor
 
 const file_harmonia_webhook_v1_webhook_proto_rawDesc = "" +
 	"\n" +
-	"!harmonia/webhook/v1/webhook.proto\x12\x13harmonia.webhook.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\"l\n" +
+	"!harmonia/webhook/v1/webhook.proto\x12\x13harmonia.webhook.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\"\x8b\x01\n" +
 	"\aWebhook\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12;\n" +
 	"\vcreate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"(\n" +
+	"createTime\x12\x1d\n" +
+	"\n" +
+	"named_only\x18\x04 \x01(\bR\tnamedOnly\"G\n" +
 	"\x14CreateWebhookRequest\x12\x10\n" +
-	"\x03url\x18\x01 \x01(\tR\x03url\"g\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x1d\n" +
+	"\n" +
+	"named_only\x18\x02 \x01(\bR\tnamedOnly\"g\n" +
 	"\x15CreateWebhookResponse\x126\n" +
 	"\awebhook\x18\x01 \x01(\v2\x1c.harmonia.webhook.v1.WebhookR\awebhook\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\tR\x06secret\"\x15\n" +
@@ -580,7 +611,7 @@ const file_harmonia_webhook_v1_webhook_proto_rawDesc = "" +
 	"\x16ListDeliveriesResponse\x12=\n" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x1d.harmonia.webhook.v1.DeliveryR\n" +
-	"deliveries\"\x90\x03\n" +
+	"deliveries\"\xa2\x03\n" +
 	"\bDelivery\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04song\x18\x02 \x01(\tR\x04song\x129\n" +
@@ -590,7 +621,8 @@ const file_harmonia_webhook_v1_webhook_proto_rawDesc = "" +
 	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x127\n" +
 	"\tlast_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\blastTime\x127\n" +
-	"\tnext_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bnextTime\"@\n" +
+	"\tnext_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bnextTime\x12\x10\n" +
+	"\x03url\x18\t \x01(\tR\x03url\"@\n" +
 	"\x05State\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\v\n" +
 	"\aPENDING\x10\x01\x12\r\n" +

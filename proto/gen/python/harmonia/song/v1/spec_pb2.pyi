@@ -154,11 +154,13 @@ class SongSpec(_message.Message):
     vocals: Global___SongSpec.Vocals.ValueType
     """Default OFF."""
     project: _builtins.str
-    """"projects/{id}" """
+    """"projects/{id}" that it is made into, behind the songs that are there."""
     batch: _builtins.bool
     """True: the background lane."""
     webhook: _builtins.str
-    """Where to send the end of it; https only."""
+    """Where to send the end of it: the address of one of your webhooks, or one below it, which is signed and tried again
+    as that one is. "https://example.com/done/42" is below "https://example.com/done".
+    """
     @_builtins.property
     def lyrics(self) -> Global___LyricsSpec: ...
     @_builtins.property

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from harmonia.access.v1 import access_pb2 as harmonia_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!harmonia/webhook/v1/webhook.proto\x12\x13harmonia.webhook.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\"l\n\x07Webhook\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n\x03url\x18\x02 \x01(\tR\x03url\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"(\n\x14\x43reateWebhookRequest\x12\x10\n\x03url\x18\x01 \x01(\tR\x03url\"g\n\x15\x43reateWebhookResponse\x12\x36\n\x07webhook\x18\x01 \x01(\x0b\x32\x1c.harmonia.webhook.v1.WebhookR\x07webhook\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret\"\x15\n\x13ListWebhooksRequest\"P\n\x14ListWebhooksResponse\x12\x38\n\x08webhooks\x18\x01 \x03(\x0b\x32\x1c.harmonia.webhook.v1.WebhookR\x08webhooks\"*\n\x14\x44\x65leteWebhookRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"+\n\x15ListDeliveriesRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"W\n\x16ListDeliveriesResponse\x12=\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1d.harmonia.webhook.v1.DeliveryR\ndeliveries\"\x90\x03\n\x08\x44\x65livery\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04song\x18\x02 \x01(\tR\x04song\x12\x39\n\x05state\x18\x03 \x01(\x0e\x32#.harmonia.webhook.v1.Delivery.StateR\x05state\x12\x1a\n\x08\x61ttempts\x18\x04 \x01(\x05R\x08\x61ttempts\x12\x18\n\x07outcome\x18\x05 \x01(\tR\x07outcome\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x37\n\tlast_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08lastTime\x12\x37\n\tnext_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08nextTime\"@\n\x05State\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\r\n\tDELIVERED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x32\x81\x04\n\x0eWebhookService\x12~\n\rCreateWebhook\x12).harmonia.webhook.v1.CreateWebhookRequest\x1a*.harmonia.webhook.v1.CreateWebhookResponse\"\x16\x8a\xe8\x18\x12\n\x01\x01\x12\x0bsongs:write\x18\x01\x12z\n\x0cListWebhooks\x12(.harmonia.webhook.v1.ListWebhooksRequest\x1a).harmonia.webhook.v1.ListWebhooksResponse\"\x15\x8a\xe8\x18\x11\n\x01\x01\x12\nsongs:read\x18\x01\x12p\n\rDeleteWebhook\x12).harmonia.webhook.v1.DeleteWebhookRequest\x1a\x1c.harmonia.webhook.v1.Webhook\"\x16\x8a\xe8\x18\x12\n\x01\x01\x12\x0bsongs:write\x18\x01\x12\x80\x01\n\x0eListDeliveries\x12*.harmonia.webhook.v1.ListDeliveriesRequest\x1a+.harmonia.webhook.v1.ListDeliveriesResponse\"\x15\x8a\xe8\x18\x11\n\x01\x01\x12\nsongs:read\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!harmonia/webhook/v1/webhook.proto\x12\x13harmonia.webhook.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fharmonia/access/v1/access.proto\"\x8b\x01\n\x07Webhook\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n\x03url\x18\x02 \x01(\tR\x03url\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x1d\n\nnamed_only\x18\x04 \x01(\x08R\tnamedOnly\"G\n\x14\x43reateWebhookRequest\x12\x10\n\x03url\x18\x01 \x01(\tR\x03url\x12\x1d\n\nnamed_only\x18\x02 \x01(\x08R\tnamedOnly\"g\n\x15\x43reateWebhookResponse\x12\x36\n\x07webhook\x18\x01 \x01(\x0b\x32\x1c.harmonia.webhook.v1.WebhookR\x07webhook\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret\"\x15\n\x13ListWebhooksRequest\"P\n\x14ListWebhooksResponse\x12\x38\n\x08webhooks\x18\x01 \x03(\x0b\x32\x1c.harmonia.webhook.v1.WebhookR\x08webhooks\"*\n\x14\x44\x65leteWebhookRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"+\n\x15ListDeliveriesRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"W\n\x16ListDeliveriesResponse\x12=\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1d.harmonia.webhook.v1.DeliveryR\ndeliveries\"\xa2\x03\n\x08\x44\x65livery\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04song\x18\x02 \x01(\tR\x04song\x12\x39\n\x05state\x18\x03 \x01(\x0e\x32#.harmonia.webhook.v1.Delivery.StateR\x05state\x12\x1a\n\x08\x61ttempts\x18\x04 \x01(\x05R\x08\x61ttempts\x12\x18\n\x07outcome\x18\x05 \x01(\tR\x07outcome\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x37\n\tlast_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08lastTime\x12\x37\n\tnext_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08nextTime\x12\x10\n\x03url\x18\t \x01(\tR\x03url\"@\n\x05State\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\r\n\tDELIVERED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x32\x81\x04\n\x0eWebhookService\x12~\n\rCreateWebhook\x12).harmonia.webhook.v1.CreateWebhookRequest\x1a*.harmonia.webhook.v1.CreateWebhookResponse\"\x16\x8a\xe8\x18\x12\n\x01\x01\x12\x0bsongs:write\x18\x01\x12z\n\x0cListWebhooks\x12(.harmonia.webhook.v1.ListWebhooksRequest\x1a).harmonia.webhook.v1.ListWebhooksResponse\"\x15\x8a\xe8\x18\x11\n\x01\x01\x12\nsongs:read\x18\x01\x12p\n\rDeleteWebhook\x12).harmonia.webhook.v1.DeleteWebhookRequest\x1a\x1c.harmonia.webhook.v1.Webhook\"\x16\x8a\xe8\x18\x12\n\x01\x01\x12\x0bsongs:write\x18\x01\x12\x80\x01\n\x0eListDeliveries\x12*.harmonia.webhook.v1.ListDeliveriesRequest\x1a+.harmonia.webhook.v1.ListDeliveriesResponse\"\x15\x8a\xe8\x18\x11\n\x01\x01\x12\nsongs:read\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,26 +41,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WEBHOOKSERVICE'].methods_by_name['DeleteWebhook']._serialized_options = b'\212\350\030\022\n\001\001\022\013songs:write\030\001'
   _globals['_WEBHOOKSERVICE'].methods_by_name['ListDeliveries']._loaded_options = None
   _globals['_WEBHOOKSERVICE'].methods_by_name['ListDeliveries']._serialized_options = b'\212\350\030\021\n\001\001\022\nsongs:read\030\001'
-  _globals['_WEBHOOK']._serialized_start=124
-  _globals['_WEBHOOK']._serialized_end=232
-  _globals['_CREATEWEBHOOKREQUEST']._serialized_start=234
-  _globals['_CREATEWEBHOOKREQUEST']._serialized_end=274
-  _globals['_CREATEWEBHOOKRESPONSE']._serialized_start=276
-  _globals['_CREATEWEBHOOKRESPONSE']._serialized_end=379
-  _globals['_LISTWEBHOOKSREQUEST']._serialized_start=381
-  _globals['_LISTWEBHOOKSREQUEST']._serialized_end=402
-  _globals['_LISTWEBHOOKSRESPONSE']._serialized_start=404
-  _globals['_LISTWEBHOOKSRESPONSE']._serialized_end=484
-  _globals['_DELETEWEBHOOKREQUEST']._serialized_start=486
-  _globals['_DELETEWEBHOOKREQUEST']._serialized_end=528
-  _globals['_LISTDELIVERIESREQUEST']._serialized_start=530
-  _globals['_LISTDELIVERIESREQUEST']._serialized_end=573
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=575
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=662
-  _globals['_DELIVERY']._serialized_start=665
-  _globals['_DELIVERY']._serialized_end=1065
-  _globals['_DELIVERY_STATE']._serialized_start=1001
-  _globals['_DELIVERY_STATE']._serialized_end=1065
-  _globals['_WEBHOOKSERVICE']._serialized_start=1068
-  _globals['_WEBHOOKSERVICE']._serialized_end=1581
+  _globals['_WEBHOOK']._serialized_start=125
+  _globals['_WEBHOOK']._serialized_end=264
+  _globals['_CREATEWEBHOOKREQUEST']._serialized_start=266
+  _globals['_CREATEWEBHOOKREQUEST']._serialized_end=337
+  _globals['_CREATEWEBHOOKRESPONSE']._serialized_start=339
+  _globals['_CREATEWEBHOOKRESPONSE']._serialized_end=442
+  _globals['_LISTWEBHOOKSREQUEST']._serialized_start=444
+  _globals['_LISTWEBHOOKSREQUEST']._serialized_end=465
+  _globals['_LISTWEBHOOKSRESPONSE']._serialized_start=467
+  _globals['_LISTWEBHOOKSRESPONSE']._serialized_end=547
+  _globals['_DELETEWEBHOOKREQUEST']._serialized_start=549
+  _globals['_DELETEWEBHOOKREQUEST']._serialized_end=591
+  _globals['_LISTDELIVERIESREQUEST']._serialized_start=593
+  _globals['_LISTDELIVERIESREQUEST']._serialized_end=636
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=638
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=725
+  _globals['_DELIVERY']._serialized_start=728
+  _globals['_DELIVERY']._serialized_end=1146
+  _globals['_DELIVERY_STATE']._serialized_start=1082
+  _globals['_DELIVERY_STATE']._serialized_end=1146
+  _globals['_WEBHOOKSERVICE']._serialized_start=1149
+  _globals['_WEBHOOKSERVICE']._serialized_end=1662
 # @@protoc_insertion_point(module_scope)

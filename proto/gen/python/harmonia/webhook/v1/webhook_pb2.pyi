@@ -27,9 +27,12 @@ class Webhook(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    NAMED_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"webhooks/{id}" """
     url: _builtins.str
+    named_only: _builtins.bool
+    """Told only of songs whose SongSpec.webhook names it, or an address below it."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -38,10 +41,11 @@ class Webhook(_message.Message):
         name: _builtins.str = ...,
         url: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        named_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "name", b"name", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "name", b"name", "named_only", b"named_only", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -52,16 +56,20 @@ class CreateWebhookRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     URL_FIELD_NUMBER: _builtins.int
+    NAMED_ONLY_FIELD_NUMBER: _builtins.int
     url: _builtins.str
     """https, at most 2000 characters, to a public address or one that the operator allows."""
+    named_only: _builtins.bool
+    """Told only of songs whose SongSpec.webhook names it, or an address below it; default: of every song that ends."""
     def __init__(
         self,
         *,
         url: _builtins.str = ...,
+        named_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["named_only", b"named_only", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -217,6 +225,7 @@ class Delivery(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     LAST_TIME_FIELD_NUMBER: _builtins.int
     NEXT_TIME_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Also in the header harmonia-delivery: the same for every try."""
     song: _builtins.str
@@ -225,6 +234,8 @@ class Delivery(_message.Message):
     attempts: _builtins.int
     outcome: _builtins.str
     """What came of the last try: "204", "redirected", "address refused", "no connection"."""
+    url: _builtins.str
+    """Where it goes when not to the webhook's own address: the SongSpec.webhook of the song."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -244,10 +255,11 @@ class Delivery(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         last_time: _timestamp_pb2.Timestamp | None = ...,
         next_time: _timestamp_pb2.Timestamp | None = ...,
+        url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_time", b"last_time", "next_time", b"next_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "id", b"id", "last_time", b"last_time", "next_time", b"next_time", "outcome", b"outcome", "song", b"song", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "id", b"id", "last_time", b"last_time", "next_time", b"next_time", "outcome", b"outcome", "song", b"song", "state", b"state", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
