@@ -469,7 +469,8 @@ class _Reader:
         clue = said[0] if said else bars
         assert clue is not None
         wished = clue.number if said else clue.number * _bar_seconds(bpm, metre)
-        seconds = min(max(wished, _SHORTEST_S), _LONGEST_S)
+        in_bars = kind is Kind.LOOP and not said
+        seconds = min(max(wished, 0.0 if in_bars else _SHORTEST_S), _LONGEST_S)
         if seconds != wished:
             self.warn(f"duration_seconds: {self.says.quote(clue)} is outside 5 to 600 seconds; {seconds:g} are taken")
         for other in said[1:]:

@@ -29,6 +29,12 @@ def rhyming_part(word: str, sounds: Sounds) -> str:
     return rhyme(word, sounds).part
 
 
+def rhyming_parts(word: str, sounds: Sounds) -> frozenset[str]:
+    """Of every way to say it: "around" also goes with "down"."""
+    said = sounds.dictionary.said(word)
+    return frozenset(rhyme_of(one).part for one in said) if said else frozenset({_spelled_part(word, sounds)})
+
+
 def rhyme(word: str, sounds: Sounds) -> Rhyme:
     """As the word is usually said; of a word that is in no dictionary the letters stand for its onset."""
     said = sounds.dictionary.said(word)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from harmonia_lyricist.clues import Clues
+from harmonia_lyricist.tokens import fold
 
 LONGEST = 60
 _SMALL = {"a", "an", "the", "of", "in", "on", "to", "and", "or", "for", "at", "by", "from", "but", "with"}
@@ -65,7 +66,7 @@ def _content(clues: Clues) -> Iterable[str]:
     taken = [(c.start, c.end) for c in clues.found if c.negated or c.kind not in ("mood", "scene")]
     if clues.form:
         taken.append(clues.form_span)
-    said = set()
+    said = {token.word for token in fold(clues.unlike).tokens}
     for token in clues.text.tokens:
         word = token.word
         if (len(word) < 2 and word.isascii()) or word in _IDLE or word in said or not word[0].isalpha():

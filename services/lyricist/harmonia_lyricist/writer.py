@@ -17,7 +17,7 @@ from harmonia_lyricist.brief import Line, Lyrics, LyricSection
 from harmonia_lyricist.lexicon import table
 from harmonia_lyricist.metre import Metre, clashes, line_stresses, line_syllables, scanned, words
 from harmonia_lyricist.pronunciation import Rhyme
-from harmonia_lyricist.rhyme import Sounds, last_word, rhyme, rhymes, rhyming_part
+from harmonia_lyricist.rhyme import Sounds, last_word, rhyme, rhymes, rhyming_parts
 from harmonia_lyricist.title import fit, title_case
 
 _BARS_A_STANZA = 8
@@ -42,8 +42,9 @@ class Phrase:
     syllables: int
     word: str
     kind: str
-    # Of the last word.
+    # Of the last word, as it is usually said, and the rhyming part of every way to say it.
     rhyme: Rhyme
+    parts: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,15 @@ def load() -> Writing:
 def _phrase(marked: str, metre: Metre, sounds: Sounds, *, kind: str) -> Phrase:
     text, *topics = (part.strip() for part in marked.split("#"))
     word = last_word(text)
-    return Phrase(text, frozenset(topics), line_syllables(text, metre), word, kind, rhyme(word, sounds))
+    return Phrase(
+        text,
+        frozenset(topics),
+        line_syllables(text, metre),
+        word,
+        kind,
+        rhyme(word, sounds),
+        rhyming_parts(word, sounds),
+    )
 
 
 def form_for(bars: float) -> tuple[str, ...]:
@@ -218,14 +227,14 @@ class _Pen:
         return self._finish(first, targets[0], hook=hook), self._finish(second, targets[1])
 
     def _parts(self, lines: Sequence[str]) -> set[str]:
-        return {rhyming_part(last_word(text), self.writing.sounds) for text in lines if text}
+        return {part for text in lines if text for part in rhyming_parts(last_word(text), self.writing.sounds)}
 
     def _pairs(self, targets: tuple[int, int], *, taken: set[str], hook: str) -> list[tuple[Phrase, Phrase]]:
         hooked = line_syllables(hook, self.writing.metre) if hook else 0
         for reused in (False, True):
             found = []
             for rows in self.writing.closings.values():
-                fresh = [p for p in rows if (reused or p.word not in self.used) and p.rhyme.part not in taken]
+                fresh = [p for p in rows if (reused or p.word not in self.used) and p.parts.isdisjoint(taken)]
                 firsts = [p for p in fresh if (p.kind == "where" if hook else self._opens(p, targets[0]))]
                 firsts = [p for p in firsts if not hook or abs(hooked + p.syllables - targets[0]) <= 1]
                 seconds = [p for p in fresh if self._opens(p, targets[1])]
@@ -276,7 +285,7 @@ class _Pen:
             p
             for rows in self.writing.closings.values()
             for p in rows
-            if p.word not in self.used and p.rhyme.part not in spoken and self._opens(p, target)
+            if p.word not in self.used and p.parts.isdisjoint(spoken) and self._opens(p, target)
         ]
         if not closings:
             closings = [p for rows in self.writing.closings.values() for p in rows if self._opens(p, target)]

@@ -229,6 +229,26 @@ def test_a_length_that_is_set_wins_over_bars_in_the_prompt_and_says_so(
     assert any("the prompt says 2 bars" in one and f"{bars} are taken" in one for one in reading.warnings) == warned
 
 
+@pytest.mark.parametrize(
+    ("prompt", "bars", "seconds"),
+    [("techno loop, 2 bars, 120 bpm", 2, 4.0), ("one bar trap loop at 140 bpm", 1, 12 / 7)],
+)
+def test_a_loop_is_as_short_as_its_bars(prompt: str, bars: int, seconds: float, lexicon: Lexicon) -> None:
+    reading = read(prompt, Asked(seed=1), everything(lexicon), lexicon=lexicon)
+
+    assert (reading.brief.kind, reading.brief.bars) == (Kind.LOOP, bars)
+    assert reading.brief.duration_seconds == pytest.approx(seconds, abs=0.001)
+    assert not reading.warnings
+
+
+@pytest.mark.parametrize("prompt", ["like Sade but slower", "jazz in the style of Beyoncé", "like Daft Punk but rock"])
+def test_a_song_is_not_called_after_whoever_is_not_imitated(prompt: str, lexicon: Lexicon) -> None:
+    reading = read(prompt, Asked(seed=1), everything(lexicon), lexicon=lexicon)
+
+    assert any("imitated" in warning for warning in reading.warnings)
+    assert not {"sade", "beyoncé", "daft", "punk"} & set(reading.brief.title.lower().split())
+
+
 def test_every_instrument_of_the_arranger_can_be_asked_for_in_words(lexicon: Lexicon) -> None:
     palette = arrangers()
     unheard = [
