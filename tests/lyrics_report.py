@@ -154,8 +154,8 @@ def sung(voice: Sequence[Row]) -> list[str]:
     return [
         "## The guide voice",
         "",
-        f"`python -m bench voice`: songs of {bench.voice.SECONDS:g} s in {', '.join(bench.voice.SONGS)}. How each figure",
-        "is had is in bench/voice.py and tests/singing.py: pitch by a tracker that had no part in making the voice,",
+        f"`python -m bench voice`: songs of {bench.voice.SECONDS:g} s in {', '.join(bench.voice.SONGS)}.",
+        "How each is had is in bench/voice.py and tests/singing.py: pitch by a tracker that had no part in making it,",
         "times by aligning it with the same line as Flite speaks it.",
         "",
         "| | measured | asked for |",
