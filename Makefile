@@ -10,10 +10,11 @@ stamp = .venv/.$(1)-$(shell cat requirements/$(1).lock requirements/bootstrap.lo
 
 MINIO = v0.0.0-20260212201848-7aac2a2c5b7c
 
-.PHONY: help song test check up rest proto locks bench chaos minio lyrics-report sound-report clean
+.PHONY: help song test check up rest proto locks bench chaos minio lyrics-report sound-report voice clean
 help:
 	@echo 'make song PROMPT="…" [OUT=DIR] [ARGS="--seed 7"]   make a song'
 	@echo 'make up        run the mesh in the foreground'
+	@echo 'make voice     build the vocoder of the guide voice: --vocals guide (needs a C++ compiler, and Flite)'
 	@echo 'make rest      build the door for HTTP, which make up then opens too (needs Go)'
 	@echo 'make test      the whole test suite'
 	@echo 'make check     lint, types, imports, contracts, generated code'
@@ -32,17 +33,18 @@ LLM = $(if $(filter gguf,$(HARMONIA_LLM)),$(call stamp,llm))
 MUSICGEN = $(if $(findstring musicgen,$(ARGS)),$(call stamp,musicgen))
 
 # The vocoder of the guide voice is built from source for those who ask for it: ARGS="--vocals guide".
-VOICE = $(if $(findstring guide,$(ARGS)),.venv/.vocals)
-.venv/.vocals: $(call stamp,embedded)
-	@if $(MAKE) -s $(call stamp,voice); then :; \
-	else echo "vocals: the vocoder does not build here (it needs a C++ compiler): nobody will sing" >&2; fi
+VOICE = $(if $(findstring guide,$(ARGS)),voice)
 
 song: $(call stamp,embedded) $(LLM) $(MUSICGEN) $(VOICE)
 	@$(BIN)/harmonia compose $(if $(OUT),--out "$(OUT)",--out-base out) $(ARGS) -- "$$PROMPT"
 export PROMPT
 
-up: $(call stamp,embedded) $(LLM) $(MUSICGEN) $(VOICE)
+up: $(call stamp,embedded) $(LLM) $(MUSICGEN)
 	@exec $(BIN)/harmonia up
+
+voice: $(call stamp,embedded)
+	@$(MAKE) -s $(call stamp,voice) \
+	|| echo "vocals: the vocoder does not build here (it needs a C++ compiler): nobody will sing" >&2
 
 rest: $(call stamp,embedded)
 	@PATH="$$PATH:/usr/local/go/bin" ./rest/build.sh $(BIN)/harmonia-rest

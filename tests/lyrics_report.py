@@ -1,14 +1,17 @@
-"""Writes docs/lyrics.md: `make lyrics-report`, some seconds.
+"""Writes docs/lyrics.md: `make lyrics-report`, two minutes.
 
 Twenty songs, seeds 1 to 20, of the first twenty prompts of tests/unit/lyricist/prompts_300.toml that want words;
 nobody chose among them. Each is written, set to a tune by the arranger and marked: rhymes, stresses, what is sung.
 """
 
+import asyncio
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import bench.voice
+from bench.table import Row
 from harmonia_composer import wire as composer_wire
 from harmonia_composer.engines.arranger.arrange import arrange
 from harmonia_composer.engines.arranger.score import Score, Syllable
@@ -137,14 +140,29 @@ def total(found: Sequence[Song]) -> str:
     return f"| | measured | asked for |\n|---|---|---|\n{table}"
 
 
-def page(found: Sequence[Song], tables: Tables) -> str:
+def page(found: Sequence[Song], tables: Tables, voice: Sequence[Row]) -> str:
     head = (
         "# Words, as the built-in writer writes them\n\n"
         "Made by `make lyrics-report`: seeds 1 to 20 of the first twenty prompts in\n"
         f"tests/unit/lyricist/prompts_300.toml that want words, {SECONDS:g} s each, none left out.\n"
         "The letters are the rhyme scheme, the figures the stresses as they are sung (1 stressed).\n"
     )
-    return "\n".join([head, total(found), "", *(sheet(one, tables) for one in found)])
+    return "\n".join([head, total(found), "", *sung(voice), *(sheet(one, tables) for one in found)])
+
+
+def sung(voice: Sequence[Row]) -> list[str]:
+    return [
+        "## The guide voice",
+        "",
+        f"`python -m bench voice`: songs of {bench.voice.SECONDS:g} s in {', '.join(bench.voice.SONGS)}.",
+        "How each is had is in bench/voice.py and tests/singing.py: pitch by a tracker that had no part in making it,",
+        "times by aligning it with the same line as Flite speaks it.",
+        "",
+        "| | measured | asked for |",
+        "|---|---|---|",
+        *(f"| {row.what} | {row.measured} | {row.goal} |" for row in voice),
+        "",
+    ]
 
 
 def sheet(one: Song, tables: Tables) -> str:
@@ -166,8 +184,9 @@ def sheet(one: Song, tables: Tables) -> str:
 
 
 def main() -> None:
-    PAGE.write_text(page(songs(), load()), encoding="utf-8")
-    print(total(songs()))
+    voice, found = asyncio.run(bench.voice.rows()), songs()
+    PAGE.write_text(page(found, load(), voice), encoding="utf-8")
+    print(total(found), *sung(voice), sep="\n")
 
 
 if __name__ == "__main__":

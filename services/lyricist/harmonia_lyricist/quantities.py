@@ -26,7 +26,7 @@ _NEARLY = (
     r"|~ ?|: ?|= ?)"
 )
 _BPM = r"(?:bpm|b\.p\.m\.?|beats? (?:per|a) minute|beats-per-minute)(?![^\W_])"
-_MINUTES = r"(?:minutes?|minuten|minutos?|minuti|minuto|mins?\b\.?)"
+_MINUTES = r"(?:minutes?|minuten|minutos?|minuti|minuto|mins?(?:\b|(?=\d))\.?)"
 _SECONDS = r"(?:seconds?|sekunden|segundos?|secondi|secondes?|secs?\b\.?)"
 
 
@@ -100,10 +100,10 @@ def _tempi(text: Text) -> Iterator[Quantity]:
 
 
 _HALF = re.compile(
-    rf"\b(?:(a|one|{_N}) minutes? and a half|({_N}) and a half {_MINUTES}|(half (?:a |an )?|half-)minute)"
+    rf"\b(?:(a|one|{_N}) minutes? and a half|({_N}) and a half {_MINUTES}|(half (?:a |an )?|half-|1/2 (?:a )?)minute)"
 )
 _MINUTES_SECONDS = re.compile(
-    rf"(?<![\w.])({_N}) ?-?(?:{_MINUTES}|m(?=\s?\d))(?:,? ?(?:and )?({_N}) ?-?(?:{_SECONDS}|s\b)?)?(?![^\W_])"
+    rf"(?<![\w./])({_N}) ?-?(?:{_MINUTES}|m(?=\s?\d))(?:,? ?(?:and )?({_N}) ?-?(?:{_SECONDS}|s\b)?)?(?![^\W_])"
 )
 _A_MINUTE = re.compile(r"\b(?:a|one) (?:full )?minute\b")
 _SECONDS_ONLY = re.compile(rf"(?<![\w.])({_N}) ?-?{_SECONDS}(?![^\W_])")

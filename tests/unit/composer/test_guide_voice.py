@@ -202,6 +202,20 @@ def test_an_ill_synthesiser_is_ended_and_its_line_not_sung(name: str, tmp_path: 
         Flite(program, wait_s=0.5 if name == "sleeps" else 20.0).speak("la la", tmp_path)
 
 
+def test_a_line_that_cannot_be_spoken_is_left_out_and_the_stem_is_never_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "flite"
+    program.write_text('#!/bin/sh\n[ "$1" = --version ] && exit 1\nexit 3\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    take = made(tmp_path / "song", brief=replace(BRIEF, duration_seconds=12.0, lyrics=WORDS[:1]))
+
+    assert take.warnings == ("vocals: a line is not sung: the synthesiser ended with 3",)
+    assert not take.stems["vocals"].recipe
+    assert take.stems["lead"].recipe
+
+
 def test_words_are_never_arguments_or_a_second_sentence() -> None:
     assert speakable("-o /etc/passwd; $(touch x). Über “rain”…\n\x00") == "o etc passwd touch x Uber rain\n"
     assert len(speakable("la " * 10_000)) <= 401

@@ -2,21 +2,14 @@
 
 import asyncio
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
-import gguf
-import numpy as np
 import psutil
 import pytest
 
-from harmonia_lyricist.brief import Asked, Palette, Words
+from harmonia_lyricist.brief import Asked, Words
 from harmonia_lyricist.draft import LINES
 from harmonia_lyricist.llm import Guarded, LanguageModel, NoAnswer, Question, Task
 from harmonia_lyricist.llm_gguf import Gguf
@@ -24,8 +17,9 @@ from harmonia_lyricist.llm_ollama import Listed, Ollama, chosen
 from harmonia_lyricist.llm_openai import OpenAI
 from harmonia_lyricist.rhyme import last_word, rhymes
 from harmonia_lyricist.write import Tables, Written, load, write_with
+from tests import adapters
+from tests.adapters import PALETTE, Chat, server
 
-PALETTE = Palette(genres=("folk", "techno", "jazz"), moods=("warm", "dark", "sad"), time_signatures=("4/4",))
 QUESTION = Question(
     Task.BRIEF,
     "Choose.",
@@ -63,44 +57,7 @@ def tables() -> Tables:
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two layers of random weights in llama's layout, half a megabyte; its tokens are bytes."""
-    path, dice = tmp_path_factory.mktemp("model") / "tiny.gguf", np.random.default_rng(0)
-    vocabulary, width, hidden, heads, layers = 259, 64, 128, 4, 2
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(4096)
-    writer.add_embedding_length(width)
-    writer.add_block_count(layers)
-    writer.add_feed_forward_length(hidden)
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(heads)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(width // heads)
-    writer.add_vocab_size(vocabulary)
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list([b"<unk>", b"<s>", b"</s>", *(f"<0x{byte:02X}>".encode() for byte in range(256))])
-    writer.add_token_scores([0.0] * vocabulary)
-    writer.add_token_types([2, 3, 3] + [6] * 256)
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_unk_token_id(0)
-    writer.add_chat_template("{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant:")
-    shapes = {"token_embd": (vocabulary, width), "output": (vocabulary, width)}
-    norms = ["output_norm"]
-    for layer in range(layers):
-        block = f"blk.{layer}."
-        norms += [f"{block}attn_norm", f"{block}ffn_norm"]
-        shapes |= {f"{block}{name}": (width, width) for name in ("attn_q", "attn_k", "attn_v", "attn_output")}
-        shapes |= {f"{block}ffn_gate": (hidden, width), f"{block}ffn_up": (hidden, width)}
-        shapes |= {f"{block}ffn_down": (width, hidden)}
-    for name in norms:
-        writer.add_tensor(f"{name}.weight", np.ones(width, np.float32))
-    for name, shape in shapes.items():
-        writer.add_tensor(f"{name}.weight", (dice.standard_normal(shape) * 0.05).astype(np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+    return adapters.tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
 
 
 async def test_a_gguf_file_answers_in_the_schema_and_its_process_goes_with_us(tiny_model: Path) -> None:
@@ -141,44 +98,6 @@ async def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoAnswer, match=r"song\.gguf cannot be loaded"):
         await model.answer(QUESTION)
     await model.close()
-
-
-Chat = dict[str, Any]
-Handler = Callable[[str, Chat], tuple[int, bytes]]
-
-
-@contextmanager
-def server(handler: Handler, *, hangs: bool = False, endless: bool = False) -> Iterator[str]:
-    """An HTTP server of one handler, which is given path and body."""
-    over = threading.Event()
-
-    class Answering(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
-            status, content = handler(self.path, body)
-            if hangs:
-                over.wait(20)
-            with suppress(ConnectionError):
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(content)
-                while endless and not over.is_set():
-                    self.wfile.write(b" " * 65536)
-
-        do_GET = do_POST  # noqa: N815 - http.server's name
-
-        def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as listening:
-        serving = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        serving.start()
-        try:
-            yield f"http://127.0.0.1:{listening.server_port}"
-        finally:
-            over.set()
-            listening.shutdown()
-            serving.join()
 
 
 def completion(content: object, *, finish: str = "stop") -> tuple[int, bytes]:
@@ -427,3 +346,30 @@ async def test_a_missing_ollama_model_is_pulled_only_when_that_is_set() -> None:
 def test_no_model_that_fits_says_which_command_helps() -> None:
     with pytest.raises(NoAnswer, match=r"ollama pull llama3\.2"):
         chosen([Listed("llama3.3:70b", "llama", 42 * 10**9)])
+
+
+@pytest.mark.parametrize("condition", adapters.CONDITIONS)
+@pytest.mark.parametrize("adapter", adapters.ADAPTERS)
+async def test_no_adapter_lets_a_model_hold_up_or_spoil_a_song(
+    adapter: str, condition: str, tmp_path: Path, tables: Tables
+) -> None:
+    """The table of docs/language-models.md."""
+    found = await adapters.case(adapter, condition, tmp_path, tables)
+
+    assert len(found.lines) >= LINES
+    assert any(adapters.CONDITIONS[condition] in warning for warning in found.written.warnings), found.written.warnings
+    assert found.seconds < adapters.BOUND_S
+    assert not set(found.lines) & set(adapters.OBEYED)
+
+
+@pytest.mark.parametrize("condition", adapters.REAL)
+async def test_a_llama_cpp_server_that_dies_stops_or_is_lied_to_leaves_a_song(
+    condition: str, tiny_model: Path, tables: Tables
+) -> None:
+    found = await adapters.real_case(condition, tiny_model, tables)
+    why = {"killed": "cannot be reached", "stopped": "longer than 1 s", "injected": ""}[condition]
+
+    assert len(found.lines) >= LINES
+    assert any(why in warning for warning in found.written.warnings)
+    assert found.written.brief.genre in PALETTE.genres
+    assert not any("system prompt" in line.lower() for line in found.lines)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonia_composer.engine import Brief, Order
+from harmonia_composer.engine import Brief, Order, Stem
 from harmonia_composer.engines.arranger.arrange import arrange
 from harmonia_composer.engines.arranger.genres.genre import Mix
 from harmonia_composer.engines.arranger.instruments import INSTRUMENTS, is_excluded
@@ -43,6 +43,7 @@ NO_SYNTHESISER = (
     "vocals: no speech synthesiser is installed where the composer runs, so nobody sings: install Flite "
     "(apt install flite, brew install flite) and make the song again"
 )
+NO_TIME = "vocals: the song has no time for its words, so nobody sings"
 NO_VOCODER = (
     "vocals: pyworld is not installed where the composer runs, so nobody sings: pip install pyworld (it needs a C++ "
     "compiler), and make the song again"
@@ -209,6 +210,19 @@ class Singer:
         words = ["".join(one.text for one in own) for own in by_word]
         spoken = [sum(phone in VOWELS for phone in phones) for phones in self._synthesiser.by_word(words, self._folder)]
         return fitted(found, spoken, [len(own) for own in by_word])
+
+
+def outcome(
+    score: Score, stems: dict[str, Stem], singer: Singer | None, refusal: tuple[str, ...]
+) -> tuple[dict[str, Stem], tuple[str, ...]]:
+    """The stems of a take and its warnings. A voice that left lines out is never taken over by another song."""
+    if singer is None:
+        return stems, refusal
+    if not any(part.role == ROLE for part in score.parts):
+        return stems, (NO_TIME,)
+    if singer.warnings and ROLE in stems:
+        return stems | {ROLE: replace(stems[ROLE], recipe="")}, tuple(dict.fromkeys(singer.warnings))
+    return stems, singer.warnings
 
 
 class Sung:

@@ -28,7 +28,7 @@ from harmonia_composer.engines.arranger.moods import MOODS
 from harmonia_composer.engines.arranger.score import Score
 from harmonia_composer.engines.arranger.synth.sound import Sound
 from harmonia_composer.engines.arranger.synth.sounds import SOUNDS
-from harmonia_composer.voice.guide import Guide, seated
+from harmonia_composer.voice.guide import Guide, outcome, seated
 from harmonia_composer.voice.karaoke import karaoke
 
 EXACT = (
@@ -91,6 +91,7 @@ class Arranger:
             score, folder, stems=order.stems, version=self.version, listener=listener, sounds=self._sounds,
             singer=singer,
         )  # fmt: skip
+        stems, warnings = outcome(score, stems, singer, refusal)
         words = order.brief.lyrics
         return Take(
             seed=seed,
@@ -104,7 +105,7 @@ class Arranger:
             sections=tuple(
                 Placed(section.name, score.seconds(section.tick), section.bars) for section in score.sections
             ),
-            warnings=singer.warnings if singer else refusal,
+            warnings=warnings,
         )
 
     def warm_up(self) -> None:
