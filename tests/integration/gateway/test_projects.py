@@ -96,6 +96,17 @@ async def test_a_song_is_made_into_a_project_and_a_gone_one_refuses_it(client: A
     assert any("in no project" in warning for warning in left.message.warnings)
 
 
+async def test_a_song_that_was_taken_out_is_not_put_back_when_its_request_comes_again(client: AsyncClient) -> None:
+    project = await client.projects.create("Once in")
+    spec = spec_pb2.SongSpec(prompt="techno", project=project.name)
+    song = await client.create(spec, request_id="once-in")
+    await client.projects.remove(project.name, [song.name])
+    again = await client.create(spec, request_id="once-in")
+
+    assert again.name == song.name
+    assert names(await client.projects.get(project.name)) == []
+
+
 async def test_an_edit_over_an_old_etag_is_refused(client: AsyncClient, three: list[str]) -> None:
     old = await client.projects.create("Contested")
     await client.projects.add(old.name, three)
