@@ -19,6 +19,7 @@ NAMES = (
     "store",
     "revise",
     "rest",
+    "search",
     "musicgen",
     "voice",
 )

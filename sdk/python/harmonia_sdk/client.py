@@ -33,10 +33,10 @@ from harmonia_sdk.endpoint import Endpoint, local_endpoint, read_ca, remote_endp
 from harmonia_sdk.errors import InvalidInput, NotFound, Reason, Unavailable
 from harmonia_sdk.models import AsyncModels
 from harmonia_sdk.patience import PATIENCE_S, Patience
-from harmonia_sdk.projects import AsyncProjects
+from harmonia_sdk.projects import AsyncProjects, Projects
 from harmonia_sdk.sections import redrawn
 from harmonia_sdk.settings import default_home
-from harmonia_sdk.shares import AsyncShares
+from harmonia_sdk.shares import AsyncShares, Shares
 from harmonia_sdk.song import TERMINAL, AsyncSong, Song
 from harmonia_sdk.spec import fill, paths_of, song_spec
 
@@ -547,6 +547,14 @@ class Client:
     def lyrics(self, prompt: str, *, seed: int = 0, language: str = "") -> Iterator[lyrics_pb2.WriteLyricsResponse]:
         """Line by line, then all of it."""
         return self.iterate(self._client.lyrics(prompt, seed=seed, language=language))
+
+    @property
+    def projects(self) -> Projects:
+        return Projects(self, lambda: self._client.projects)
+
+    @property
+    def shares(self) -> Shares:
+        return Shares(self, lambda: self._client.shares)
 
     def capabilities(self) -> capability_pb2.Capabilities:
         return self.run(self._client.capabilities())

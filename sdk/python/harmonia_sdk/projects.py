@@ -4,8 +4,9 @@ import asyncio
 import glob
 import hashlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
@@ -15,6 +16,11 @@ from harmonia_chassis.status import from_rpc_error, rpc_errors
 from harmonia_sdk.errors import Internal, Reason, Unavailable
 from harmonia_sdk.patience import Patience
 from harmonia_sdk.transfer import SILENCE_S
+
+if TYPE_CHECKING:
+    from harmonia_sdk.client import Client
+
+T = TypeVar("T")
 
 _CALL_S = 20.0
 _PAGE_SIZE = 200
@@ -111,6 +117,60 @@ class AsyncProjects:
                 await patience.wait_or_raise(Unavailable(f"{name} stopped coming", reason=Reason.UNREACHABLE))
             finally:
                 call.cancel()
+
+
+class Projects:
+    """`client.projects` of a program without an event loop."""
+
+    def __init__(self, client: "Client", opened: Callable[[], AsyncProjects]) -> None:
+        self._client = client
+        self._opened = opened
+
+    def _ask(self, question: Callable[[AsyncProjects], Coroutine[Any, Any, T]]) -> T:
+        """In the client's own event loop, where the channel is opened too. Any: what a coroutine is sent and yields."""
+
+        async def ask() -> T:
+            return await question(self._opened())
+
+        return self._client.run(ask())
+
+    def create(
+        self, title: str, *, description: str = "", songs: Sequence[str] = (), request_id: str = ""
+    ) -> pb.Project:
+        """The same request_id gives the same project."""
+        return self._ask(lambda their: their.create(title, description=description, songs=songs, request_id=request_id))
+
+    def get(self, name: str) -> pb.Project:
+        return self._ask(lambda their: their.get(name))
+
+    def list(self, *, limit: int = 50) -> pb.ListProjectsResponse:
+        """At most `limit`, the newest first, without their songs."""
+        return self._ask(lambda their: their.list(limit=limit))
+
+    def update(
+        self, name: str, *, title: str | None = None, description: str | None = None, etag: str = ""
+    ) -> pb.Project:
+        """None: stays as it is."""
+        return self._ask(lambda their: their.update(name, title=title, description=description, etag=etag))
+
+    def delete(self, name: str, *, etag: str = "") -> pb.Project:
+        """Its songs stay."""
+        return self._ask(lambda their: their.delete(name, etag=etag))
+
+    def add(self, name: str, songs: Sequence[str], *, position: int | None = None, etag: str = "") -> pb.Project:
+        """position: of the first of them, from 0; None: at the end. Songs that are in already are moved."""
+        return self._ask(lambda their: their.add(name, songs, position=position, etag=etag))
+
+    def remove(self, name: str, songs: Sequence[str], *, etag: str = "") -> pb.Project:
+        return self._ask(lambda their: their.remove(name, songs, etag=etag))
+
+    def order(self, name: str, songs: Sequence[str], *, etag: str = "") -> pb.Project:
+        """These come first, in this order; the others behind them, as they were."""
+        return self._ask(lambda their: their.order(name, songs, etag=etag))
+
+    def export(self, name: str, to: Path) -> pb.Export:
+        """Goes on where an earlier try stopped; every file in it is compared with SHA256SUMS before `to` appears."""
+        return self._ask(lambda their: their.export(name, to))
 
 
 def project_name(text: str) -> str:

@@ -9,7 +9,12 @@ export type SongEvent = Schemas["SongEvent"];
 export type Output = Schemas["Output"];
 export type Artifact = Schemas["Artifact"];
 export type Key = Schemas["Key"];
+export type SongMatch = Schemas["SongMatch"];
+export type Project = Schemas["Project"];
+export type CreateShare = operations["CreateShare"]["requestBody"]["content"]["application/json"];
+export type CreateProject = operations["CreateProject"]["requestBody"]["content"]["application/json"];
 type Listing = NonNullable<operations["ListSongs"]["parameters"]["query"]>;
+type Search = NonNullable<operations["SearchSongs"]["parameters"]["query"]>;
 
 export interface Options {
   /** "http://127.0.0.1:7480"; default: where the page came from. */
@@ -149,6 +154,37 @@ export class Harmonia {
     }, signal);
     if (`artifacts/${await sha256(bytes)}` !== artifact) throw unreachable("the file is not what its name says");
     return bytes;
+  }
+
+  /** The best first, page by page: by `query`, words of title, prompt, lyrics and labels, or by what they sound `like`. */
+  async *search(asked: Search, { signal }: Calling = {}): AsyncGenerator<SongMatch> {
+    for (let page_token = asked.page_token ?? ""; ; ) {
+      const page = await this.#json<Schemas["SearchSongsResponse"]>("GET", "/v1/songs:search", {
+        query: { ...asked, ...(page_token ? { page_token } : {}) },
+        signal,
+      });
+      yield* page.matches ?? [];
+      page_token = page.next_page_token ?? "";
+      if (!page_token) return;
+    }
+  }
+
+  /** The link is in this answer and nowhere else. */
+  share(asked: CreateShare, { signal }: Calling = {}): Promise<Schemas["CreateShareResponse"]> {
+    return this.#json("POST", "/v1/shares", { body: asked, signal });
+  }
+
+  revokeShare(name: string, { signal }: Calling = {}): Promise<Schemas["Share"]> {
+    return this.#json("DELETE", `/v1/${name}`, { signal });
+  }
+
+  createProject(asked: CreateProject, { signal }: Calling = {}): Promise<Project> {
+    return this.#json("POST", "/v1/projects", { body: asked, signal });
+  }
+
+  /** With its songs, in order. */
+  project(name: string, { signal }: Calling = {}): Promise<Project> {
+    return this.#json("GET", `/v1/${name}`, { signal });
   }
 
   upload(file: Blob | Uint8Array<ArrayBuffer>, mediaType: string, { signal }: Calling = {}): Promise<Artifact> {

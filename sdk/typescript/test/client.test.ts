@@ -107,6 +107,22 @@ test("lists go on over pages, files go up and come down, keys open and close", a
   assert.ok(!(await mesh.keys()).some((key) => key.name === made.key?.name));
 });
 
+test("songs are found, put together and shared", async () => {
+  const songs = [];
+  for (const title of ["Marimba one", "Marimba two"]) songs.push(await mesh.compose({ prompt: "rain", title }, { waitS: 30 }));
+  const [one, two] = songs;
+  const found = await collected(mesh.search({ query: "marimb*", page_size: 1, min_etag: two?.etag ?? "" }));
+  const project = await mesh.createProject({ title: "Both", songs: songs.map((song) => song.name ?? "") });
+  const made = await mesh.share({ song: one?.name ?? "", what: "AUDIO", valid_for: "60s" });
+  const open = await fetch(`${url}${made.path}`);
+  await mesh.revokeShare(made.share?.name ?? "");
+  const closed = await fetch(`${url}${made.path}`);
+
+  assert.deepEqual(found.map((match) => match.song?.name).sort(), songs.map((song) => song.name).sort());
+  assert.deepEqual((await mesh.project(project.name ?? "")).songs?.map((entry) => entry.song), songs.map((song) => song.name));
+  assert.deepEqual([open.status, closed.status], [200, 404]);
+});
+
 test("words come line by line", async () => {
   const told = await collected(mesh.lyrics({ prompt: "rain" }));
 

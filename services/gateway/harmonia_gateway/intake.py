@@ -93,12 +93,17 @@ class Intake:
         """Raises Refused when there is a song of that identity."""
         with self._quotas.places.place(job.tenant, batch=job.batch) as place:
             await self._words.settle(job.spec.lyrics, job.resolved.lyrics, grant=job.grant)
-            await self._projects.expect(job)
+            await self._expect(job)
             await reach(self._failpoint, "before_create", "")
             stored = await self._jobs.create(job)
             place.seq = stored.seq
             await reach(self._failpoint, "after_create", "")
         return stored
+
+    async def _expect(self, job: job_pb2.Job) -> None:
+        """Names the song in its project, unless it was made before: since then it may have been taken out."""
+        if job.spec.project and not (job.request_id and await self._jobs.read(job.tenant, job.id)):
+            await self._projects.expect(job)
 
     async def rehearse(self, request: Request, principal: Principal, *, batch: bool = False) -> job_pb2.Job:
         """The job that `accept` would write; nothing is kept."""

@@ -6,14 +6,14 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 
+from harmonia.job.v1 import job_pb2
 from harmonia.project.v1 import project_pb2 as pb
 from harmonia.project.v1 import project_pb2_grpc as rpc
-from harmonia.song.v1 import song_pb2
 from harmonia_chassis.access import current_principal
 from harmonia_chassis.errors import FailedPrecondition, InvalidInput, Reason
 from harmonia_chassis.identity import Principal, TokenSigner
 from harmonia_chassis.job_stream import Stored
-from harmonia_gateway import exports, filters, limits, projects, rules, songs, wire
+from harmonia_gateway import exports, filters, limits, projects, rules, songs, texts, wire
 from harmonia_gateway.exporter import Exporter
 from harmonia_gateway.grants import call_grant
 from harmonia_gateway.names import no_song
@@ -21,6 +21,7 @@ from harmonia_gateway.own_songs import OwnSongs
 from harmonia_gateway.patience import patience
 from harmonia_gateway.projects import Change, Kept, Project, Projects
 from harmonia_gateway.quotas import Quotas
+from harmonia_gateway.states import public_state
 
 _DESCRIPTION_CHARACTERS = 2000
 
@@ -138,7 +139,7 @@ class ProjectServicer(rpc.ProjectServiceServicer):
         async with patience():
             _, project = await self._projects.get(caller, request.name)
             there = await self._there(caller, project)
-        export = await asyncio.to_thread(exports.export_of, project, [_song(stored) for stored in there])
+        export = await asyncio.to_thread(_planned, project, there)
         _check_export(request, export)
         told = pb.Export(
             export=export.id,
@@ -177,13 +178,13 @@ class ProjectServicer(rpc.ProjectServiceServicer):
     async def _told(self, caller: Principal, kept: Kept) -> pb.Project:
         told = _bare(kept)
         for stored in await self._there(caller, kept[1]):
-            song = _song(stored)
+            job = stored.job
             told.songs.add(
-                song=song.name,
-                title=song.resolved.title or song.spec.title,
-                state=song.state,
-                seconds=max((output.seconds for output in song.outputs), default=0.0),
-                deleted=song.HasField("delete_time"),
+                song=f"songs/{job.id}",
+                title=texts.texts_of(job).title,
+                state=public_state(job),
+                seconds=wire.seconds(job),
+                deleted=job.state == job_pb2.Job.DELETED,
             )
         told.song_count = len(told.songs)
         return told
@@ -205,8 +206,9 @@ def _place(kept: Kept) -> tuple[float, str]:
     return -kept[1].create_time, kept[1].id
 
 
-def _song(stored: Stored) -> song_pb2.Song:
-    return wire.song(stored.job, stored.seq, now=datetime.now(UTC))
+def _planned(project: Project, there: Sequence[Stored]) -> exports.Export:
+    now = datetime.now(UTC)
+    return exports.export_of(project, [wire.song(stored.job, stored.seq, now=now) for stored in there])
 
 
 def _bare(kept: Kept) -> pb.Project:

@@ -193,8 +193,6 @@ class Projects:
 
     async def expect(self, job: job_pb2.Job) -> None:
         """Names a song that is about to be made. Raises NotFound, QuotaExceeded."""
-        if not job.spec.project:
-            return
         await self.change(
             job,
             job.spec.project,

@@ -226,6 +226,11 @@ def _output(take: int, role: str, file: str, ref: type_pb2.ArtifactRef, seconds:
     )
 
 
+def seconds(job: job_pb2.Job) -> float:
+    """Length of the first take; 0 until it is composed."""
+    return next((take.duration_seconds for take in _compose(job).takes), 0.0)
+
+
 def _usage(job: job_pb2.Job) -> song_pb2.Usage:
     worked = sum((_between(stage.start_time, stage.end_time) for stage in job.stages), timedelta())
     waited = sum((_between(stage.queue_time, stage.start_time) for stage in job.stages), timedelta())

@@ -5,6 +5,7 @@ import hashlib
 import signal
 import zipfile
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from harmonia_chassis.errors import Conflict, FailedPrecondition, HarmoniaError,
 from harmonia_chassis.status import from_rpc_error
 from harmonia_gateway.projects import MOST_SONGS
 from harmonia_local.mesh import Mesh
-from harmonia_sdk.client import AsyncClient
+from harmonia_sdk.client import AsyncClient, Client
 from harmonia_sdk.projects import AsyncProjects
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(150)]
@@ -93,6 +94,17 @@ async def test_a_song_is_made_into_a_project_and_a_gone_one_refuses_it(client: A
     assert refused.value.field == "spec.project"
     assert left.message.spec.project == ""
     assert any("in no project" in warning for warning in left.message.warnings)
+
+
+async def test_a_song_that_was_taken_out_is_not_put_back_when_its_request_comes_again(client: AsyncClient) -> None:
+    project = await client.projects.create("Once in")
+    spec = spec_pb2.SongSpec(prompt="techno", project=project.name)
+    song = await client.create(spec, request_id="once-in")
+    await client.projects.remove(project.name, [song.name])
+    again = await client.create(spec, request_id="once-in")
+
+    assert again.name == song.name
+    assert names(await client.projects.get(project.name)) == []
 
 
 async def test_an_edit_over_an_old_etag_is_refused(client: AsyncClient, three: list[str]) -> None:
@@ -269,6 +281,22 @@ async def test_nothing_accepted_is_lost_and_an_export_ends_whole_though_the_gate
     assert (tmp_path / "killed.zip").stat().st_size == told.size_bytes
     assert unpacked(tmp_path / "killed.zip")
     assert [path.name for path in tmp_path.iterdir()] == ["killed.zip"]
+
+
+async def test_programs_without_an_event_loop_have_projects_and_links_too(
+    mesh: Mesh, three: list[str], tmp_path: Path
+) -> None:
+    def program() -> list[str]:
+        token, ca = Path(mesh.info.token_file).read_text().strip(), Path(mesh.info.ca)
+        with Client(mesh.info.grpc, token=token, ca=ca) as client:
+            project = client.projects.create("Plain", songs=three)
+            client.projects.export(project.name, tmp_path / "plain.zip")
+            client.shares.revoke(client.shares.create(three[0], valid_for=timedelta(hours=1)).share.name)
+            assert not client.shares.list(song=three[0])
+            return names(client.projects.get(project.name))
+
+    assert await asyncio.to_thread(program) == three
+    assert unpacked(tmp_path / "plain.zip")
 
 
 async def test_a_song_that_was_refused_leaves_no_trace_in_its_project(client: AsyncClient) -> None:
