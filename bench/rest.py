@@ -1,8 +1,8 @@
 """What the HTTP door adds to a gRPC call, call by call in turn; and 200 watchers at once.
 
 `python -m bench.rest --minutes 12` lets the watchers go on so long, to see what the door's memory does: the first sixth
-is for warming up, and then the median of the next twelfth is compared with that of the last: Go's collector makes a saw of
-the memory, of which two single points differ by a sixth. `--trail FILE` keeps what was seen each second.
+is for warming up, and then the median of the next twelfth is compared with that of the last: Go's collector makes a saw
+of the memory, of which two single points differ by a sixth. `--trail FILE` keeps what was seen each second.
 """
 
 import argparse
