@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -37,6 +38,7 @@ func main() {
 		return
 	}
 	syscall.Umask(0o077)
+	steadyMemory()
 	startLogs(settings.Instance)
 	stopping, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -45,6 +47,7 @@ func main() {
 		os.Exit(1)
 	}
 	slog.Info("stopped")
+	runtime.KeepAlive(weight)
 }
 
 func run(stopping context.Context, settings Settings) error {
