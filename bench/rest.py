@@ -1,8 +1,8 @@
 """What the HTTP door adds to a gRPC call, call by call in turn; and 200 watchers at once.
 
 `python -m bench.rest --minutes 12` lets the watchers go on so long, to see what the door's memory does: the first sixth
-is for warming up, and then the median of the next twelfth is compared with that of the last: Go's collector makes a saw
-of the memory, of which two single points differ by a sixth. `--trail FILE` keeps what was seen each second.
+is for warming up, and then the median of the next twelfth is compared with that of the last (docs/decisions/0049).
+`--trail FILE` keeps what was seen each second.
 """
 
 import argparse
@@ -162,7 +162,7 @@ async def _watched(measured: Measured, minutes: float, trail: Path | None) -> li
         Row(f"{WATCHERS} watchers at once: watches that saw every state", f"{complete} of {watches}", "all"),
         Row("the door's memory then", f"{median(last_rss) / 2**20:.1f} MiB, {peak / 2**20:.1f} at most"),
         Row(
-            "what lives in its heap, after the warm-up and at the end",
+            "its heap at the least, 64 MiB never touched among it, after the warm-up and at the end",
             f"{lives[0] / 2**20:.1f}, {lives[1] / 2**20:.1f} MiB",
         ),
         Row(f"its growth, last {over}", f"{median(last_rss) / median(warm) - 1:+.1%}", "≤ 2 % over 10 min"),
