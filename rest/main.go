@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -37,6 +38,7 @@ func main() {
 		return
 	}
 	syscall.Umask(0o077)
+	steadyMemory()
 	startLogs(settings.Instance)
 	stopping, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -45,6 +47,7 @@ func main() {
 		os.Exit(1)
 	}
 	slog.Info("stopped")
+	runtime.KeepAlive(weight)
 }
 
 func run(stopping context.Context, settings Settings) error {
@@ -110,8 +113,12 @@ func run(stopping context.Context, settings Settings) error {
 		slog.Info("draining")
 	}
 	alive.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	alive.SetServingStatus("ready", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	telemetry.ready.Set(0)
 	os.Remove(settings.ReadyFile)
-	return errors.Join(err, drain(server, settings.DrainGrace), sendRest(endTraces))
+	err = errors.Join(err, drain(server, settings.DrainGrace))
+	sendLastSpans(endTraces)
+	return err
 }
 
 func serveHTTP(server *http.Server, listener net.Listener) error {
@@ -184,14 +191,13 @@ func drain(server *http.Server, grace time.Duration) error {
 	}
 }
 
-// sendRest sends the spans that are left; a collector that is away does not keep the process from ending.
-func sendRest(endTraces func(context.Context) error) error {
+// sendLastSpans: a collector that is away does not keep the process from ending.
+func sendLastSpans(endTraces func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if err := endTraces(ctx); err != nil {
 		slog.Warn("spans are lost", "error", err.Error())
 	}
-	return nil
 }
 
 func ended(err error) error {

@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from harmonia_local.certificates import issue_stale, open_authority
 from harmonia_local.mesh import TRUST_DOMAIN, Mesh
@@ -29,13 +32,19 @@ class Door:
     ready: Path
     log: Path
 
+    @cached_property
+    def doors(self) -> dict[str, str]:
+        """Where it answers, by its own word; the file is gone once it drains."""
+        said: dict[str, str] = json.loads(self.ready.read_text())
+        return said
+
     @property
     def address(self) -> str:
-        return str(json.loads(self.ready.read_text())["http"])
+        return self.doors["http"]
 
     @property
     def metrics(self) -> str:
-        return f"http://{json.loads(self.ready.read_text())['metrics']}/metrics"
+        return f"http://{self.doors['metrics']}/metrics"
 
 
 @asynccontextmanager
@@ -135,10 +144,14 @@ async def test_told_to_end_it_ends_streams_answers_what_it_began_and_leaves_with
         async with asyncio.timeout(LONG_S), user.stream("GET", f"/v1/{song}:watch") as watch:
             lines = watch.aiter_lines()
             await anext(lines)
-            held = asyncio.create_task(user.post("/v1/songs", json={"spec": spec, "wait": "2s"}))
+            held = asyncio.create_task(user.post("/v1/songs", json={"spec": spec, "wait": "5s"}))
             while await open_requests(user, door.metrics) < 2:
                 await asyncio.sleep(0.02)
+            assert await health(door, "ready") == health_pb2.HealthCheckResponse.SERVING
             door.process.send_signal(signal.SIGTERM)
+            while await health(door, "ready") == health_pb2.HealthCheckResponse.SERVING:
+                await asyncio.sleep(0.02)
+            living = await health(door, "live")
             async for _ in lines:
                 pass  # ended by the door, with the connection whole
             answered = await held
@@ -148,9 +161,16 @@ async def test_told_to_end_it_ends_streams_answers_what_it_began_and_leaves_with
     log = [json.loads(line) for line in door.log.read_text().splitlines()]
 
     assert status == 0
+    assert living == health_pb2.HealthCheckResponse.SERVING
     assert answered.status_code == 202
     assert not door.ready.exists()
     assert [line["event"] for line in log if line["event"] != "http"] == ["ready", "draining", "stopped"]
+
+
+async def health(door: Door, service: str) -> int:
+    async with grpc.aio.insecure_channel(door.doors["health"]) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+        return int((await check(health_pb2.HealthCheckRequest(service=service))).status)
 
 
 async def open_requests(client: httpx.AsyncClient, metrics: str) -> int:
