@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from harmonia_composer.engine import Brief, Order, Unheard
 from harmonia_composer.engines.arranger.engine import Arranger
+from harmonia_composer.engines.arranger.moods import MOODS
 from harmonia_mastering.decode import read_own
 from harmonia_mastering.key import NAMES
 from harmonia_mastering.true_peak import Samples
@@ -29,12 +30,21 @@ class Song:
         return read_own(self.file).samples
 
 
-def made(folder: Path, genre: str, seed: int, *, seconds: float = 60.0) -> Song:
-    """Even seeds play at the genre's own tempo, odd ones at one of 65 to 175; keys by chance."""
+def made(folder: Path, genre: str, seed: int, *, seconds: float = 60.0, varied: bool = False) -> Song:
+    """Even seeds play at the genre's own tempo, odd ones at one of 65 to 175; keys by chance. varied: by chance too a
+    mood, the density, a length of 40 to 90 s and, in every sixth song, 3/4."""
     rng = np.random.default_rng(seed)
     name = f"{NAMES[rng.integers(12)]} {('major', 'minor')[rng.integers(2)]}"
     bpm = float(round(rng.uniform(65, 175), 1)) if seed % 2 else 0.0
     brief = Brief(genre=genre, key=name, bpm=bpm, duration_seconds=seconds)
+    if varied:
+        brief = replace(
+            brief,
+            moods=(str(rng.choice(sorted(MOODS))),),
+            complexity=float(rng.uniform(0.1, 0.9)),
+            duration_seconds=float(rng.integers(40, 91)),
+            time_signature="3/4" if seed % 6 == 0 else "",
+        )
     take = Arranger().compose(
         Order(brief, seed=seed, stems=False), folder=folder / f"{genre}-{seed}-{seconds:g}", listener=Unheard()
     )[0]
