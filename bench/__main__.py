@@ -16,6 +16,8 @@ NAMES = (
     "cancel",
     "arranger",
     "mastering",
+    "standards",
+    "hearing",
     "store",
     "revise",
     "rest",

@@ -47,6 +47,8 @@ def allowed_type(media_type: str) -> str:
 
 def uploaded_type(media_type: str, start: bytes) -> str:
     """What an upload is by its first 4 KiB. Raises InvalidInput when that is not what it is said to be."""
+    if not start:
+        raise InvalidInput("this file is empty", reason=Reason.UNKNOWN_VALUE, field="media_type")
     found = sniffed(start)
     if found not in UPLOADABLE:
         message = "this file is neither audio, MIDI, plain text nor JSON"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from harmonia_artifacts.store import Spool, Store, Stray, tenant_key
-from harmonia_chassis.errors import FailedPrecondition, InvalidInput, NotFound, QuotaExceeded, Reason
+from harmonia_chassis.errors import FailedPrecondition, InvalidInput, NotFound, QuotaExceeded, Reason, Unavailable
 
 PIECE_BYTES = 4 << 20
 LIFE = timedelta(hours=24)
@@ -71,8 +71,12 @@ class Uploads:
         self._store.put_piece(f"{_prefix(upload)}{offset:012d}", piece)
 
     def gathered(self, upload: Upload, spool: Spool) -> None:
-        """All of it into the spool. Raises InvalidInput, the upload forgotten, when that is not what was announced."""
+        """All of it into the spool. Raises InvalidInput, the upload forgotten, when that is not what was announced;
+        Unavailable when a call that had broken off wrote a shorter piece over the one that followed it."""
         spool.write(self._bytes(upload))
+        if spool.size_bytes < upload.size_bytes:
+            message = f"{spool.size_bytes} bytes are here: two calls wrote at once; ask, and go on from there"
+            raise Unavailable(message, reason=Reason.WRONG_STATE, received_bytes=str(spool.size_bytes))
         if upload.sha256 and spool.sha256 != upload.sha256:
             self.forget(upload)
             message = f"the bytes that came are {spool.sha256}, not {upload.sha256}: begin the upload anew"

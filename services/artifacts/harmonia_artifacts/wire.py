@@ -88,7 +88,7 @@ def _checked_chunk(chunk: Chunk) -> Chunk:
 
 def upload_size_from_proto(request: pb.BeginUploadRequest) -> int:
     if not 0 < request.size_bytes <= UPLOAD_BYTES:
-        message = f"size_bytes is {request.size_bytes}: an upload has 1 to {UPLOAD_BYTES} bytes"
+        message = f"{request.size_bytes} bytes are to be uploaded: 1 to {UPLOAD_BYTES}, 200 MiB, are taken"
         raise InvalidInput(message, reason=Reason.TOO_LARGE, field="size_bytes")
     if request.sha256 and not is_digest(request.sha256):
         message = f"{request.sha256!r} is not 64 lower-case hex digits"

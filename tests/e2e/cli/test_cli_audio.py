@@ -62,10 +62,10 @@ def test_files_that_are_there_are_not_replaced_unasked(run: Run, mix: Path, tmp_
 
 
 def test_a_picture_is_drawn_where_one_is_asked_for(run: Run, mix: Path, tmp_path: Path) -> None:
-    told = run("analyze", str(mix), "--png", str(tmp_path / "mix.png"), "--json")
+    told = run("analyze", str(mix), "--png", str(tmp_path / "pictures" / "mix.png"), "--json")
 
     assert told.code == 0, told.err
-    with Image.open(tmp_path / "mix.png") as picture:
+    with Image.open(tmp_path / "pictures" / "mix.png") as picture:
         assert picture.size == (1600, 900)
     assert told.objects[0]["sections"][0]["start_seconds"] == 0
 

@@ -43,6 +43,10 @@ async def test_an_upload_goes_on_over_a_kill_of_artifacts(mesh: tuple[Mesh, Path
     assert uploading.result().sha256 == digest
     async with AsyncClient(home=home) as client:
         await client.download(uploading.result().name, tmp_path / "back.flac")
+        asked = artifact_pb2.DownloadArtifactRequest(name=uploading.result().name, length=3 << 20)
+        chunks = [len(part.chunk) async for part in client._artifacts.DownloadArtifact(asked)]
+    # The store's own are larger than what is promised in public.
+    assert (sum(chunks), max(chunks)) == (3 << 20, 256 << 10)
     assert hashlib.sha256((tmp_path / "back.flac").read_bytes()).hexdigest() == digest
 
 

@@ -35,6 +35,21 @@ def test_readings_agree_with_libebur128(seed: int, rate_hz: int) -> None:
     assert reading.true_peak_dbtp == pytest.approx(max(peaks), abs=0.1)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_range_is_that_of_libebur128_where_it_looks_ten_times_a_second(seed: int) -> None:
+    """Ten of its meters, each beginning 0.1 s later, and one range over all: the overlap that Tech 3342 asks for."""
+    programme = invented_programme(seed, 48_000)
+    states = []
+    for tenth in range(10):
+        states.append(pyebur128.R128State(2, 48_000, pyebur128.MeasurementMode.MODE_LRA))
+        later = np.ascontiguousarray(programme[:, tenth * 4800 :].T.ravel())
+        states[-1].add_frames(later, later.size // 2)
+
+    range_lu = loudness.range_lu(programme, 48_000)
+
+    assert range_lu == pytest.approx(pyebur128.get_loudness_range_multiple(states), abs=0.001)
+
+
 def invented_programme(seed: int, rate_hz: int, seconds: float = 60.0) -> Samples:
     """Chords, drums and a slow swell: stereo, with the dynamics of a song.
 

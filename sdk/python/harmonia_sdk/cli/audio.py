@@ -39,10 +39,13 @@ async def analyze(
     check_readable(file)
     if png is not None:
         check_writable(png.parent)
+        if png.is_dir():
+            raise InvalidInput(f"{png} is a folder: name a file", reason=Reason.MALFORMED, field="png")
     async with session(common) as mesh:
         with about(file):
             measured = await mesh.client.analyze(file, picture=png is not None)
         if png is not None:
+            png.parent.mkdir(parents=True, exist_ok=True)
             await mesh.client.download(measured.picture, png)
     if common.json:
         print_json(all_of(measured))
