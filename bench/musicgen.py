@@ -33,7 +33,7 @@ SIZES = {
     "large": stock.Dimensions(2048, 48, 32, 2048, codec_filters=64, text_layers=12),
 }
 # Frames a song, where FRAMES does not say: as many as make a run of some seconds on one core.
-FRAMES = {"mini": 100, "small": 12, "medium": 6, "large": 4}
+FRAMES = {"tiny": 100, "mini": 100, "small": 12, "medium": 6, "large": 4}
 
 Sing = Callable[[int | None], torch.Tensor]
 
