@@ -6,6 +6,7 @@ A table of one machine under one load says nothing about another.
 
     make bench ARGS=musicgen                            on the CPU: mini and small; with a GPU, that instead
     SIZES=small FRAMES=30 PAIRS=5 make bench ARGS=musicgen
+    SIZES=large PARTS=alone make bench ARGS=musicgen    on a GPU, one half; the other is PARTS=company
     DRY=1 TRITON_INTERPRET=1 make bench ARGS=musicgen   every line of the GPU's table, on the CPU, with a tiny model
 """
 
@@ -32,7 +33,7 @@ SIZES = {
     "large": stock.Dimensions(2048, 48, 32, 2048, codec_filters=64, text_layers=12),
 }
 # Frames a song, where FRAMES does not say: as many as make a run of some seconds on one core.
-FRAMES = {"mini": 100, "small": 12, "medium": 6, "large": 4}
+FRAMES = {"tiny": 100, "mini": 100, "small": 12, "medium": 6, "large": 4}
 
 Sing = Callable[[int | None], torch.Tensor]
 

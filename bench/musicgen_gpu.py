@@ -101,7 +101,7 @@ def captured(one: Rig, decoder: Decoder) -> Batch:
 
 
 def rows(folder: Path, name: str, size: stock.Dimensions, plan: Plan, device: torch.device) -> Iterator[Row]:
-    """Nothing but the gate's complaints where it complains."""
+    """Nothing but the gate's complaints where it complains. Large takes some twelve minutes: PARTS halves it."""
     yield Row(f"{name}: machine", machine(device), "")
     if wrong := [complaint for complaint in gates(folder, size, plan, device) if complaint]:
         yield Row(f"{name}: gate", "; ".join(wrong), "no speed where a gate is shut")
@@ -110,8 +110,11 @@ def rows(folder: Path, name: str, size: stock.Dimensions, plan: Plan, device: to
     one = rig(folder / "speed", size, device=device, half=device.type == "cuda")
     bandwidth = copy_bandwidth(device)
     yield Row(f"{name}: copy bandwidth", f"{bandwidth / 1e12:.3f} TB/s", "")
-    yield from alone(one, name, plan, bandwidth)
-    yield from in_company(one, name, plan, bandwidth)
+    parts = os.environ.get("PARTS", "alone,company").split(",")
+    if "alone" in parts:
+        yield from alone(one, name, plan, bandwidth)
+    if "company" in parts:
+        yield from in_company(one, name, plan, bandwidth)
 
 
 def machine(device: torch.device) -> str:
@@ -385,7 +388,7 @@ def closed_loop(one: Rig, songs: Batch, frames: int) -> float:
 
 def poisson(one: Rig, songs: Batch, plan: Plan, per_s: float) -> str:
     """Songs wait in line when no slot is free. Seconds from arrival to the first frames, and to the last."""
-    line = list(enumerate(arrivals(per_s, plan.arrivals, seed=1)))
+    line = list(enumerate(arrivals(per_s, min(plan.arrivals, 8 + songs.slots), seed=1)))
     seats: dict[int, tuple[float, Seat]] = {}
     first: dict[int, float] = {}
     whole: dict[int, float] = {}

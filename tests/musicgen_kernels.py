@@ -15,10 +15,9 @@ from harmonia_composer.engines.musicgen.trial import COLUMNS, DRAWINGS, SHAPE, T
 # several songs' are the library's; 128 is where a split ends, and at 32 five have to be joined.
 CASES: tuple[tuple[tuple[Drawing, ...], int, int, dict[str, Any]], ...] = (
     (DRAWINGS[1:2], 130, 1, {}),
-    (DRAWINGS[1:2], 130, 1, {"own": False}),
+    (DRAWINGS[1:2], 127, 2, {"own": False, "split": 32}),
     (DRAWINGS, 0, 1, {}),
     (DRAWINGS, 125, 4, {}),
-    (DRAWINGS, 127, 2, {"split": 32}),
 )
 
 

@@ -23,6 +23,7 @@ from tests.musicgen_models import written
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore"),  # audiocraft and torch warn of each other's age
 ]
 
@@ -98,7 +99,7 @@ async def test_a_commercial_tenant_is_refused_metas_weights_at_submit_and_told_w
             await client.compose("slow sad piano", engine="musicgen", model="metas", duration_seconds=5.0)
 
     assert refused.value.reason == Reason.LICENCE_REFUSED
-    assert refused.value.metadata["allowed"] == "musicgen with tiny, the engine arranger"
+    assert refused.value.metadata["allowed"] == "musicgen with tiny"  # all that this composer offers
 
 
 async def test_every_song_of_a_batch_goes_on_after_kill_9_and_is_what_it_would_have_been(
@@ -106,7 +107,7 @@ async def test_every_song_of_a_batch_goes_on_after_kill_9_and_is_what_it_would_h
 ) -> None:
     running, home = mesh
     records = await observe(home)
-    async with AsyncClient(home=home) as client, asyncio.timeout(240):
+    async with AsyncClient(home=home) as client, asyncio.timeout(500):
         songs = await four_songs(client)
         await until_all_are_kept_half_drawn(records, songs)
         await running.kill("composer")

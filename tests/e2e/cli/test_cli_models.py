@@ -64,6 +64,12 @@ def test_a_model_is_imported_listed_verified_and_evicted(run: Run, up: Up, weigh
     [
         (("model", "import", "/nowhere/at/all"), 2, "'/nowhere/at/all' is no folder"),
         (("model", "pull", "musicgen-small"), 2, "name a repository, as in hf:facebook/musicgen-small"),
+        (
+            ("model", "pull", "s3://weights"),
+            2,
+            "'s3://weights' is no folder on S3: name one as in s3://bucket/models/small",
+        ),
+        (("model", "pull", "s3://weights/small"), 5, "this mesh keeps its objects in a folder and reads no S3"),
         (("model", "evict", "nobody"), 3, "no model 'nobody' here"),
         (("compose", "jazz", "--engine", "musicgen", "--model", "nobody"), 2, "spec.model is 'nobody'"),
     ],

@@ -456,7 +456,7 @@ def test_only_exact_spiffe_ids_of_this_mesh_name_a_service(spiffe: str, service:
 def test_no_service_may_ask_more_than_its_table_says() -> None:
     assert {name: sorted(scopes) for name, scopes in SCOPES.items() if name != "gateway"} == {
         "lyricist": ["store:read", "store:write", "tokens:read"],
-        "composer": ["store:read", "store:write", "tokens:read"],
+        "composer": ["models:fetch", "store:read", "store:write", "tokens:read"],
         "mastering": ["store:read", "store:write", "tokens:read"],
         "artifacts": ["tokens:read"],
     }
