@@ -179,7 +179,7 @@ CINEMATIC = Genre(
     ),
     borrowed={"major": (("IV", "IVm", 0.2), ("VI", "bVI", 0.2))},
     spread_s=0.011,
-    depth_db=8.0,
+    depth_db=9.5,
     room_s=3.4,
     endings=("ring", "hit"),
 )
