@@ -197,11 +197,15 @@ class Channel:
         return made
 
 
+def has_pitch(part: Part) -> bool:
+    return any(drum.hz for drum in KITS.get(part.instrument, {}).values())
+
+
 def recipe(part: Part, score: Score, sound: Sound | None, pulse: Pulse, *, version: str) -> str:
     """SHA-256 of all that a stem is made from, in hexadecimal."""
     made_from = (
-        version, part, sound, KITS.get(part.instrument), score.seed, score.bpm,
-        score.duration_seconds, score.ticks, score.loop, score.ending, score.brightness, score.reverb,
+        version, part, sound, KITS.get(part.instrument), score.key.tonic if has_pitch(part) else 0, score.seed,
+        score.bpm, score.duration_seconds, score.ticks, score.loop, score.ending, score.brightness, score.reverb,
         score.genre.room_s, score.genre.depth_db, ceiling(part, score),
         [(section.tick, section.end, section.energy, section.energy_end) for section in score.sections],
         pulse.kicks.tolist() if part.mix.duck_db else (), pulse.hits.tolist(),

@@ -43,7 +43,7 @@ NO = ("model", "sampling.guidance", "sampling.stride_seconds", "sampling.tempera
 
 class Arranger:
     name = "arranger"
-    version = "0.2.0"
+    version = "0.3.0"
     licence = "Apache-2.0"
     # A song takes two threads.
     slots = 1

@@ -332,7 +332,9 @@ class Voice:
     def bar_places(self, bar: Sequence[Onset], start: int, base: int, *, closing: bool, airy: bool) -> list[Place]:
         """`airy`: half the bar may be left to the others."""
         metre = self.sheet.metre
-        chosen = [onset for onset in bar if onset.step < metre.half] or list(bar[:1]) if closing else list(bar)
+        # A bar of one or two notes leaves room as it is.
+        cut = closing and len(bar) > 2
+        chosen = [onset for onset in bar if onset.step < metre.half] or list(bar[:1]) if cut else list(bar)
         if airy and not closing and self.dice.chance(self.sheet.genre.tune.rests) and len(chosen) > 2:
             chosen = [onset for onset in chosen if onset.step < metre.half] or chosen
         found = []

@@ -17,7 +17,7 @@ from harmonia_composer.engine import Check
 from harmonia_composer.engines.arranger.percussion import DRUMS
 from harmonia_composer.engines.arranger.score import Note, Part, Score
 from harmonia_composer.engines.arranger.synth import kernels
-from harmonia_composer.engines.arranger.synth.drums import KITS, PANS, Drum
+from harmonia_composer.engines.arranger.synth.drums import KITS, PANS, Drum, tuned_to
 from harmonia_composer.engines.arranger.synth.kernels import RATE, Buffer
 from harmonia_composer.engines.arranger.synth.sound import Sound
 from harmonia_composer.engines.arranger.synth.voice import Played
@@ -163,7 +163,8 @@ class Player:
     def sound(self, event: Event, out: Buffer, start: int) -> None:
         note, score, mix = event.note, self.score, self.part.mix
         velocity = note.velocity / 127.0
-        bright = 2.0 ** (score.brightness + 1.6 * (score.energy_at(note.start) - 0.65))
+        hand = mix.hand_octaves * sin(2 * pi * note.start / (4 * score.metre.ticks))
+        bright = 2.0 ** (score.brightness + 1.6 * (score.energy_at(note.start) - 0.65) + hand)
         seed = (self._seed + 7919 * event.number) & 0xFFFFFFFF
         pan = mix.pan + mix.width * max(-1.0, min(1.0, (note.pitch - self._middle) / 12.0))
         level = 0.3 * velocity**1.4
@@ -190,7 +191,7 @@ class Drummer:
 
     def __init__(self, part: Part, score: Score) -> None:
         self.part, self.score = part, score
-        self._kit = {DRUMS[name]: drum for name, drum in KITS[part.instrument].items()}
+        self._kit = {DRUMS[name]: tuned_to(drum, score.key.tonic) for name, drum in KITS[part.instrument].items()}
         self._pans = {DRUMS[name]: pan for name, pan in PANS.items()}
         self._shots: dict[tuple[int, int, int], Buffer] = {}
         self._turns = turns(part.notes)

@@ -1,7 +1,7 @@
 """Chords in hands: voicings that move as little as they can, then struck, strummed, picked or held. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
 from harmonia_composer.engines.arranger.genres.genre import PartPlan, VoicingStyle
@@ -153,7 +153,25 @@ def comp(sheet: Sheet, chair: Chair) -> list[Note]:
             break
         after = held[(number + 1) % len(held)][1] if sheet.round or number + 1 < len(held) else voicing
         notes += hand.chord(span, voicing, after)
-    return notes
+    return notes + thrown(sheet, chair, notes)
+
+
+THROWN = tuple((number, 0.72**number) for number in range(1, 6))
+"""Which return of an echo, and how much of the blow is left."""
+
+
+def thrown(sheet: Sheet, chair: Chair, notes: Sequence[Note]) -> list[Note]:
+    """Echoes of the last blow of every so many bars, where nobody strikes meanwhile."""
+    found: list[Note] = []
+    bar = sheet.metre.ticks
+    for start in range((chair.plan.throws - 1) * bar, sheet.ending - 2 * bar, chair.plan.throws * bar or sheet.ticks):
+        blows = [note for note in notes if chair.plan.throws and start <= note.tick < start + bar]
+        last = [note for note in blows if note.tick > max(one.tick for one in blows) - STEP // 2]
+        for note in last:
+            for number, left in THROWN:
+                away = 3 * STEP * number
+                found.append(replace(note, tick=note.tick + away, velocity=max(1, round(note.velocity * left))))
+    return found
 
 
 class Comper:

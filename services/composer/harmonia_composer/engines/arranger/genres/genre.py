@@ -47,6 +47,8 @@ class Mix:
     drive: float = 0.0
     low_cut_hz: float = 30.0
     high_db: float = 0.0
+    hand_octaves: float = 0.0
+    """A hand on the cut-off: so far up and down in four bars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class PartPlan:
     """What is struck in the last eighth of a chord is already the next chord (bossa, pop)."""
     late_s: float = 0.0
     """Behind the beat; negative: ahead."""
+    throws: int = 0
+    """Every so many bars the last blow of the bar is thrown into an echo: it comes back in dotted eighths, softer."""
     chance: float = 1.0
     """How many songs have this player at all."""
 

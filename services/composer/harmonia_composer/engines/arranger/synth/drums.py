@@ -29,11 +29,15 @@ Modes = tuple[tuple[float, float, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Drum:
-    """`modes`: hertz, level, seconds to fall by 1/e. `plate`: cymbal modes from, to hertz, level and seconds."""
+    """`modes`: hertz, level, seconds to fall by 1/e. `plate`: cymbal modes from, to hertz, level and seconds.
+
+    `hz`: of a drum that has a pitch, which it takes from the key.
+    """
 
     strike: Strike
     modes: Modes = ()
     plate: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    hz: float = 0.0
 
     @property
     def frames(self) -> int:
@@ -250,7 +254,17 @@ def timpano(hz: float) -> Drum:
             length_s=3.0,
         ),
         modes,
+        hz=hz,
     )
+
+
+def tuned_to(drum: Drum, tonic: int) -> Drum:
+    """A drum that has a pitch on the tonic, fourth or fifth of the key nearest to its own: the player's pedal."""
+    if not drum.hz:
+        return drum
+    pitch = 69 + 12 * np.log2(drum.hz / 440.0)
+    wanted = [near for near in range(24, 72) if (near - tonic) % 12 in {0, 5, 7}]
+    return timpano(float(440.0 * 2.0 ** ((min(wanted, key=lambda near: abs(near - pitch)) - 69) / 12)))
 
 
 KITS: dict[str, dict[str, Drum]] = {

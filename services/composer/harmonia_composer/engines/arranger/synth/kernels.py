@@ -6,7 +6,7 @@ tuples of floats, so that each kernel is compiled once. No fast-math: the same b
 # ruff: noqa: PLR0917 (compiled functions take no keywords)
 
 from functools import partial
-from math import atan2, cos, exp, pi, sin, sqrt, tan
+from math import atan2, ceil, cos, exp, floor, pi, sin, sqrt, tan
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 RATE = 48_000
 # No division raises: a check for zero would keep the loops from running side by side.
 compiled = partial(njit, cache=True, nogil=True, error_model="numpy")
+BOW_S = 2.4
 CONTROL = 32
 """Frames between two looks at envelopes and filters."""
 
@@ -55,6 +56,8 @@ class Tone(NamedTuple):
     vibrato_hz: float = 5.2
     vibrato_delay_s: float = 0.2
     shake: float = 0.0
+    swell: float = 0.0
+    """How much a bow, or a breath, grows to its middle; a held note has several."""
     scoop_cents: float = 0.0
     scoop_s: float = 0.03
     glide_s: float = 0.0
@@ -158,13 +161,14 @@ def tone(out, start, held, hz, left, right, bright, blend, glide, seed, dark, li
     voices = int(p.voices)
     total = min(held + int(p.release_s * 7.0 * RATE), out.shape[0] - start)
     size = dark.shape[0] - 1
-    if light.shape[0] > 1 and p.bloom == 0.0 and p.shake == 0.0 and voices * total > size:
+    if light.shape[0] > 1 and p.bloom == p.shake == p.swell == 0.0 and voices * total > size:
         dark, light = blended(dark, light, min(1.0, blend * p.blend)), dark[:1]
     state = drawn(stirred(seed))
     phases, pans, state = placed(voices, p, state)
     state = drawn(state)
     chance = unit(state)
     pace = p.vibrato_hz * (0.93 + 0.14 * chance)
+    bows = ceil(held / RATE / (BOW_S * (0.8 + 0.4 * chance)))
     wander, towards = np.zeros(7), np.zeros(7)
     mix, levels = np.empty((2, CONTROL), np.float32), np.empty(CONTROL, np.float32)
     memory, shape = np.zeros((2, 4)), np.array([0.0, 1.0])
@@ -177,7 +181,8 @@ def tone(out, start, held, hz, left, right, bright, blend, glide, seed, dark, li
         frames, t = min(CONTROL, total - first), first / RATE
         sway = min(1.0, max(0.0, (t - p.vibrato_delay_s) * 3.0)) * sin(2.0 * pi * (pace * t + chance))
         pitch = hz / p.cycles / RATE * 2.0 ** ((p.vibrato_cents * sway + scoop + slide) / 1200.0)
-        lit = min(1.0, max(0.0, blend * (p.blend + bloom) * (1.0 + p.shake * sway)))
+        swell = p.swell * swelling(first / held * bows, held / bows)
+        lit = min(1.0, max(0.0, blend * (p.blend + bloom) * (1.0 + p.shake * sway + swell)))
         mix[:] = np.float32(0.0)
         for voice in range(voices):
             if first % (48 * CONTROL) == 0:
@@ -200,12 +205,18 @@ def tone(out, start, held, hz, left, right, bright, blend, glide, seed, dark, li
         else:
             mix[1] = mix[0]
         shaped(levels, frames, held - first, shape, envelope)
-        loud = 1.0 + 0.5 * p.shake * sway
+        loud = 1.0 + 0.5 * p.shake * sway + swell
         gain_l, gain_r = np.float32(left * loud), np.float32(right * loud)
         for n in range(frames):
             out[start + first + n, 0] += gain_l * levels[n] * mix[0, n]
             out[start + first + n, 1] += gain_r * levels[n] * mix[1, n]
         scoop, slide, bloom, sweep = scoop * scooped, slide * slid, bloom * bloomed, sweep * swept
+
+
+@compiled()
+def swelling(bow, frames):  # type: ignore[no-untyped-def]
+    """-0.5 where a bow changes, 0.5 in its middle; short notes are one stroke and hardly swell."""
+    return min(1.0, frames / RATE) * (sin(pi * (bow - floor(bow))) - 0.5)
 
 
 @compiled()

@@ -15,7 +15,8 @@ OO = ((340, 110, 14), (720, 130, 8), (2400, 300, 1))
 BOWED: dict[str, Sound] = {
     "violin": Sound(
         Waves(
-            Tone(attack_s=0.05, decay_s=0.4, sustain=0.9, release_s=0.07, noise=0.02, chiff=0.12, chiff_s=0.03,
+            Tone(swell=0.45,
+                attack_s=0.05, decay_s=0.4, sustain=0.9, release_s=0.07, noise=0.02, chiff=0.12, chiff_s=0.03,
                 vibrato_cents=17, vibrato_hz=5.7, shake=0.25, scoop_cents=-22, blend=0.55, bloom=-0.3, bloom_s=0.07,
                 cutoff_hz=9000),
             Waveform(formants=VIOLIN, corner_hz=2200, slope_db=12), Waveform(formants=VIOLIN, corner_hz=4500,
@@ -25,7 +26,8 @@ BOWED: dict[str, Sound] = {
     ),
     "cello": Sound(
         Waves(
-            Tone(attack_s=0.07, decay_s=0.4, sustain=0.9, release_s=0.09, noise=0.02, chiff=0.1, chiff_s=0.04,
+            Tone(swell=0.45,
+                attack_s=0.07, decay_s=0.4, sustain=0.9, release_s=0.09, noise=0.02, chiff=0.1, chiff_s=0.04,
                 vibrato_cents=14, vibrato_hz=5.2, shake=0.25, scoop_cents=-18, blend=0.5, bloom=-0.3, bloom_s=0.09,
                 cutoff_hz=7000),
             Waveform(formants=CELLO, corner_hz=1300, slope_db=12), Waveform(formants=CELLO, corner_hz=3000,
@@ -34,8 +36,9 @@ BOWED: dict[str, Sound] = {
     ),
     "strings": Sound(
         Waves(
-            Tone(voices=2, attack_s=0.16, decay_s=0.8, sustain=0.9, release_s=0.22, spread=0.5, vibrato_cents=4,
-                shake=0.1, blend=0.5, bloom=-0.25, bloom_s=0.2, cutoff_hz=9000, drift_cents=2),
+            Tone(swell=0.5,
+                voices=2, attack_s=0.16, decay_s=0.8, sustain=0.9, release_s=0.22, spread=0.5, vibrato_cents=4,
+                shake=0.1, blend=0.5, bloom=-0.25, bloom_s=0.2, cutoff_hz=9000, drift_cents=2, noise=0.012),
             Waveform(cents=13, formants=((300, 80, 3), (500, 120, 3), (2500, 800, 4)), corner_hz=1500, slope_db=10),
             Waveform(cents=13, formants=((300, 80, 3), (500, 120, 3), (2700, 900, 6)), corner_hz=4500, slope_db=9),
                 touch=0.4,
@@ -58,7 +61,8 @@ BOWED: dict[str, Sound] = {
 BRASS: dict[str, Sound] = {
     "trumpet": Sound(
         Waves(
-            Tone(attack_s=0.028, decay_s=0.3, sustain=0.88, release_s=0.05, chiff=0.08, chiff_s=0.02,
+            Tone(swell=0.2,
+                attack_s=0.028, decay_s=0.3, sustain=0.88, release_s=0.05, chiff=0.08, chiff_s=0.02,
                 vibrato_cents=7, vibrato_hz=5.0, vibrato_delay_s=0.35, shake=0.15, scoop_cents=-30, scoop_s=0.02,
                 blend=0.62, bloom=-0.45, bloom_s=0.035, cutoff_hz=10000),
             Waveform(tilt=1.2, corner_hz=900, slope_db=14, formants=((1200, 500, 5),)), Waveform(tilt=0.35,
@@ -78,7 +82,8 @@ BRASS: dict[str, Sound] = {
     ),
     "trombone": Sound(
         Waves(
-            Tone(attack_s=0.04, decay_s=0.3, sustain=0.88, release_s=0.06, chiff=0.05, vibrato_cents=6,
+            Tone(swell=0.25,
+                attack_s=0.04, decay_s=0.3, sustain=0.88, release_s=0.06, chiff=0.05, vibrato_cents=6,
                 vibrato_hz=4.8, vibrato_delay_s=0.35, shake=0.15, scoop_cents=-40, blend=0.55, bloom=-0.4,
                 bloom_s=0.05, glide_s=0.04, cutoff_hz=8000),
             Waveform(tilt=1.2, corner_hz=500, slope_db=14, formants=((520, 250, 5),)), Waveform(tilt=0.45,
@@ -87,7 +92,8 @@ BRASS: dict[str, Sound] = {
     ),
     "french horn": Sound(
         Waves(
-            Tone(attack_s=0.06, decay_s=0.4, sustain=0.9, release_s=0.1, vibrato_cents=3, shake=0.1,
+            Tone(swell=0.35,
+                attack_s=0.06, decay_s=0.4, sustain=0.9, release_s=0.1, vibrato_cents=3, shake=0.1,
                 scoop_cents=-25, blend=0.5, bloom=-0.35, bloom_s=0.07, cutoff_hz=6000),
             Waveform(tilt=1.3, corner_hz=450, slope_db=12, formants=((400, 150, 4),)), Waveform(tilt=0.7,
                 corner_hz=900, slope_db=13, formants=((450, 200, 4),)), touch=0.3,
@@ -95,7 +101,8 @@ BRASS: dict[str, Sound] = {
     ),
     "brass": Sound(
         Waves(
-            Tone(voices=3, detune_cents=6, spread=0.5, drift_cents=4, attack_s=0.035, decay_s=0.3, sustain=0.85,
+            Tone(swell=0.25,
+                voices=3, detune_cents=6, spread=0.5, drift_cents=4, attack_s=0.035, decay_s=0.3, sustain=0.85,
                 release_s=0.07, chiff=0.05, scoop_cents=-35, blend=0.6, bloom=-0.45, bloom_s=0.045, cutoff_hz=9000),
             Waveform(tilt=1.2, corner_hz=700, slope_db=14, formants=((900, 400, 4),)), Waveform(tilt=0.4,
                 corner_hz=2000, slope_db=14, formants=((1100, 500, 4),)), touch=0.4,
@@ -105,7 +112,8 @@ BRASS: dict[str, Sound] = {
 WINDS: dict[str, Sound] = {
     "flute": Sound(
         Waves(
-            Tone(attack_s=0.045, decay_s=0.3, sustain=0.9, release_s=0.06, noise=0.05, chiff=0.25, chiff_s=0.025,
+            Tone(swell=0.25,
+                attack_s=0.045, decay_s=0.3, sustain=0.9, release_s=0.06, noise=0.05, chiff=0.25, chiff_s=0.025,
                 vibrato_cents=9, vibrato_hz=5.1, shake=0.35, scoop_cents=-18, blend=0.5, cutoff_hz=3600, track=0.6),
             Waveform("partials", partials=(1, 0.22, 0.1, 0.03, 0.01)), Waveform("partials", partials=(1, 0.6, 0.35,
                 0.16, 0.09, 0.05, 0.03)), touch=0.5,
@@ -121,7 +129,8 @@ WINDS: dict[str, Sound] = {
     ),
     "clarinet": Sound(
         Waves(
-            Tone(attack_s=0.035, decay_s=0.3, sustain=0.92, release_s=0.05, noise=0.012, chiff=0.08,
+            Tone(swell=0.25,
+                attack_s=0.035, decay_s=0.3, sustain=0.92, release_s=0.05, noise=0.012, chiff=0.08,
                 vibrato_cents=3, shake=0.1, blend=0.5, bloom=-0.2, bloom_s=0.05, cutoff_hz=7000),
             Waveform(even=0.06, corner_hz=900, slope_db=12), Waveform(even=0.3, corner_hz=2400, slope_db=12,
                 formants=((1500, 500, 3),)), touch=0.4,
@@ -129,7 +138,8 @@ WINDS: dict[str, Sound] = {
     ),
     "oboe": Sound(
         Waves(
-            Tone(attack_s=0.03, decay_s=0.3, sustain=0.92, release_s=0.05, noise=0.008, vibrato_cents=9,
+            Tone(swell=0.25,
+                attack_s=0.03, decay_s=0.3, sustain=0.92, release_s=0.05, noise=0.008, vibrato_cents=9,
                 vibrato_hz=5.3, shake=0.2, scoop_cents=-15, blend=0.5, cutoff_hz=9000),
             Waveform(tilt=0.8, corner_hz=1300, slope_db=12, formants=((1000, 300, 8), (2700, 500, 4))),
                 Waveform(tilt=0.5, corner_hz=2400, slope_db=12, formants=((1100, 300, 9), (2900, 600, 8))),
@@ -138,7 +148,8 @@ WINDS: dict[str, Sound] = {
     ),
     "saxophone": Sound(
         Waves(
-            Tone(attack_s=0.03, decay_s=0.3, sustain=0.88, release_s=0.06, noise=0.03, chiff=0.2, chiff_s=0.03,
+            Tone(swell=0.25,
+                attack_s=0.03, decay_s=0.3, sustain=0.88, release_s=0.06, noise=0.03, chiff=0.2, chiff_s=0.03,
                 vibrato_cents=12, vibrato_hz=4.9, vibrato_delay_s=0.25, shake=0.3, scoop_cents=-45, scoop_s=0.035,
                 blend=0.58, bloom=-0.3, bloom_s=0.05, cutoff_hz=8000),
             Waveform(tilt=1.0, even=0.8, corner_hz=900, slope_db=12, formants=((600, 200, 5), (1400, 350, 4))),
@@ -159,7 +170,8 @@ WINDS: dict[str, Sound] = {
 VOICES: dict[str, Sound] = {
     "choir": Sound(
         Waves(
-            Tone(voices=2, spread=0.5, attack_s=0.2, decay_s=0.6, sustain=0.92, release_s=0.28, noise=0.012,
+            Tone(swell=0.35,
+                voices=2, spread=0.5, attack_s=0.2, decay_s=0.6, sustain=0.92, release_s=0.28, noise=0.012,
                 vibrato_cents=8, vibrato_hz=4.9, shake=0.12, blend=0.5, cutoff_hz=7000, drift_cents=3),
             Waveform(cents=22, tilt=1.2, corner_hz=3000, slope_db=8, formants=OO), Waveform(cents=22, tilt=1.05,
                 corner_hz=5000, slope_db=8, formants=AH), touch=0.35,

@@ -7,7 +7,7 @@ from math import log2
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonia_composer.engines.arranger.synth.kernels import RATE, Table
+from harmonia_composer.engines.arranger.synth.kernels import RATE, Table, compiled
 
 SIZE = 4096
 HIGHEST_HZ = 19_500.0
@@ -92,12 +92,24 @@ def cycles(wave: Waveform, hz: float) -> int:
 def _ensemble(levels: Spectrum, hz: float, cents: float) -> Spectrum:
     count = max(1, round(ENSEMBLE_SIZE * hz / RATE))
     bins = np.zeros(ENSEMBLE_SIZE // 2 + 1)
-    for number, level in enumerate(levels, start=1):
-        centre = number * count
-        wide = max(0.6, centre * (2 ** (cents / 1200) - 1))
-        low, high = max(1, int(centre - 4 * wide)), min(bins.size, int(centre + 4 * wide) + 2)
-        bins[low:high] += level / np.sqrt(wide) * np.exp(-(((np.arange(low, high) - centre) / wide) ** 2))
+    _humped(bins, levels, count, 2 ** (cents / 1200) - 1)
+    return np.asarray(np.fft.irfft(bins * np.roll(_turns(), round(hz * 1000) % bins.size)))
+
+
+@compiled()
+def _humped(bins, levels, count, width):  # type: ignore[no-untyped-def]
+    for number in range(1, levels.shape[0] + 1):
+        centre, level = number * count, levels[number - 1]
+        wide = max(0.6, centre * width)
+        # -84 dB at its feet.
+        low, high = max(1, int(centre - 3.1 * wide)), min(bins.size, int(centre + 3.1 * wide) + 2)
+        for at in range(low, high):
+            bins[at] += level / np.sqrt(wide) * np.exp(-(((at - centre) / wide) ** 2))
         # A line in the hump keeps the sum from fading out now and then.
         bins[min(centre, bins.size - 1)] += 1.2 * level
-    phases = np.random.default_rng(round(hz * 1000)).uniform(0, 2 * np.pi, bins.size)
-    return np.asarray(np.fft.irfft(bins * np.exp(1j * phases)))
+
+
+@lru_cache(maxsize=1)
+def _turns() -> NDArray[np.complex128]:
+    phases = np.random.default_rng(1).uniform(0, 2 * np.pi, ENSEMBLE_SIZE // 2 + 1)
+    return np.asarray(np.exp(1j * phases))
