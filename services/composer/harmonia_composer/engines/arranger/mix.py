@@ -32,7 +32,6 @@ from harmonia_composer.engines.arranger.channel import (
     Stereo,
     recipe,
 )
-from harmonia_composer.engines.arranger.flac import Flac
 from harmonia_composer.engines.arranger.score import Part, Score
 from harmonia_composer.engines.arranger.synth.kernels import RATE
 from harmonia_composer.engines.arranger.synth.sound import Sound
@@ -88,7 +87,7 @@ def mix(
         tracks = [track(part, desk) for part in busiest_first(score)]
         for one in tracks:
             open_files.callback(one.close)
-        whole = open_files.enter_context(Flac(premaster))
+        whole = open_files.enter_context(flac(premaster))
         for start, end in stretches(score):
             sound = added(pool.map(partial(stretch, start, end), tracks))
             write(whole, sound, listener.check)
@@ -131,7 +130,13 @@ def added(sounds: Iterator[Stereo]) -> Stereo:
     return total
 
 
-def write(file: Flac, sound: Stereo, check: Check) -> None:
+def flac(path: Path) -> soundfile.SoundFile:
+    return soundfile.SoundFile(
+        path, "w", samplerate=RATE, channels=2, format="FLAC", subtype="PCM_24", compression_level=0.0
+    )
+
+
+def write(file: soundfile.SoundFile, sound: Stereo, check: Check) -> None:
     for at in range(0, sound.shape[0], BLOCK):
         check()
         file.write(sound[at : at + BLOCK])
@@ -139,7 +144,7 @@ def write(file: Flac, sound: Stereo, check: Check) -> None:
 
 def preview(sound: Stereo, start: int, desk: Desk) -> None:
     path = desk.folder / "preview.flac"
-    with Flac(path) as file:
+    with flac(path) as file:
         write(file, sound, desk.listener.check)
     desk.listener.preview(path, start / RATE, sound.shape[0] / RATE)
     path.unlink(missing_ok=True)
@@ -214,7 +219,7 @@ class Made:
         self._played = performed(part, score, sound, render.everything(part), passes=passes, singer=desk.singer)
         self._channel = Channel(part, score, sound, Pulse.of(score, passes), passes=passes)
         self._gain = 0.0
-        self._file = Flac(self.path) if self.path else None
+        self._file = flac(self.path) if self.path else None
 
     def stretch(self, start: int, end: int) -> Stereo:
         if start == 0:
