@@ -182,7 +182,9 @@ class Storage:
             )
         except grpc.aio.AioRpcError as error:
             _log.warning("storage quota not known", tenant=tenant, code=error.code().name)
-            return replace(before, until=until)
+            # Songs do not wait again and again for a store that is silent; one that answers at once is asked again.
+            is_silent = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            return replace(before, until=until if is_silent else 0.0)
         return _Share(answer.used_bytes, answer.quota_bytes, until)
 
 

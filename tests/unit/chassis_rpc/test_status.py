@@ -88,12 +88,12 @@ def test_details_are_those_aip_193_names() -> None:
 
 def test_a_reason_of_a_newer_server_keeps_its_class_and_is_told() -> None:
     status = to_status(errors.NotFound("gone", reason=Reason.SONG_NOT_FOUND))
-    status.details[0].Pack(error_details_pb2.ErrorInfo(reason="PROJECT_NOT_FOUND", domain="harmonia"))
+    status.details[0].Pack(error_details_pb2.ErrorInfo(reason="CHOIR_NOT_FOUND", domain="harmonia"))
 
     arrived = from_status(status)
 
     assert isinstance(arrived, errors.NotFound)
-    assert arrived.metadata == {"unknown_reason": "PROJECT_NOT_FOUND"}
+    assert arrived.metadata == {"unknown_reason": "CHOIR_NOT_FOUND"}
 
 
 def test_a_message_too_long_for_a_header_is_cut() -> None:
