@@ -25,7 +25,7 @@ FULL = 0.8
 BATCH_FACTOR = 10
 # From here on it is measured for every song: a small stream goes from here to full within a second.
 _NEARLY_FULL = 0.5
-_FULLNESS_AGE_S = 1.0
+_FULLNESS_AGE_S, _FULLNESS_SONGS = 1.0, 16
 # Songs of so long may be accepted with nothing left: the tenth that the store keeps for them is for that.
 _SHARE_AGE_S = 15.0
 _SHARE_PATIENCE = timedelta(seconds=2)
@@ -121,11 +121,14 @@ class Fullness:
         self._clock = clock
         self._value = 0.0
         self._until = 0.0
+        self._songs = 0
 
     async def check(self) -> None:
         """Raises QuotaExceeded."""
-        if _NEARLY_FULL < self._value <= FULL or self._clock() >= self._until:
-            self._until = self._clock() + _FULLNESS_AGE_S
+        self._songs += 1
+        is_old = self._clock() >= self._until or self._songs >= _FULLNESS_SONGS
+        if is_old or _NEARLY_FULL < self._value <= FULL:
+            self._until, self._songs = self._clock() + _FULLNESS_AGE_S, 0
             self._value = await self._measure()
         if self._value > FULL:
             raise QuotaExceeded(
