@@ -156,7 +156,7 @@ def sung(voice: Sequence[Row]) -> list[str]:
         "",
         f"`python -m bench voice`: songs of {bench.voice.SECONDS:g} s in {', '.join(bench.voice.SONGS)}.",
         "How each is had is in bench/voice.py and tests/singing.py: pitch by a tracker that had no part in making it,",
-        "times by aligning it with the same line as Flite speaks it.",
+        "times by aligning it with the same line as Flite speaks it, in settings that were chosen on four of these songs.",
         "",
         "| | measured | asked for |",
         "|---|---|---|",
