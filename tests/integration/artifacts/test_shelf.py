@@ -91,7 +91,7 @@ async def test_a_folder_on_s3_becomes_a_folder_here_without_strangers(stand: Sta
 
 
 async def test_what_broke_off_goes_on_where_it_stopped_over_a_kill_of_artifacts(stand: Stand, tmp_path: Path) -> None:
-    weights = stand.model("models/two")
+    weights = stand.model("models/two", size=96 << 20)  # of which the loop sees many pieces pass
     async with asyncio.TaskGroup() as tasks:
         bringing = tasks.create_task(stand.shelf.bring(place_from(f"s3://{BUCKET}/models/two"), tmp_path, nobody))
         await until(lambda: any(part.stat().st_size for part in tmp_path.glob(".model.safetensors.*.part")))
