@@ -99,7 +99,10 @@ func (a *API) serveArtifact(w http.ResponseWriter, r *http.Request, name, file, 
 	header.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": file}))
 	header.Set("Etag", `"`+artifact.GetSha256()+`"`)
 	header.Set("Cache-Control", "private, immutable, max-age=31536000") // the name is the content
-	body := &stored{ctx: ctx, client: a.artifacts, name: name, size: artifact.GetSizeBytes()}
+	body := &resumed{ctx: ctx, size: artifact.GetSizeBytes(), open: func(ctx context.Context, at int64) (func() ([]byte, error), error) {
+		stream, err := a.artifacts.DownloadArtifact(ctx, &artifactpb.DownloadArtifactRequest{Name: name, Offset: at})
+		return func() ([]byte, error) { message, err := stream.Recv(); return message.GetChunk(), err }, err
+	}}
 	defer body.close()
 	http.ServeContent(paced{w}, r, "", artifact.GetCreateTime().AsTime(), body)
 }
@@ -113,84 +116,6 @@ func (p paced) Write(piece []byte) (int, error) {
 }
 
 func (p paced) Unwrap() http.ResponseWriter { return p.ResponseWriter }
-
-// stored is an artifact as http.ServeContent wants it: read from an offset, opened when it is read. A read that the
-// gateway breaks off goes on at the same byte.
-type stored struct {
-	ctx    context.Context
-	client artifactpb.ArtifactServiceClient
-	name   string
-	size   int64
-	at     int64
-	rest   []byte
-	stream artifactpb.ArtifactService_DownloadArtifactClient
-	cancel context.CancelFunc
-}
-
-func (s *stored) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += s.at
-	case io.SeekEnd:
-		offset += s.size
-	}
-	if offset < 0 {
-		return 0, errors.New("before the beginning")
-	}
-	if offset != s.at {
-		s.close()
-	}
-	s.at = offset
-	return offset, nil
-}
-
-func (s *stored) Read(into []byte) (int, error) {
-	for tries := 0; ; tries++ {
-		if s.at >= s.size {
-			return 0, io.EOF
-		}
-		if len(s.rest) > 0 {
-			read := copy(into, s.rest)
-			s.rest, s.at = s.rest[read:], s.at+int64(read)
-			return read, nil
-		}
-		err := s.next()
-		if err == nil {
-			continue
-		}
-		s.close()
-		if tries >= 10 || !isAway(err) || !sleep(s.ctx, 200*time.Millisecond) {
-			return 0, err
-		}
-	}
-}
-
-func (s *stored) next() error {
-	if s.stream == nil {
-		ctx, cancel := context.WithCancel(s.ctx)
-		stream, err := s.client.DownloadArtifact(ctx, &artifactpb.DownloadArtifactRequest{Name: s.name, Offset: s.at})
-		if err != nil {
-			cancel()
-			return err
-		}
-		s.stream, s.cancel = stream, cancel
-	}
-	message, err := s.stream.Recv()
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF // Read stops at the size
-	}
-	if err == nil {
-		s.rest = message.GetChunk()
-	}
-	return err
-}
-
-func (s *stored) close() {
-	if s.cancel != nil {
-		s.cancel()
-	}
-	s.stream, s.cancel, s.rest = nil, nil, nil
-}
 
 // upload takes the file as the body: its Content-Type is the media type, Content-Digest (RFC 9530), where sent, is checked.
 func (a *API) upload(w http.ResponseWriter, r *http.Request, _ map[string]string) {

@@ -7,7 +7,7 @@ of what is there already changes nothing, and a Get that broke goes on where it 
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from harmonia.store.v1 import store_pb2 as pb
 from harmonia.type.v1 import type_pb2
 from harmonia_chassis.access import GRANT
 from harmonia_chassis.chunks import Chunk, chunk_in, chunk_message
-from harmonia_chassis.errors import HarmoniaError, Internal, Reason
+from harmonia_chassis.errors import Internal, Reason
 from harmonia_chassis.overlap import Overlap
+from harmonia_chassis.retry import retried
 from harmonia_chassis.status import answered, rpc_errors
 
 # Also what goes to a thread at a time: a hop costs 0.1 ms, hashing and writing that much about 1 ms.
@@ -67,7 +67,7 @@ class StoreClient:
                 raise Internal(message, reason=Reason.DIGEST_MISMATCH)
             return answer.ref
 
-        return await self._retried(attempt)
+        return await retried(attempt, within=self._retry_for)
 
     async def get(self, ref: type_pb2.ArtifactRef, grant: str) -> bytes:
         received: list[Chunk] = []
@@ -96,18 +96,9 @@ class StoreClient:
                     async for chunk in call:
                         await writing.then(partial(asyncio.to_thread, arrived.take, chunk, write))
 
-        await self._retried(attempt)
+        await retried(attempt, within=self._retry_for)
         if arrived.sha256.hexdigest() != ref.sha256:
             raise Internal(f"what came is not {ref.sha256}", reason=Reason.DIGEST_MISMATCH, sha256=ref.sha256)
-
-    async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, HarmoniaError) and error.retryable),
-            stop=stop_after_delay(self._retry_for),
-            wait=wait_random_exponential(multiplier=0.1, max=5),
-            reraise=True,
-        )
-        return await retrying(attempt)
 
 
 @dataclass(slots=True)

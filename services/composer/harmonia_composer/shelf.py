@@ -8,7 +8,7 @@ digests that lie beside them.
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -16,11 +16,11 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import grpc
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from harmonia.model.v1 import model_pb2 as pb
 from harmonia.model.v1 import model_pb2_grpc as rpc
-from harmonia_chassis.errors import Conflict, HarmoniaError, InvalidInput, NotFound, Reason
+from harmonia_chassis.errors import Conflict, InvalidInput, NotFound, Reason
+from harmonia_chassis.retry import retried
 from harmonia_chassis.status import rpc_errors
 from harmonia_composer.layouts import wanted
 
@@ -78,13 +78,13 @@ class Shelf:
             with rpc_errors():
                 return (await self._stub.ListWeights(request, timeout=_LIST_S)).files
 
-        return await self._retried(attempt)
+        return await retried(attempt, within=self._retry_for)
 
     async def _fetch(self, place: Place, file: pb.ListWeightsResponse.File, to: Path) -> None:
         await asyncio.to_thread(to.parent.mkdir, parents=True, exist_ok=True, mode=0o700)
         # What was read of an object that has changed since is of no use to the new one.
         part = to.with_name(f".{to.name}.{hashlib.sha256(file.etag.encode()).hexdigest()[:16]}.part")
-        await self._retried(partial(self._read, place, file, part))
+        await retried(partial(self._read, place, file, part), within=self._retry_for)
         await asyncio.to_thread(_settled, part, file, to)
 
     async def _read(self, place: Place, file: pb.ListWeightsResponse.File, part: Path) -> None:
@@ -102,15 +102,6 @@ class Shelf:
                         await asyncio.to_thread(out.write, response.chunk)
             finally:
                 call.cancel()
-
-    async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, HarmoniaError) and error.retryable),
-            stop=stop_after_delay(self._retry_for),
-            wait=wait_random_exponential(multiplier=0.1, max=5),
-            reraise=True,
-        )
-        return await retrying(attempt)
 
 
 def _settled(part: Path, file: pb.ListWeightsResponse.File, to: Path) -> None:

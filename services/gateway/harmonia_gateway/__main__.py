@@ -102,22 +102,8 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
         signer=signer,
     )
     node.serve(song_pb2_grpc.add_SongServiceServicer_to_server, songs, public=True)
-    in_projects = ProjectServicer(
-        kept=projects, own=own, exporter=Exporter(node.channel("artifacts")), signer=signer, quotas=quotas
-    )
-    node.serve(project_pb2_grpc.add_ProjectServiceServicer_to_server, in_projects, public=True)
-    shared = ShareServicer(
-        kept=shares,
-        own=own,
-        artifacts=node.channel("artifacts"),
-        signer=signer,
-        audit=audit,
-        quotas=quotas,
-        opening=Rate("openings of links", settings.rate_reads),
-        base=settings.share_base,
-    )
-    node.serve(share_pb2_grpc.add_ShareServiceServicer_to_server, shared, public=True)
-    node.background("shares", shares.run)
+    _serve_projects(node, projects, own=own, signer=signer, quotas=quotas)
+    _serve_shares(node, shares, own=own, signer=signer, audit=audit, quotas=quotas)
     node.serve(webhook_pb2_grpc.add_WebhookServiceServicer_to_server, WebhookServicer(webhooks, quotas), public=True)
     node.background("webhooks", webhooks.run)
     node.serve(key_pb2_grpc.add_KeyServiceServicer_to_server, KeyServicer(keys, audit, quotas), public=True)
@@ -179,6 +165,32 @@ def _quotas(node: Node[Settings], jobs: JobStream, projection: Projection, signe
         fullness=Fullness(jobs.fullness),
         storage=Storage(store_pb2_grpc.StoreServiceStub(node.channel("artifacts")), signer),
     )
+
+
+def _serve_projects(
+    node: Node[Settings], projects: Projects, *, own: OwnSongs, signer: TokenSigner, quotas: Quotas
+) -> None:
+    servicer = ProjectServicer(
+        kept=projects, own=own, exporter=Exporter(node.channel("artifacts")), signer=signer, quotas=quotas
+    )
+    node.serve(project_pb2_grpc.add_ProjectServiceServicer_to_server, servicer, public=True)
+
+
+def _serve_shares(
+    node: Node[Settings], shares: Shares, *, own: OwnSongs, signer: TokenSigner, audit: Audit, quotas: Quotas
+) -> None:
+    servicer = ShareServicer(
+        kept=shares,
+        own=own,
+        artifacts=node.channel("artifacts"),
+        signer=signer,
+        audit=audit,
+        quotas=quotas,
+        opening=Rate("openings of links", node.settings.rate_reads),
+        base=node.settings.share_base,
+    )
+    node.serve(share_pb2_grpc.add_ShareServiceServicer_to_server, servicer, public=True)
+    node.background("shares", shares.run)
 
 
 def _serve_call_doors(
