@@ -23,7 +23,7 @@ from bench import musicgen_gpu, stock
 from bench.rig import GUIDANCE, WORDS, Rig, drawn, rig, room
 from bench.table import Row
 from harmonia_composer.engines.musicgen.batch import Batch
-from harmonia_composer.engines.musicgen.decoder import Decoder
+from harmonia_composer.engines.musicgen.eager import EagerDecoder
 
 SIZES = {
     "tiny": stock.TINY,
@@ -74,7 +74,7 @@ def _on_the_cpu() -> Iterator[Row]:
 
 def _against_stock(one: Rig, size: str, frames: int, pairs: int) -> Iterator[Row]:
     singers = {"audiocraft": audiocraft(one, frames), "transformers": transformers(one, frames)}
-    batches = {slots: Batch(Decoder(one.weights, slots=slots, **room(frames))) for slots in (1, 4)}
+    batches = {slots: Batch(EagerDecoder(one.weights, slots=slots, **room(frames))) for slots in (1, 4)}
     ours = engine(one, batches[1], frames)
     if wrong := differences(one, singers, ours):
         yield Row(f"{size}: gate", wrong, "0 tokens differ; no speed where some do")

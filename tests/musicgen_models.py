@@ -18,7 +18,8 @@ from harmonia_composer.engines.musicgen.batch import Batch, Piece, windows
 from harmonia_composer.engines.musicgen.codec import Codec
 from harmonia_composer.engines.musicgen.conditioner import Conditioner
 from harmonia_composer.engines.musicgen.convert import convert
-from harmonia_composer.engines.musicgen.decoder import Decoder, Drawing
+from harmonia_composer.engines.musicgen.decoder import Drawing
+from harmonia_composer.engines.musicgen.eager import EagerDecoder
 from harmonia_composer.importing import DOWNLOADING
 from harmonia_composer.shelf import Place, Tell
 
@@ -50,7 +51,7 @@ class Ours:
         return Conditioner(self.folder, self.shape, device=CPU)
 
     def batch(self, slots: int = 1, *, columns: int = 256) -> Batch:
-        return Batch(Decoder(self.weights, slots=slots, columns=columns, text=128))
+        return Batch(EagerDecoder(self.weights, slots=slots, columns=columns, text=128))
 
     def piece(
         self,

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from bench import stock
+from harmonia_composer.engines.musicgen import trial
 from harmonia_composer.engines.musicgen.batch import Batch, Piece, Seat
 from harmonia_composer.engines.musicgen.decoder import Decoder, Drawing
+from harmonia_composer.engines.musicgen.eager import EagerDecoder
 from harmonia_composer.engines.musicgen.sampler import philox
 from tests.musicgen_models import PROMPTS, Ours, alone, audiocraft_tokens, written
 
@@ -157,6 +159,29 @@ def test_a_song_goes_on_from_what_was_kept_of_it_as_if_nothing_had_happened(ours
         other.step()
 
     assert torch.equal(other.codes(again, 0, again.ready), alone(ours.batch(), piece))
+
+
+def test_the_step_that_a_gpu_captures_draws_the_same_tokens(ours):
+    for piece in mixed(ours, 3):
+        captured = Batch(Decoder(ours.weights, slots=2, columns=256, text=128))
+
+        assert torch.equal(alone(captured, piece), ours.tokens(piece))
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+def test_what_a_song_computes_is_the_same_to_the_bit_in_any_company():
+    weights, steps = trial.random_weights(torch.device("cpu")), 40
+    alone, beside = (EagerDecoder(weights, slots=slots, columns=trial.COLUMNS, text=trial.TEXT) for slots in (1, 4))
+    with torch.inference_mode():
+        trial.begun(alone, trial.DRAWINGS[:1], 0)
+        trial.begun(beside, trial.DRAWINGS, 0)
+        for decoder in (alone, beside):
+            for _ in range(steps):
+                decoder.step(0, 0, trial.SHAPE.card)
+
+    assert torch.equal(alone.keys[:, 0, :, :steps], beside.keys[:, 0, :, :steps])
+    assert torch.equal(alone.values[:, 1, :, :steps], beside.values[:, 4, :, :steps])
+    assert alone.values[:, 1, :, :steps].any(-1).all()
 
 
 def test_the_noise_is_philox_4x32_10():

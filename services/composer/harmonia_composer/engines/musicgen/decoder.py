@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harmonia_composer.engines.musicgen.packing import linear
 from harmonia_composer.engines.musicgen.sampler import choose, guide, noise_of
 from harmonia_composer.engines.musicgen.weights import DecoderWeights, Layer
 
@@ -80,7 +81,7 @@ class Decoder:
         """Gives the slot to a song: text [n, width] as the conditioner projects it, without padding."""
         count, shape = text.shape[0], self.shape
         for number, layer in enumerate(self.weights.layers):
-            both = F.linear(text.to(self.weights.dtype), layer.cross_kv)
+            both = linear(text.to(self.weights.dtype), layer.cross_kv)
             keys, values = both.view(count, 2, shape.heads, self.head).permute(1, 2, 0, 3)
             self.text_keys[number, slot, :, :count] = keys
             self.text_values[number, slot, :, :count] = values
@@ -167,7 +168,7 @@ class Decoder:
 
     def _attend(self, number: int, layer: Layer, x: Tensor, column: Tensor, seen: Tensor) -> Tensor:
         rows, span = x.shape[0], seen.shape[-1]
-        mixed = F.linear(self._normed(x, layer.norm, layer.norm_bias), layer.qkv)
+        mixed = linear(self._normed(x, layer.norm, layer.norm_bias), layer.qkv)
         query, key, value = mixed.view(rows, 3, self.shape.heads, self.head).unbind(1)
         keys, values, place = self.keys[number], self.values[number], (self._slot, self._head, column[:, None])
         keys.index_put_(place, key)
@@ -175,29 +176,29 @@ class Decoder:
         weighed = F.scaled_dot_product_attention(
             query[:, :, None], keys[:, :, :span], values[:, :, :span], attn_mask=seen
         )
-        return F.linear(weighed.reshape(rows, -1), layer.out).float()
+        return linear(weighed.reshape(rows, -1), layer.out).float()
 
     def _listen(self, number: int, layer: Layer, x: Tensor, seen: Tensor) -> Tensor:
         span = seen.shape[-1]
-        query = F.linear(self._normed(x, layer.cross_norm, layer.cross_norm_bias), layer.cross_q)
+        query = linear(self._normed(x, layer.cross_norm, layer.cross_norm_bias), layer.cross_q)
         weighed = F.scaled_dot_product_attention(
             query.view(self.slots, self.shape.heads, 1, self.head),
             self.text_keys[number, :, :, :span],
             self.text_values[number, :, :, :span],
             attn_mask=seen,
         )
-        return F.linear(weighed.reshape(self.slots, -1), layer.cross_out).float()
+        return linear(weighed.reshape(self.slots, -1), layer.cross_out).float()
 
     def _feed(self, layer: Layer, x: Tensor) -> Tensor:
-        inner = F.gelu(F.linear(self._normed(x, layer.mlp_norm, layer.mlp_norm_bias), layer.up))
-        return F.linear(inner, layer.down).float()
+        inner = F.gelu(linear(self._normed(x, layer.mlp_norm, layer.mlp_norm_bias), layer.up))
+        return linear(inner, layer.down).float()
 
     def _normed(self, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         return F.layer_norm(x, (self.shape.width,), scale.float(), bias.float()).to(self.weights.dtype)
 
     def _heads(self, x: Tensor) -> Tensor:
         last = F.layer_norm(x, (self.shape.width,), self.weights.norm, self.weights.norm_bias)
-        return F.linear(last.to(self.weights.heads.dtype), self.weights.heads).float()
+        return linear(last.to(self.weights.heads.dtype), self.weights.heads).float()
 
     def _read(self, slot: int, count: int) -> None:
         """Fills the caches with columns 0..count-1 of one slot, with and without text."""
@@ -206,21 +207,21 @@ class Decoder:
         x, length = torch.stack([x, x]), int(self.text_length[slot])
         split = (2, count, 3, self.shape.heads, self.head)
         for number, layer in enumerate(self.weights.layers):
-            mixed = F.linear(self._normed(x, layer.norm, layer.norm_bias), layer.qkv)
+            mixed = linear(self._normed(x, layer.norm, layer.norm_bias), layer.qkv)
             query, key, value = mixed.view(split).permute(2, 0, 3, 1, 4)
             for side, row in enumerate((slot, self.slots + slot)):
                 self.keys[number, row, :, :count] = key[side]
                 self.values[number, row, :, :count] = value[side]
             weighed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-            x = x + F.linear(weighed.transpose(1, 2).reshape(2, count, -1), layer.out).float()
+            x = x + linear(weighed.transpose(1, 2).reshape(2, count, -1), layer.out).float()
             x = torch.stack([x[0] + self._listen_at_once(number, layer, x[0], slot, length), x[1]])
             x = x + self._feed(layer, x)
 
     def _listen_at_once(self, number: int, layer: Layer, x: Tensor, slot: int, length: int) -> Tensor:
-        query = F.linear(self._normed(x, layer.cross_norm, layer.cross_norm_bias), layer.cross_q)
+        query = linear(self._normed(x, layer.cross_norm, layer.cross_norm_bias), layer.cross_q)
         weighed = F.scaled_dot_product_attention(
             query.view(-1, self.shape.heads, self.head).transpose(0, 1),
             self.text_keys[number, slot, :, :length],
             self.text_values[number, slot, :, :length],
         )
-        return F.linear(weighed.transpose(0, 1).reshape(x.shape[0], -1), layer.cross_out).float()
+        return linear(weighed.transpose(0, 1).reshape(x.shape[0], -1), layer.cross_out).float()

@@ -92,7 +92,7 @@ class MusicGen:
         return Capabilities(
             genres=GENRES, moods=MOODS, instruments=INSTRUMENTS, roles=(),
             fields=tuple(sorted((*choices, *plain), key=lambda support: support.field)),
-            cpu_seconds_per_second=10.0, gpu_seconds_per_second=0.04,
+            cpu_seconds_per_second=5.0, gpu_seconds_per_second=0.04,
             models=tuple(offered), how_to_get_a_model=HOW_TO_GET_A_MODEL,
         )  # fmt: skip
 

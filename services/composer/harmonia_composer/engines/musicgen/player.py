@@ -15,6 +15,7 @@ from harmonia_composer.engines.musicgen.batch import Batch
 from harmonia_composer.engines.musicgen.codec import Codec
 from harmonia_composer.engines.musicgen.conditioner import Conditioner
 from harmonia_composer.engines.musicgen.decoder import COLUMNS, TEXT, Decoder
+from harmonia_composer.engines.musicgen.eager import EagerDecoder
 from harmonia_composer.engines.musicgen.scheduler import OnStep, Scheduler
 from harmonia_composer.engines.musicgen.shape import Shape
 from harmonia_composer.engines.musicgen.weights import DecoderWeights, read_codec, read_decoder, read_shape
@@ -48,7 +49,7 @@ def load(folder: Path, inventory: Inventory, *, slots: int, on_step: OnStep, kee
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     shape = read_shape(folder)
     weights = read_decoder(folder, shape, device=device, dtype=dtype)
-    decoder = Decoder(weights, slots=slots) if device.type == "cpu" else _on_gpu(weights, slots=slots)
+    decoder = EagerDecoder(weights, slots=slots) if device.type == "cpu" else _on_gpu(weights, slots=slots)
     return Player(
         inventory=inventory,
         shape=shape,

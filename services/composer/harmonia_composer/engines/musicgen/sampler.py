@@ -56,11 +56,9 @@ def philox(seed: Tensor, counter: Tensor) -> Tensor:
 
 
 def _multiply(constant: int, word: Tensor) -> tuple[Tensor, Tensor]:
-    """High and low 32 bits of a 64-bit product, by halves: int64 would overflow."""
-    low, high = word & 0xFFFF, word >> 16
-    first = low * constant
-    second = high * constant + (first >> 16)
-    return second >> 16, ((second & 0xFFFF) << 16) | (first & 0xFFFF)
+    """High and low 32 bits of a 64-bit product, whose sign does not matter to them."""
+    product = word * constant
+    return (product >> 32) & _MASK, product & _MASK
 
 
 def exponential(word: Tensor) -> Tensor:
