@@ -48,6 +48,8 @@ def audiocraft() -> Any:
     import transformers
 
     # transformers looks for optional packages by name, so it goes first; xformers is asked for at run time: it stays.
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     for lazy in ("RobertaTokenizer", "T5EncoderModel", "T5Tokenizer", "EncodecModel"):
         assert hasattr(transformers, lazy)
     for name in ("flashy", "flashy.distrib"):  # of training; the real one brings a package called "tests"
