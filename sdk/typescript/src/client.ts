@@ -11,8 +11,15 @@ export type Artifact = Schemas["Artifact"];
 export type Key = Schemas["Key"];
 export type SongMatch = Schemas["SongMatch"];
 export type Project = Schemas["Project"];
-export type CreateShare = operations["CreateShare"]["requestBody"]["content"]["application/json"];
-export type CreateProject = operations["CreateProject"]["requestBody"]["content"]["application/json"];
+export type Share = Schemas["Share"];
+export type CreateShare = Asked<"CreateShare">;
+export type CreateProject = Asked<"CreateProject">;
+/** The body of an operation. */
+type Asked<Operation extends keyof operations> = operations[Operation] extends {
+  requestBody: { content: { "application/json": infer Body } };
+}
+  ? Body
+  : never;
 type Listing = NonNullable<operations["ListSongs"]["parameters"]["query"]>;
 type Search = NonNullable<operations["SearchSongs"]["parameters"]["query"]>;
 
@@ -77,15 +84,7 @@ export class Harmonia {
 
   /** All that match, page by page. filter: `state = SUCCEEDED AND labels.album = "rain"`. */
   async *songs(query: Listing = {}, { signal }: Calling = {}): AsyncGenerator<Song> {
-    for (let page_token = query.page_token ?? ""; ; ) {
-      const page = await this.#json<Schemas["ListSongsResponse"]>("GET", "/v1/songs", {
-        query: { ...query, ...(page_token ? { page_token } : {}) },
-        signal,
-      });
-      yield* page.songs ?? [];
-      page_token = page.next_page_token ?? "";
-      if (!page_token) return;
-    }
+    for await (const page of this.#pages<Schemas["ListSongsResponse"]>("/v1/songs", query, signal)) yield* page.songs ?? [];
   }
 
   /**
@@ -128,6 +127,12 @@ export class Harmonia {
     return this.#json("POST", `/v1/${name}:retry`, { body: {}, signal });
   }
 
+  /** Another song, made out of this one: what `changes` sets is different, all else is as it was. */
+  revise(name: string, asked: Asked<"ReviseSong">, { signal }: Calling = {}): Promise<Song> {
+    const request_id = asked.request_id || crypto.randomUUID();
+    return this.#patiently(() => this.#json<Song>("POST", `/v1/${name}:revise`, { body: { ...asked, request_id }, signal }), signal);
+  }
+
   /** Can be undone for 30 days. */
   delete(name: string, { signal }: Calling = {}): Promise<Song> {
     return this.#json("DELETE", `/v1/${name}`, { signal });
@@ -158,15 +163,7 @@ export class Harmonia {
 
   /** The best first, page by page: by `query`, words of title, prompt, lyrics and labels, or by what they sound `like`. */
   async *search(asked: Search, { signal }: Calling = {}): AsyncGenerator<SongMatch> {
-    for (let page_token = asked.page_token ?? ""; ; ) {
-      const page = await this.#json<Schemas["SearchSongsResponse"]>("GET", "/v1/songs:search", {
-        query: { ...asked, ...(page_token ? { page_token } : {}) },
-        signal,
-      });
-      yield* page.matches ?? [];
-      page_token = page.next_page_token ?? "";
-      if (!page_token) return;
-    }
+    for await (const page of this.#pages<Schemas["SearchSongsResponse"]>("/v1/songs:search", asked, signal)) yield* page.matches ?? [];
   }
 
   /** The link is in this answer and nowhere else. */
@@ -178,6 +175,10 @@ export class Harmonia {
     return this.#json("DELETE", `/v1/${name}`, { signal });
   }
 
+  async shares(query: { song?: string; show_ended?: boolean } = {}, { signal }: Calling = {}): Promise<Share[]> {
+    return (await this.#json<Schemas["ListSharesResponse"]>("GET", "/v1/shares", { query, signal })).shares ?? [];
+  }
+
   createProject(asked: CreateProject, { signal }: Calling = {}): Promise<Project> {
     return this.#json("POST", "/v1/projects", { body: asked, signal });
   }
@@ -185,6 +186,33 @@ export class Harmonia {
   /** With its songs, in order. */
   project(name: string, { signal }: Calling = {}): Promise<Project> {
     return this.#json("GET", `/v1/${name}`, { signal });
+  }
+
+  async *projects({ signal }: Calling = {}): AsyncGenerator<Project> {
+    for await (const page of this.#pages<Schemas["ListProjectsResponse"]>("/v1/projects", {}, signal)) yield* page.projects ?? [];
+  }
+
+  /** Its title and description. Every change of a project is refused where `etag` is set and not the project's. */
+  updateProject(name: string, asked: Asked<"UpdateProject">, { signal }: Calling = {}): Promise<Project> {
+    return this.#json("POST", `/v1/${name}:update`, { body: asked, signal });
+  }
+
+  addSongs(name: string, asked: Asked<"AddSongs">, { signal }: Calling = {}): Promise<Project> {
+    return this.#json("POST", `/v1/${name}:add`, { body: asked, signal });
+  }
+
+  removeSongs(name: string, asked: Asked<"RemoveSongs">, { signal }: Calling = {}): Promise<Project> {
+    return this.#json("POST", `/v1/${name}:remove`, { body: asked, signal });
+  }
+
+  /** Those that are named come first, in that order. */
+  orderSongs(name: string, asked: Asked<"OrderSongs">, { signal }: Calling = {}): Promise<Project> {
+    return this.#json("POST", `/v1/${name}:order`, { body: asked, signal });
+  }
+
+  /** Its songs stay. */
+  deleteProject(name: string, { signal }: Calling = {}): Promise<Project> {
+    return this.#json("DELETE", `/v1/${name}`, { signal });
   }
 
   upload(file: Blob | Uint8Array<ArrayBuffer>, mediaType: string, { signal }: Calling = {}): Promise<Artifact> {
@@ -223,6 +251,15 @@ export class Harmonia {
 
   revokeKey(name: string, { signal }: Calling = {}): Promise<Key> {
     return this.#json("DELETE", `/v1/${name}`, { signal });
+  }
+
+  async *#pages<Page extends { next_page_token?: string }>(path: string, asked: Paged, signal?: AbortSignal): AsyncGenerator<Page> {
+    for (let page_token = asked.page_token ?? ""; ; ) {
+      const page = await this.#json<Page>("GET", path, { query: { ...asked, ...(page_token ? { page_token } : {}) }, signal });
+      yield page;
+      page_token = page.next_page_token ?? "";
+      if (!page_token) return;
+    }
   }
 
   async *#events(method: string, path: string, headers: Record<string, string>, request: Request_): AsyncGenerator<ServerEvent> {
@@ -283,6 +320,10 @@ export class Harmonia {
       }
     }
   }
+}
+
+interface Paged {
+  page_token?: string;
 }
 
 interface Request_ {

@@ -123,6 +123,29 @@ test("songs are found, put together and shared", async () => {
   assert.deepEqual([open.status, closed.status], [200, 404]);
 });
 
+test("a project is put in order, renamed and given up, and a song of it made anew", async () => {
+  const name = (one: { name?: string } | undefined) => one?.name ?? "";
+  const songs = [];
+  for (const title of ["Oboe one", "Oboe two"]) songs.push(name(await mesh.compose({ prompt: "rain", title }, { waitS: 30 })));
+  const project = name(await mesh.createProject({ title: "Oboes" }));
+  await mesh.addSongs(project, { songs });
+  await mesh.orderSongs(project, { songs: [songs[1] ?? ""] });
+  const renamed = await mesh.updateProject(project, { title: "Two oboes" });
+  await assert.rejects(mesh.updateProject(project, { title: "x", etag: "old" }), { status: 409 });
+  const left = await mesh.removeSongs(project, { songs: [songs[1] ?? ""] });
+  const revised = await mesh.revise(songs[0] ?? "", { changes: { title: "Oboe three" } });
+  const links = await mesh.shares({ song: songs[0] ?? "" });
+  await mesh.deleteProject(project);
+  const projects = await collected(mesh.projects());
+
+  assert.deepEqual(renamed.songs?.map((entry) => entry.song), [songs[1], songs[0]]);
+  assert.equal(renamed.title, "Two oboes");
+  assert.deepEqual(left.songs?.map((entry) => entry.song), [songs[0]]);
+  assert.equal(revised.revised_from, songs[0]);
+  assert.deepEqual(links, []);
+  assert.ok(!projects.some((other) => other.name === project));
+});
+
 test("words come line by line", async () => {
   const told = await collected(mesh.lyrics({ prompt: "rain" }));
 
