@@ -48,15 +48,14 @@ up: $(call stamp,embedded) $(LLM) $(MUSICGEN)
 	@exec $(BIN)/harmonia up
 
 voice: $(call stamp,embedded)
-	@$(MAKE) -s $(call stamp,voice) \
-	|| echo "vocals: the vocoder does not build here (it needs a C++ compiler): nobody will sing" >&2
+	@test -e $(call stamp,voice) || ./requirements/voice.sh $(MAKE) -s $(call stamp,voice)
 
 musicgen: $(call stamp,embedded) $(call stamp,musicgen)
 
 rest: $(call stamp,embedded)
 	@PATH="$$PATH:/usr/local/go/bin" ./rest/build.sh $(BIN)/harmonia-rest
 
-test: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft) $(call stamp,voice)
+test: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft) voice
 	@$(MAKE) -s -C k8s kustomize
 	@$(MAKE) -s minio
 	@$(BIN)/python -m pytest $(ARGS)
@@ -75,13 +74,13 @@ proto: $(call stamp,dev)
 locks: $(call stamp,dev)
 	@PATH="$$PWD/$(BIN):$$PATH" ./requirements/lock.sh
 
-bench: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft) $(call stamp,voice)
+bench: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft) voice
 	@$(BIN)/python -m bench $(ARGS)
 
 chaos: $(call stamp,test)
 	@$(BIN)/python -m tests.chaos $(if $(ALL),--all) $(if $(SONGS),--songs $(SONGS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-lyrics-report: $(call stamp,test) $(call stamp,voice)
+lyrics-report: $(call stamp,test) voice
 	@$(BIN)/python -m tests.lyrics_report
 	@$(BIN)/python -m tests.prompt_report
 
