@@ -10,11 +10,12 @@ stamp = .venv/.$(1)-$(shell cat requirements/$(1).lock requirements/bootstrap.lo
 
 MINIO = v0.0.0-20260212201848-7aac2a2c5b7c
 
-.PHONY: help song test check up rest proto locks bench chaos minio lyrics-report sound-report voice clean
+.PHONY: help song test check up rest proto locks bench chaos minio lyrics-report sound-report voice musicgen clean
 help:
 	@echo 'make song PROMPT="…" [OUT=DIR] [ARGS="--seed 7"]   make a song'
 	@echo 'make up        run the mesh in the foreground'
 	@echo 'make voice     build the vocoder of the guide voice: --vocals guide (needs a C++ compiler, and Flite)'
+	@echo 'make musicgen  install what --engine musicgen needs: torch, 6 GB'
 	@echo 'make rest      build the door for HTTP, which make up then opens too (needs Go)'
 	@echo 'make test      the whole test suite'
 	@echo 'make check     lint, types, imports, contracts, generated code'
@@ -29,27 +30,32 @@ help:
 # The lyricist's own llama.cpp is installed when a GGUF file is to be read.
 LLM = $(if $(filter gguf,$(HARMONIA_LLM)),$(call stamp,llm))
 
-# torch and what comes with it (6 GB) only for those who name the engine that needs it: ARGS="--engine musicgen".
+# torch and what comes with it (6 GB) only for those who name the engine that needs it: ARGS="--engine musicgen" - and,
+# for a song, whose weights are there.
 MUSICGEN = $(if $(findstring musicgen,$(ARGS)),$(call stamp,musicgen))
 
 # The vocoder of the guide voice is built from source for those who ask for it: ARGS="--vocals guide".
 VOICE = $(if $(findstring guide,$(ARGS)),voice)
 
-song: $(call stamp,embedded) $(LLM) $(MUSICGEN) $(VOICE)
-	@$(BIN)/harmonia compose $(if $(OUT),--out "$(OUT)",--out-base out) $(ARGS) -- "$$PROMPT"
+COMPOSE = $(BIN)/harmonia compose $(if $(OUT),--out "$(OUT)",--out-base out) $(ARGS)
+
+song: $(call stamp,embedded) $(LLM) $(VOICE)
+	@$(if $(MUSICGEN),$(COMPOSE) --check -- "$$PROMPT" && $(MAKE) -s $(MUSICGEN))
+	@$(COMPOSE) -- "$$PROMPT"
 export PROMPT
 
 up: $(call stamp,embedded) $(LLM) $(MUSICGEN)
 	@exec $(BIN)/harmonia up
 
 voice: $(call stamp,embedded)
-	@$(MAKE) -s $(call stamp,voice) \
-	|| echo "vocals: the vocoder does not build here (it needs a C++ compiler): nobody will sing" >&2
+	@test -e $(call stamp,voice) || ./requirements/voice.sh $(MAKE) -s $(call stamp,voice)
+
+musicgen: $(call stamp,embedded) $(call stamp,musicgen)
 
 rest: $(call stamp,embedded)
 	@PATH="$$PATH:/usr/local/go/bin" ./rest/build.sh $(BIN)/harmonia-rest
 
-test: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft) $(call stamp,voice)
+test: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft) voice
 	@$(MAKE) -s -C k8s kustomize
 	@$(MAKE) -s minio
 	@$(BIN)/python -m pytest $(ARGS)
@@ -68,13 +74,13 @@ proto: $(call stamp,dev)
 locks: $(call stamp,dev)
 	@PATH="$$PWD/$(BIN):$$PATH" ./requirements/lock.sh
 
-bench: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft) $(call stamp,voice)
+bench: $(call stamp,test) $(call stamp,oracle) $(call stamp,audiocraft) voice
 	@$(BIN)/python -m bench $(ARGS)
 
 chaos: $(call stamp,test)
 	@$(BIN)/python -m tests.chaos $(if $(ALL),--all) $(if $(SONGS),--songs $(SONGS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-lyrics-report: $(call stamp,test) $(call stamp,voice)
+lyrics-report: $(call stamp,test) voice
 	@$(BIN)/python -m tests.lyrics_report
 	@$(BIN)/python -m tests.prompt_report
 

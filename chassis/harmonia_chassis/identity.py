@@ -298,6 +298,17 @@ class TokenVerifier:
         """Unix time when the keys were read last; -inf before the first time."""
         return self._read_at
 
+    @property
+    def knows_keys(self) -> bool:
+        return bool(self._keys)
+
+    async def know_keys(self) -> None:
+        """Returns once a key is known; asks for as long as none is."""
+        while not self.knows_keys:
+            await self._read_keys()
+            if not self.knows_keys:
+                await asyncio.sleep(JWKS_RETRY.total_seconds())
+
     async def service_token(self, text: str, peer: Peer) -> Claims:
         """Who holds the token; raises Unauthenticated unless it is good here, now, for that peer."""
         claims = self._claims.get(text)

@@ -1,6 +1,6 @@
 """One process of the mesh, from its settings to its drain.
 
-    settings → logs → start(node) → doors open → background tasks → READY → SIGTERM
+    settings → logs → start(node) → doors open → background tasks, signing keys → READY → SIGTERM
     → not ready, streams told to end, calls and work given their grace → exit 0
 
 A background task that fails takes the process down with exit 1: whoever supervises it starts it again.
@@ -75,7 +75,7 @@ class Node(Generic[S]):
         self._channels = Channels(addresses_of(settings), self.certificates, TokenSource(self._exchange), self.metrics)
         self._jobs: JobStream | None = None
         self._offers: list[Offer] = []
-        self._background: list[tuple[str, Background, bool]] = []
+        self._background: list[tuple[str, Background, bool]] = [("signing keys", self._know_keys, False)]
         admit = admit_services(self.verifier, settings.trust_domain)
         internal = GrpcDoor(Door.INTERNAL, admit, self.metrics, limits=self._limits)
         self._doors = {Door.INTERNAL: (internal, settings.listen, self.certificates)}
@@ -213,9 +213,17 @@ class Node(Generic[S]):
         if self._signer is not None:
             return self._signer.jwks_json()
         with rpc_errors():
-            answer = await rpc.TokenServiceStub(self.channel("gateway")).Jwks(pb.JwksRequest())
+            # At the start the gateway may be on its way too: no refused connection then, and no wait after it.
+            stub, starting = rpc.TokenServiceStub(self.channel("gateway")), not self.verifier.knows_keys
+            answer = await stub.Jwks(pb.JwksRequest(), wait_for_ready=starting)
         self.metrics.jwks_read.set_to_current_time()
         return answer.jwks_json
+
+    async def _know_keys(self, ready: Callable[[], None]) -> None:
+        """Nobody can be let in before. The gateway has its own, so it is ready without the others, and they after it;
+        those known serve on while it is away."""
+        await self.verifier.know_keys()
+        ready()
 
     async def _exchange(self, audience: str) -> Token:
         if self._signer is not None:

@@ -102,7 +102,7 @@ def refuse_without_torch() -> None:
     if not installed():
         message = (
             "torch is not installed here, without which no model is read: "
-            "`make song` with --engine musicgen installs it, or pip install 'harmonia-composer[musicgen]'"
+            "`make musicgen` installs it, 6 GB, once, or pip install 'harmonia-composer[musicgen]'"
         )
         raise FailedPrecondition(message, reason=Reason.NOT_READY, field="engine")
 

@@ -1,6 +1,7 @@
 """The gateway as a process: the public door, the internal one, and the views it keeps of the streams."""
 
 import asyncio
+from datetime import timedelta
 
 import httpx
 
@@ -42,7 +43,7 @@ from harmonia_gateway.own_songs import OwnSongs
 from harmonia_gateway.people import People, Recognise
 from harmonia_gateway.project_servicer import ProjectServicer
 from harmonia_gateway.projection import Projection
-from harmonia_gateway.projects import Projects
+from harmonia_gateway.projects import HOPE, Projects
 from harmonia_gateway.quotas import Fullness, Places, Quotas, Rate, Storage
 from harmonia_gateway.reading import Reading
 from harmonia_gateway.recordings import Recordings
@@ -59,7 +60,7 @@ from harmonia_gateway.webhooks import Webhooks
 from harmonia_gateway.words import Words
 
 
-async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
+async def start(node: Node[Settings], *, failpoint: Failpoint = never, hope: timedelta = HOPE) -> None:
     settings = node.settings
     signer = TokenSigner.from_file(settings.signing_key, settings.trust_domain)
     node.sign_with(signer)
@@ -76,7 +77,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     capabilities = Capabilities(entities, node.channel)
     quotas = _quotas(node, jobs, projection, signer)
     node.serve(identity_pb2_grpc.add_TokenServiceServicer_to_server, TokenServicer(signer, entities))
-    projects, own = Projects(entities), OwnSongs(jobs, projection)
+    projects, own = Projects(entities, jobs, hope=hope), OwnSongs(jobs, projection)
     webhooks = Webhooks(entities, projection, _outside(node))
     intake = Intake(
         jobs=jobs,
@@ -117,6 +118,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never) -> None:
     node.background("sweeper", sweeper.run)
     node.background("capabilities", capabilities.run)
     node.background("collector", collector.run)
+    node.background("projects", projects.run)
 
 
 async def _open_public_door(

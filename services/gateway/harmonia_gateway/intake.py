@@ -94,8 +94,12 @@ class Intake:
         with self._quotas.places.place(job.tenant, batch=job.batch) as place:
             await self._words.settle(job.spec.lyrics, job.resolved.lyrics, grant=job.grant)
             await self._expect(job)
-            await reach(self._failpoint, "before_create", "")
-            stored = await self._jobs.create(job)
+            try:
+                await reach(self._failpoint, "before_create", "")
+                stored = await self._jobs.create(job)
+            except HarmoniaError:
+                await self._projects.give_up(job)
+                raise
             place.seq = stored.seq
             await reach(self._failpoint, "after_create", "")
         return stored

@@ -26,6 +26,11 @@ _OF_THE_MESH: dict[str, "pb.FieldSupport.Support.ValueType"] = {
     "outputs.formats": pb.FieldSupport.EXACT,
     "mastering": pb.FieldSupport.EXACT,
 }
+# An engine that a composer offers only where it is installed.
+_TO_HAVE = {
+    "musicgen": "; install the engine where its composer runs, by `make musicgen` or "
+    "pip install 'harmonia-composer[musicgen]', start the mesh anew, and bring a model (docs/musicgen.md)"
+}
 # Fields that have no values but those that are listed.
 _CLOSED = ("genre", "moods", "instruments", "model", "outputs.formats")
 
@@ -86,7 +91,7 @@ def offer_for(name: str, capabilities: pb.Capabilities) -> Offer:
             return Offer.of(engine, capabilities)
     allowed = ", ".join(engine.name for engine in capabilities.engines)
     raise InvalidInput(
-        f"spec.engine is {wanted[:64]!r}, which this mesh does not have: it has {allowed}",
+        f"spec.engine is {wanted[:64]!r}, which this mesh does not have: it has {allowed}{_TO_HAVE.get(wanted, '')}",
         reason=Reason.UNKNOWN_VALUE,
         field="spec.engine",
         retry_after=None,

@@ -1,34 +1,43 @@
 """Songs that belong together, kept as entities: each change is a compare-and-set, and is kept once it is answered.
 
 A song that is made into a project is named there before it is made: a gateway that dies in between leaves a name of
-nothing, which nobody is shown, and never a song that its project does not know.
+nothing, which nobody is shown and which is taken out when the song has not come for an hour, and never a song that its
+project does not know.
 """
 
+import asyncio
 import hashlib
 import re
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
 from typing import Protocol
 
+import structlog
 from pydantic import BaseModel, ConfigDict
 
 from harmonia.job.v1 import job_pb2
 from harmonia_chassis.entities import Entities
-from harmonia_chassis.errors import Conflict, InvalidInput, NotFound, QuotaExceeded, Reason
-from harmonia_chassis.job_stream import Refused
+from harmonia_chassis.errors import Conflict, HarmoniaError, InvalidInput, NotFound, QuotaExceeded, Reason
+from harmonia_chassis.job_stream import JobStream, Refused
 from harmonia_gateway.names import song_id
 
 PROJECTS = "project"
 MOST = 200
 MOST_SONGS = 500
+# A song that is named comes within seconds, if it comes.
+HOPE = timedelta(hours=1)
+
+log = structlog.get_logger()
 
 _NAME = re.compile(r"projects/([0-9a-f]{32})")
 
 
 class Project(BaseModel):
-    """`songs`: ids, in order. `asked`: digest of the request that made it."""
+    """`songs`: ids, in order. `asked`: digest of the request that made it. `awaited`: songs that were named before they
+    were made, and when; those that came are struck off later."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -38,6 +47,7 @@ class Project(BaseModel):
     title: str
     description: str = ""
     songs: tuple[str, ...] = ()
+    awaited: dict[str, float] = {}
     create_time: float
     update_time: float
     asked: str = ""
@@ -113,6 +123,20 @@ def ordered(project: Project, songs: Sequence[str]) -> Project:
     return placed(project, songs, 0)
 
 
+def named(project: Project, song: str, now: float) -> Project:
+    """For a song that is about to be made. Raises QuotaExceeded."""
+    if song in project.songs:
+        return project
+    return placed(project, [song], None).model_copy(update={"awaited": project.awaited | {song: now}})
+
+
+def struck(project: Project, songs: Collection[str], *, missing: Collection[str]) -> Project:
+    """Nobody waits for `songs` any more, and those that never came are not named."""
+    kept = tuple(song for song in project.songs if song not in missing)
+    awaited = {song: since for song, since in project.awaited.items() if song not in songs}
+    return project.model_copy(update={"songs": kept, "awaited": awaited})
+
+
 def _check_inside(project: Project, songs: Sequence[str]) -> None:
     inside = set(project.songs)
     for index, song in enumerate(songs):
@@ -122,9 +146,23 @@ def _check_inside(project: Project, songs: Sequence[str]) -> None:
 
 
 class Projects:
-    def __init__(self, entities: Entities, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, entities: Entities, jobs: JobStream, *, hope: timedelta = HOPE, now: Callable[[], float] = time.time
+    ) -> None:
         self._entities = entities
+        self._jobs = jobs
+        self._hope_s = hope.total_seconds()
         self._now = now
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Any number of gateways may do it at once: each change is a compare-and-set."""
+        ready()
+        while True:
+            await asyncio.sleep(self._hope_s)
+            try:
+                await self._settle()
+            except HarmoniaError as error:
+                log.warning("projects not settled", reason=error.reason)
 
     async def create(
         self, caller: Whose, *, title: str, description: str, songs: Sequence[str], request_id: str
@@ -193,12 +231,34 @@ class Projects:
 
     async def expect(self, job: job_pb2.Job) -> None:
         """Names a song that is about to be made. Raises NotFound, QuotaExceeded."""
-        await self.change(
-            job,
-            job.spec.project,
-            lambda project: project if job.id in project.songs else placed(project, [job.id], None),
-            field="spec.project",
-        )
+        now = self._now()
+        await self.change(job, job.spec.project, lambda project: named(project, job.id, now), field="spec.project")
+
+    async def give_up(self, job: job_pb2.Job) -> None:
+        """The song was refused; unless another request had made it, it is named no more."""
+        if job.spec.project and await self._jobs.read(job.tenant, job.id) is None:
+            await self._strike(job.tenant, project_id(job.spec.project), [job.id])
+
+    async def _settle(self) -> None:
+        """Whoever died between naming a song and making it has left a name of nothing."""
+        for identity, _, payload in await self._entities.list(PROJECTS):
+            project = Project.model_validate_json(payload)
+            oldest = self._now() - self._hope_s
+            if past := [song for song, since in project.awaited.items() if since < oldest]:
+                await self._strike(project.tenant, identity, past)
+
+    async def _strike(self, tenant: str, identity: str, songs: Sequence[str]) -> None:
+        """What people see of the project does not change, and so neither does its time."""
+        missing = [song for song in songs if await self._jobs.read(tenant, song) is None]
+        while (kept := await self._read(tenant, identity)) is not None:
+            changed = struck(kept[1], songs, missing=missing)
+            if changed == kept[1]:
+                return
+            try:
+                await self._put(changed, expected=kept[0])
+            except Refused:
+                continue
+            return
 
     async def _read(self, tenant: str, identity: str) -> Kept | None:
         stored = await self._entities.get(PROJECTS, identity, tenant=tenant)

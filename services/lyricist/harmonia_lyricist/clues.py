@@ -54,12 +54,13 @@ def gather(prompt: str, lexicon: Lexicon, *, extra: Entries | None = None) -> Cl
     title = _title(text)
     figures = [q for q in quantities(text) if title is None or q.end <= title.start or q.start >= title.end]
     matches = _matches(text, lexicon.entries, extra or {}, lexicon.reach)
-    theme = _theme(text, figures, matches, title)
+    languages = list(_languages(text, lexicon))
+    theme = _theme(text, [*figures, *(clue for clue in languages if clue.kind == "language")], matches, title)
     found = [Clue(q.field, q.value, q.start, q.end, q.number) for q in figures if not _inside(q, theme)]
     found += _phrases(text, matches, figures, title, theme)
     unlike = _unlike(text, found)
     found = [clue for clue in found if not unlike or not unlike[0] <= clue.start < unlike[1]]
-    found += _languages(text, lexicon)
+    found += [clue for clue in languages if not _inside(clue, theme)]
     found += _beats(text, found)
     form, form_span = _form(text)
     return Clues(
@@ -176,7 +177,7 @@ _MUSICAL = {"genre", "style", "akin", "instrument", "voice", "tempo", "italian",
 _COMPANIONS = {"you", "me", "my", "your", "her", "him", "them", "us", "someone", "somebody", "no", "nobody", "everyone"}
 
 
-def _theme(text: Text, figures: list[Quantity], matches: list[_Match], title: Clue | None) -> Clue | None:
+def _theme(text: Text, figures: Sequence[Quantity | Clue], matches: list[_Match], title: Clue | None) -> Clue | None:
     for match in _ABOUT.finditer(text.folded):
         if title and title.start <= match.start() < title.end:
             continue
@@ -186,7 +187,9 @@ def _theme(text: Text, figures: list[Quantity], matches: list[_Match], title: Cl
     return None
 
 
-def _theme_end(text: Text, start: int, figures: list[Quantity], matches: list[_Match], title: Clue | None) -> int:
+def _theme_end(
+    text: Text, start: int, figures: Sequence[Quantity | Clue], matches: list[_Match], title: Clue | None
+) -> int:
     limit = min([q.start for q in figures if q.start >= start] + [len(text.raw)])
     if title and title.start >= start:
         limit = min(limit, title.start)
@@ -235,7 +238,7 @@ def _trim(text: Text, start: int, end: int) -> int:
     return dangling.start() if dangling else end
 
 
-def _inside(span: Quantity | Token, clue: Clue | None) -> bool:
+def _inside(span: Quantity | Token | Clue, clue: Clue | None) -> bool:
     return clue is not None and clue.start <= span.start < clue.end
 
 
@@ -343,18 +346,26 @@ def _list_goes_on(tokens: Sequence[Token], comma: int, matches: dict[int, _Match
     return joined and comma + 1 in matches
 
 
-_LANGUAGE = re.compile(
-    r"\b(?:in|auf|en|em) ([a-z]+)\b|\b([a-z]+)(?: |-)(?:lyrics|vocals?|words|language|singing|lyric|text|verses)\b"
-    r"|\bsung in ([a-z]+)"
+# In which tongue words are to be sung, "in German", "German lyrics"; and of which a song is, "German pop song".
+_SUNG_IN = re.compile(
+    r"\b(?:(?:sung |singing |lyrics |words )?(?:in|auf|en|em|pa|po) )([a-z]+)\b(?! (?:style|fashion|mood|tuning))"
+    r"|\b([a-z]+)(?: |-)(?:lyrics|vocals?|words|language|singing|lyric|text|verses)\b"
 )
+_SONGS = "song|songs|ballad|lullaby|anthem|hymn|rap|ballade|lied|popsong|chanson|cancion|canzone|cancao"
+_SONG_OF = re.compile(
+    rf"\b([a-z]+)(?= (?!my |the |a |this |your |our )(?:[a-z-]+ )?(?:{_SONGS})\b)|\b(?:{_SONGS}) ([a-z]+)\b"
+)
+# Of these a song is a style as often as a tongue.
+_STYLES = {"la", "ga", "cy"}
 
 
 def _languages(text: Text, lexicon: Lexicon) -> Iterator[Clue]:
-    for match in _LANGUAGE.finditer(text.folded):
-        group = next(i for i in (1, 2, 3) if match[i])
-        tag = lexicon.languages.get(match[group])
-        if tag:
-            yield Clue("language", tag, *match.span(group))
+    """ "language": in which words are to be sung; "tongue": of which the song is, which asks for no words."""
+    for kind, pattern in (("language", _SUNG_IN), ("tongue", _SONG_OF)):
+        for match in pattern.finditer(text.folded):
+            tag = lexicon.languages.get(match[1] or match[2])
+            if tag and (kind == "language" or tag not in _STYLES):
+                yield Clue(kind, tag, *(match.span() if kind == "language" else match.span(1 if match[1] else 2)))
 
 
 _BEAT = re.compile(r"\bbeats?\b(?! (?:per|a) minute)")

@@ -143,7 +143,7 @@ class _Reader:
         if unwanted:
             self.note(self._quote(unwanted[0]), "lyrics", "instrumental")
             return None
-        if kind is Kind.SONG and (wanted or says.theme or says.of("subject")):
+        if kind is Kind.SONG and (wanted or says.theme or says.of("subject", "language")):
             return self.theme(wanted)
         self.note("", "lyrics", "instrumental")
         return None
@@ -174,13 +174,16 @@ class _Reader:
         return about
 
     def language(self, theme: str | None) -> str:
-        clue = next(iter(self.says.of("language")), None)
+        clue = next(iter([*self.says.of("language"), *self.says.of("tongue")]), None)
         language = self.asked.language or (clue.value if clue else "")
         if self.asked.language and clue and clue.value.split("-")[0] != self.asked.language.split("-")[0]:
             self.overruled("language", clue.value, self.asked.language)
         if not language:
             self.note("", "language", "en")
             return "en"
+        if clue and not self.asked.language and theme is None and self.asked.words is not Words.TEXT:
+            self.warn(f"language: there are no words, so none in {language}: say what they shall be about")
+            language = "en"
         if theme is not None and not self.any_language and language.split("-")[0].lower() != "en":
             self.warn(f"language: the built-in writer writes English only; asked for {language}, the words are English")
             language = "en"

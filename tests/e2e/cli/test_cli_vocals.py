@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.cli.command import Run
 from tests.e2e.cli.conftest import Up
+from tests.singing import needs_vocoder
 
 # Libraries of a bare system: the C and C++ runtimes (with their exception), what Python itself is linked to, and
 # FriBidi (LGPL), which Pillow looks for.
@@ -47,6 +48,7 @@ def is_gpl(said: str) -> bool:
 
 
 @pytest.mark.skipif(shutil.which("flite") is None, reason="Flite is not installed: apt-get install flite brings it")
+@needs_vocoder
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_a_song_is_sung_and_no_service_loads_a_gpl_library(up: Up, run: Run, tmp_path: Path) -> None:
     services = {service["name"]: service["pid"] for service in up.info["services"]}

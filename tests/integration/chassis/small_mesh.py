@@ -210,6 +210,17 @@ class Shelf(store_pb2_grpc.StoreServiceServicer):
         return store_pb2.ListResponse()
 
 
+@dataclass(frozen=True)
+class Running:
+    node: Node[ServiceSettings]
+    task: asyncio.Task[None]
+
+    async def stop(self) -> None:
+        self.node.draining.set()
+        async with asyncio.timeout(60):
+            await self.task
+
+
 class Mesh:
     def __init__(self, authority: Authority) -> None:
         self.authority = authority
@@ -218,7 +229,7 @@ class Mesh:
         self.limits = Limits()
         self.tokens = Tokens(self.signer)
         self.at: dict[str, str] = {}
-        self._stops: list[Callable[[], Awaitable[None]]] = []
+        self._running: list[Running] = []
 
     def settings(self, service: str, **changes: object) -> ServiceSettings:
         files = self.authority.issue(service)
@@ -227,34 +238,40 @@ class Mesh:
         values |= {"nats_url": "tls://127.0.0.1:1", "tls_cert": files.cert, "tls_key": files.key, "tls_ca": files.ca}
         return ServiceSettings.model_validate(values | {"drain_grace": 3, "instance": f"{service}-1"} | changes)
 
-    async def start(self, service: str, start: Start, **changes: object) -> Node[ServiceSettings]:
-        """Runs until the test ends, or `stop` is called."""
+    def begin(self, service: str, start: Start, **changes: object) -> "Running":
+        """Runs until the test ends, or it is stopped."""
         node = Node(service, self.settings(service, **changes), limits=self.limits)
-        task = asyncio.create_task(node.live(start))
-        waiting = asyncio.create_task(node.ready.wait())
+        running = Running(node, asyncio.create_task(node.live(start)))
+        self._running.append(running)
+        return running
+
+    async def start(self, service: str, start: Start, **changes: object) -> Node[ServiceSettings]:
+        """As `begin`, and ready."""
+        running = self.begin(service, start, **changes)
+        waiting = asyncio.create_task(running.node.ready.wait())
         async with asyncio.timeout(60):
-            await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
+            await asyncio.wait({running.task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if running.task.done():
             waiting.cancel()
-            await task
-        self.at[service] = node.at["grpc"]
+            self._running.remove(running)
+            await running.task
+        self.at[service] = running.node.at["grpc"]
+        return running.node
 
-        async def stop() -> None:
-            node.draining.set()
-            async with asyncio.timeout(60):
-                await task
-
-        self._stops.append(stop)
-        return node
+    def begin_gateway(self, start: Start | None = None, **changes: object) -> Running:
+        return self.begin("gateway", self._with_tokens(start), **changes)
 
     async def start_gateway(self, start: Start | None = None, **changes: object) -> Node[ServiceSettings]:
+        return await self.start("gateway", self._with_tokens(start), **changes)
+
+    def _with_tokens(self, start: Start | None) -> Start:
         async def with_tokens(node: Node[ServiceSettings]) -> None:
             node.sign_with(self.signer)
             node.serve(identity_pb2_grpc.add_TokenServiceServicer_to_server, self.tokens)
             if start is not None:
                 await start(node)
 
-        return await self.start("gateway", with_tokens, **changes)
+        return with_tokens
 
     async def start_shelf(self, **changes: object) -> Shelf:
         """The gateway, and artifacts with an empty shelf."""
@@ -279,7 +296,7 @@ class Mesh:
         return await self.start(service, nothing, **changes)
 
     async def stop(self) -> None:
-        await asyncio.gather(*(stop() for stop in self._stops))
+        await asyncio.gather(*(running.stop() for running in self._running))
 
 
 @asynccontextmanager

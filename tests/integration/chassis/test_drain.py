@@ -101,6 +101,7 @@ async def test_live_and_ready_are_told_apart_at_start_and_at_the_end(mesh: Mesh)
     async def start(node: Node[ServiceSettings]) -> None:
         node.background("work", lambda ready: work(ready, node), drains=True)
 
+    await mesh.start_gateway()
     node = await mesh.start("composer", start)
     seen["running"] = await health(node.at["health"], "ready") + " " + await health(node.at["health"], "")
     go_on.set()
@@ -127,6 +128,7 @@ async def test_work_that_does_not_end_is_cancelled_when_the_grace_is_over(mesh: 
     async def start(node: Node[ServiceSettings]) -> None:
         node.background("deaf", deaf, drains=True)
 
+    await mesh.start_gateway()
     node = await mesh.start("composer", start, drain_grace=1)
     began = time.monotonic()
     node.draining.set()
@@ -197,7 +199,8 @@ def spawn(mesh: Mesh, tmp_path: Path) -> Spawn:
     return start
 
 
-async def test_a_process_reports_its_ports_and_sigterm_ends_it_with_0(spawn: Spawn) -> None:
+async def test_a_process_reports_its_ports_and_sigterm_ends_it_with_0(mesh: Mesh, spawn: Spawn) -> None:
+    await mesh.start_gateway()
     service = await spawn()
     await until(service.ready_file.exists)
     report = json.loads(service.ready_file.read_text())

@@ -1,6 +1,5 @@
 """A mesh with the real gateway, the real store and nats-server; the workers are small_service.py."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -12,7 +11,6 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from harmonia.artifact.v1 import artifact_pb2, artifact_pb2_grpc
 from harmonia.song.v1 import song_pb2_grpc
 from harmonia_local.mesh import Mesh, running_mesh
 
@@ -52,23 +50,7 @@ async def mesh(home: Path) -> AsyncIterator[Mesh]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def door(mesh: Mesh) -> AsyncIterator[Door]:
     async with channel_to(mesh, Path(mesh.info.token_file).read_text().strip()) as channel:
-        await until_the_store_answers(channel)
         yield Door(mesh, channel)
-
-
-async def until_the_store_answers(channel: grpc.aio.Channel) -> None:
-    """Artifacts refuses calls, for now, until it has read the gateway's signing keys."""
-    files = artifact_pb2_grpc.ArtifactServiceStub(channel)
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await files.ListArtifacts(artifact_pb2.ListArtifactsRequest())
-            except grpc.aio.AioRpcError as failure:
-                if failure.code() is not grpc.StatusCode.UNAVAILABLE:
-                    raise
-                await asyncio.sleep(0.05)
-            else:
-                return
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

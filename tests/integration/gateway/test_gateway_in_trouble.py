@@ -11,6 +11,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from harmonia.project.v1 import project_pb2, project_pb2_grpc
 from harmonia.song.v1 import song_pb2 as pb
 from harmonia.song.v1 import song_pb2_grpc, spec_pb2
 from harmonia_chassis.errors import HarmoniaError, QuotaExceeded
@@ -42,13 +43,23 @@ async def mesh(tmp_path_factory: pytest.TempPathFactory, point: Path) -> AsyncIt
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def songs(mesh: Mesh) -> AsyncIterator[Any]:
+async def channel(mesh: Mesh) -> AsyncIterator[grpc.aio.Channel]:
     tls = grpc.ssl_channel_credentials(Path(mesh.info.ca).read_bytes())
     token = Path(mesh.info.token_file).read_text().strip()
     credentials = grpc.composite_channel_credentials(tls, grpc.access_token_call_credentials(token))
     options = [("grpc.max_reconnect_backoff_ms", 200), ("grpc.enable_retries", 0)]
     async with grpc.aio.secure_channel(mesh.info.grpc, credentials, options) as channel:
-        yield song_pb2_grpc.SongServiceStub(channel)
+        yield channel
+
+
+@pytest.fixture(scope="module")
+def songs(channel: grpc.aio.Channel) -> Any:
+    return song_pb2_grpc.SongServiceStub(channel)
+
+
+@pytest.fixture(scope="module")
+def projects(channel: grpc.aio.Channel) -> Any:
+    return project_pb2_grpc.ProjectServiceStub(channel)
 
 
 def request(prompt: str = "rain") -> pb.CreateSongRequest:
@@ -100,6 +111,50 @@ async def test_a_gateway_killed_in_create_makes_the_song_once(where: str, songs:
     assert song.state == pb.Song.SUCCEEDED
     listed = await songs.ListSongs(pb.ListSongsRequest(min_etag=song.etag))
     assert [s.name for s in listed.songs if s.request_id == made.request_id] == [song.name]
+
+
+async def named_in(projects: Any, title: str) -> int:
+    """How many names the project keeps, those of nothing too."""
+    listed = await projects.ListProjects(project_pb2.ListProjectsRequest())
+    return next(int(project.song_count) for project in listed.projects if project.title == title)
+
+
+async def test_a_song_that_is_refused_leaves_no_name_in_its_project(projects: Any, songs: Any, point: Path) -> None:
+    project = await projects.CreateProject(project_pb2.CreateProjectRequest(title="Refused"))
+    made = request()
+    made.spec.project = project.name
+    point.write_text("full")
+    with pytest.raises(grpc.aio.AioRpcError, match="the job store is full"):
+        await songs.CreateSong(made)
+    left = await named_in(projects, "Refused")
+    song = await songs.CreateSong(made)
+
+    assert left == 0
+    inside = await projects.GetProject(project_pb2.GetProjectRequest(name=project.name))
+    assert [entry.song for entry in inside.songs] == [song.name]
+
+
+async def test_a_name_whose_song_never_came_is_taken_out_and_that_of_one_that_came_stays(
+    projects: Any, songs: Any, mesh: Mesh, point: Path
+) -> None:
+    project = await projects.CreateProject(project_pb2.CreateProjectRequest(title="Killed"))
+    made = request()
+    made.spec.project = project.name
+    song = await songs.CreateSong(made)
+    pid = mesh.pid("gateway")
+    point.write_text("before_create")
+    made.request_id = uuid.uuid4().hex
+    with pytest.raises(grpc.aio.AioRpcError):
+        await songs.CreateSong(made)
+    async with asyncio.timeout(30):
+        while mesh.pid("gateway") == pid:
+            await asyncio.sleep(0.05)
+        await mesh.ready("gateway")
+        while await named_in(projects, "Killed") > 1:
+            await asyncio.sleep(0.1)
+
+    inside = await projects.GetProject(project_pb2.GetProjectRequest(name=project.name))
+    assert [entry.song for entry in inside.songs] == [song.name]
 
 
 async def test_a_store_that_is_nearly_full_keeps_what_it_has_and_takes_no_more(songs: Any) -> None:

@@ -26,7 +26,7 @@ from harmonia_composer.voice.guide import seated
 from harmonia_composer.voice.karaoke import karaoke
 from harmonia_composer.voice.speech import Flite, NoSpeech, Phone, installed, speakable
 from harmonia_composer.voice.syllables import fitted, nuclei
-from tests.singing import RATE, Written, cents_off, sung_at, thirds
+from tests.singing import RATE, Written, cents_off, needs_vocoder, sung_at, thirds
 
 needs_flite = pytest.mark.skipif(
     shutil.which("flite") is None, reason="Flite is not installed: apt-get install flite brings it"
@@ -82,6 +82,7 @@ def voice_of(take: Take) -> np.ndarray:
 
 
 @needs_flite
+@needs_vocoder
 def test_the_voice_is_in_tune(take: Take) -> None:
     """V3, by a tracker that had no part in making it."""
     off = np.abs(cents_off(voice_of(take), notes_of(sung_score())))
@@ -93,6 +94,7 @@ def test_the_voice_is_in_tune(take: Take) -> None:
 
 
 @needs_flite
+@needs_vocoder
 def test_vowels_begin_with_their_notes(take: Take, tmp_path: Path) -> None:
     """V4: where the same line, spoken, has its vowels, by aligning the two sounds."""
     score, sound, flite = sung_score(), voice_of(take), installed()
@@ -111,6 +113,7 @@ def test_vowels_begin_with_their_notes(take: Take, tmp_path: Path) -> None:
 
 
 @needs_flite
+@needs_vocoder
 def test_the_voice_is_a_stem_of_the_mix_a_little_under_the_band(take: Take) -> None:
     stems = {role: soundfile.read(stem.path, dtype="int32")[0].astype(np.int64) for role, stem in take.stems.items()}
     mixed = soundfile.read(take.premaster, dtype="int32")[0].astype(np.int64)
@@ -131,6 +134,7 @@ def power(sound: np.ndarray) -> np.ndarray:
 
 
 @needs_flite
+@needs_vocoder
 def test_the_same_song_has_the_same_voice_and_other_words_another(take: Take, tmp_path: Path) -> None:
     turned = replace(BRIEF, lyrics=tuple(replace(part, lines=part.lines[::-1]) for part in WORDS))
     again, other = made(tmp_path / "again"), made(tmp_path / "other", brief=turned)
@@ -157,6 +161,7 @@ def test_the_part_of_the_voice_has_the_words_in_the_midi_file() -> None:
     assert struck == sum(line.syllables for part in WORDS for line in part.lines)
 
 
+@needs_vocoder
 def test_without_a_synthesiser_nobody_sings_and_a_warning_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +175,7 @@ def test_without_a_synthesiser_nobody_sings_and_a_warning_says_what_to_install(
     assert digest(asked.premaster) == digest(silent.premaster)
 
 
+@needs_vocoder
 @pytest.mark.parametrize(
     ("brief", "why"),
     [(replace(BRIEF, lyrics=()), "no words"), (replace(BRIEF, language="de"), "English only")],
@@ -202,6 +208,7 @@ def test_an_ill_synthesiser_is_ended_and_its_line_not_sung(name: str, tmp_path: 
         Flite(program, wait_s=0.5 if name == "sleeps" else 20.0).speak("la la", tmp_path)
 
 
+@needs_vocoder
 def test_a_line_that_cannot_be_spoken_is_left_out_and_the_stem_is_never_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,5 +262,6 @@ def test_karaoke_lrc_and_midi_tell_the_same_times() -> None:
     assert all(one["end_seconds"] > one["start_seconds"] for one in syllables)
 
 
+@needs_vocoder
 def test_the_vocoder_is_installed_where_tests_run() -> None:
     assert world.library() is not None

@@ -33,6 +33,11 @@ def test_without_a_model_the_error_says_how_to_get_one(capabilities):
     assert (refused.value.reason, refused.value.field) == (Reason.MISSING, "spec.model")
 
 
+def test_a_mesh_without_the_engine_says_how_to_have_it(capabilities):
+    with pytest.raises(InvalidInput, match=r"it has arranger.*; install the engine where its composer runs, by `make"):
+        songs.validate(spec(model="mine"), capabilities, NOW)
+
+
 def test_a_model_is_never_chosen_unasked_and_those_there_are_are_named_with_their_licence(capabilities):
     with pytest.raises(InvalidInput, match=r"this mesh has small \(CC-BY-NC-4.0\), mine \(MIT\)"):
         songs.validate(spec(), offered(capabilities, small="CC-BY-NC-4.0", mine="MIT"), NOW)

@@ -14,6 +14,7 @@ from harmonia.type.v1.type_pb2 import Problem
 from harmonia_sdk import errors
 from harmonia_sdk.cli.app import run
 from harmonia_sdk.cli.faults import EXIT_CODES, SongEnded, error_of, exit_code_of, print_error
+from harmonia_sdk.cli.project import counted
 from harmonia_sdk.cli.session import plain_words
 from harmonia_sdk.cli.show import Lines, print_table, say
 from harmonia_sdk.cli.songs import filter_of
@@ -305,6 +306,10 @@ def test_a_defect_of_ours_is_one_line_and_a_log(
 )
 def test_the_options_of_list_become_one_filter(state: str, labels: list[str], given: str, expected: str) -> None:
     assert filter_of(state, labels, given) == expected
+
+
+def test_one_song_is_no_plural() -> None:
+    assert [counted(number) for number in (0, 1, 2)] == ["0 songs", "1 song", "2 songs"]
 
 
 def test_progress_is_a_line_at_each_stage_and_each_tenth(capsys: pytest.CaptureFixture[str]) -> None:

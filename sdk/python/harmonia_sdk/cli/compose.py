@@ -128,9 +128,13 @@ async def compose(
         bool, typer.Option("--ephemeral", help="In a temporary home; the song is not listed.")
     ] = False,
     play: Annotated[bool, typer.Option("--play", help="Play it from its first bars on, while it is made.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only look whether it can be asked for.")] = False,
 ) -> None:
     """Makes a song and saves its folder."""
     wanted = wishes.fill(_base(prompt or [], spec))
+    _refuse_without_weights(common, wanted, wishes.weights, ephemeral=ephemeral)
+    if check:
+        return
     how = Making(Saving(out, out_base, force), detach=detach, ephemeral=ephemeral, play=play)
 
     async def ask(mesh: "Session") -> "song_pb2.Song":
@@ -226,6 +230,20 @@ async def _see_it_made(mesh: "Session", name: str, saving: Saving, *, player: st
         if playing is not None:
             playing.cancel()
             await asyncio.wait([playing])
+
+
+def _refuse_without_weights(common: Common, spec: "SongSpec", folder: Path | None, *, ephemeral: bool) -> None:
+    """Before a mesh is started for the song, or its engine installed; of a mesh elsewhere only that mesh knows."""
+    from harmonia_sdk.cli.session import home_of, local_installed, remote_of
+
+    if spec.engine != "musicgen" or (not ephemeral and remote_of(common) is not None):
+        return
+    with local_installed():
+        from harmonia_local.weights import refuse_unknown_model, refuse_unplayable
+    if folder is not None:
+        refuse_unplayable(folder)
+    else:
+        refuse_unknown_model(None if ephemeral else home_of(common), spec.model)
 
 
 async def _with_weights(mesh: "Session", spec: "SongSpec", folder: Path | None, common: Common) -> "SongSpec":

@@ -56,7 +56,7 @@ async def list_projects(common: Common, limit: Annotated[int, typer.Option(metav
         return
     for project in found.projects:
         made = project.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M")
-        say(f"{project.name}  {made}  {project.song_count:>3} songs  {project.title}")
+        say(f"{project.name}  {made}  {counted(project.song_count):>9}  {project.title}")
     if not found.projects:
         say("no projects: harmonia project create TITLE makes one")
     if found.total_size > len(found.projects):
@@ -130,8 +130,12 @@ async def export(
         return
     for song in exported.left_out:
         say(f"left out: {song}")
-    say(f"{exported.songs} songs, {exported.size_bytes} bytes, every file as its digest says")
+    say(f"{counted(exported.songs)}, {exported.size_bytes} bytes, every file as its digest says")
     print(to)
+
+
+def counted(songs: int) -> str:
+    return f"{songs} song{'s' * (songs != 1)}"
 
 
 async def delete(common: Common, name: NAME) -> None:
