@@ -1,7 +1,7 @@
 """One thread that does nothing but steps: songs come and go between them, from as many threads as there are orders.
 
 An order's thread gets what it needs through its own queue: tokens as they are drawn, what to keep in case of a
-crash, the end. It decodes and writes; the batch never waits for it.
+crash, the end. It decodes and writes; the batch never waits for it, nor for the device.
 """
 
 import collections
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from harmonia_composer.engines.musicgen.batch import Batch, Kept, Piece, Seat
@@ -24,11 +25,15 @@ FIRST, THEN = 14, 25
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Tokens [codebooks, n] that follow those told before; `final` when they are the last."""
+    """Tokens [codebooks, n] that follow those told before; `final` when they are the last.
+
+    On the device once its work has come to `there`, for which another stream than the steps' must wait; None: at once.
+    """
 
     take: int
     codes: Tensor
     final: bool
+    there: torch.cuda.Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,7 @@ class Scheduler:
             ticket.told = seat.ready
             if final:
                 ticket.events.put(Keep(ticket.take, self._batch.keep(seat)))
-            ticket.events.put(Drawn(ticket.take, codes, final))
+            ticket.events.put(Drawn(ticket.take, codes, final, _marked(codes)))
         elif time.monotonic() - ticket.kept_at >= self._keep_every_s:
             ticket.kept_at = time.monotonic()
             ticket.events.put(Keep(ticket.take, self._batch.keep(seat)))
@@ -185,6 +190,14 @@ class Scheduler:
         if ticket.seat is not None:
             self._batch.leave(ticket.seat)
         ticket.left.set()
+
+
+def _marked(codes: Tensor) -> torch.cuda.Event | None:
+    if not codes.is_cuda:
+        return None
+    event = torch.cuda.Event()
+    event.record(torch.cuda.current_stream(codes.device))
+    return event
 
 
 @contextmanager
