@@ -276,6 +276,10 @@ def test_on_a_cpu_no_song_costs_seconds_of_a_gpu(engine, tmp_path):
     assert engine.compose(ORDER, folder=tmp_path, listener=Ear())[0].gpu_seconds == 0.0
 
 
+def test_a_take_says_within_what_its_seed_is_the_same_song(engine, tmp_path):
+    assert engine.compose(ORDER, folder=tmp_path, listener=Ear())[0].numerics == "float32, cpu"
+
+
 def test_a_step_that_fails_ends_its_songs_and_the_next_song_is_played_anew(engine, models, tmp_path):
     with engine._players().playing("tiny", lambda: None) as broken:
         broken.decoder.keys = None  # as good as a GPU that has gone

@@ -70,6 +70,21 @@ class Decoder:
         self._head = torch.arange(shape.heads, device=device)[None]
         self._codebook = torch.arange(shape.codebooks, device=device) * (shape.card + 1)
 
+    @property
+    def numerics(self) -> str:
+        """What a seed draws the same tokens within: where this differs, sums are rounded in another order."""
+        return (
+            f"{self._precision}, torch's operations, {self._count}" if self.keys.is_cuda else f"{self._precision}, cpu"
+        )
+
+    @property
+    def _precision(self) -> str:
+        return str(self.weights.dtype).removeprefix("torch.")
+
+    @property
+    def _count(self) -> str:
+        return "one slot" if self.slots == 1 else f"{self.slots} slots"
+
     @staticmethod
     def cache_bytes(weights: DecoderWeights, *, slots: int, columns: int = COLUMNS, text: int = TEXT) -> int:
         """What `slots` take beside the weights: keys and values of both rows, of the text, and tokens."""

@@ -236,6 +236,7 @@ class Composition:
             sections=(),
             weights=Weights(inventory.name, inventory.digest, inventory.licence),
             gpu_seconds=ticket.seconds if self._player.is_on_gpu else 0.0,
+            numerics=self._player.decoder.numerics,
         )
 
 
