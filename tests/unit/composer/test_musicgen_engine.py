@@ -1,5 +1,6 @@
 """MusicGen behind the contract of engines: takes, previews, checkpoints, cancels; and the thread under it."""
 
+import queue
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -16,9 +17,10 @@ from harmonia_composer.engine import Brief, Order, Sampling, Unplayable
 from harmonia_composer.engines.musicgen.batch import Kept, Piece, windows
 from harmonia_composer.engines.musicgen.decoder import Drawing
 from harmonia_composer.engines.musicgen.engine import MusicGen, described
+from harmonia_composer.engines.musicgen.events import Drawn, Events
 from harmonia_composer.engines.musicgen.meters import Meters
 from harmonia_composer.engines.musicgen.player import Players
-from harmonia_composer.engines.musicgen.scheduler import Drawn, playing
+from harmonia_composer.engines.musicgen.scheduler import playing
 from harmonia_composer.models import Models
 from tests.musicgen_models import written
 
@@ -264,7 +266,7 @@ def test_the_time_of_a_step_is_shared_by_those_who_played(models, tmp_path):
             (Piece(text, Drawing(1), windows(seconds, window_s=30, stride_s=18, frame_rate=50)), None)
             for text, seconds in zip(texts, (0.5, 1.0), strict=True)
         ]
-        with playing(player.scheduler, pieces) as (tickets, _):
+        with playing(player.scheduler, pieces, queue.SimpleQueue()) as tickets:
             assert all(ticket.left.wait(60) for ticket in tickets)
 
     assert sum(ticket.seconds for ticket in tickets) == pytest.approx(sum(took for _, _, took in steps))
@@ -297,7 +299,8 @@ def test_a_song_that_cannot_be_seated_is_not_the_end_of_the_others(engine, tmp_p
         sung = windows(0.5, window_s=30, stride_s=18, frame_rate=50)
         wrong = Kept(0, torch.zeros(4, 0, dtype=torch.long), torch.zeros(3, 9, dtype=torch.long))
         pieces = [(Piece(text, Drawing(1), sung), wrong), (Piece(text, Drawing(2), sung), None)]
-        with playing(player.scheduler, pieces) as (_, events):
+        events: Events = queue.SimpleQueue()
+        with playing(player.scheduler, pieces, events):
             said = [events.get(timeout=30) for _ in range(3)]
 
     assert [type(event).__name__ for event in said if event.take == 0] == ["Failed"]

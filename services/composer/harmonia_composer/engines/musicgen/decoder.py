@@ -73,9 +73,8 @@ class Decoder:
     @property
     def numerics(self) -> str:
         """What a seed draws the same tokens within: where this differs, sums are rounded in another order."""
-        return (
-            f"{self._precision}, torch's operations, {self._count}" if self.keys.is_cuda else f"{self._precision}, cpu"
-        )
+        where = f"{self._count}, torch's operations" if self.keys.is_cuda else "cpu"
+        return f"{self._precision}, {where}"
 
     @property
     def _precision(self) -> str:
