@@ -1,4 +1,4 @@
-"""The thread of the steps asks a GPU for nothing: played on one that computes nothing, only devices and shapes."""
+"""What must not wait for a GPU does not: played on one that computes nothing and knows only devices and shapes."""
 
 import dataclasses
 from typing import Any
@@ -10,8 +10,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from harmonia_composer.engines.musicgen import trial
 from harmonia_composer.engines.musicgen.batch import Batch, Piece, windows
+from harmonia_composer.engines.musicgen.codec import Codec, together
 from harmonia_composer.engines.musicgen.decoder import Decoder, Drawing
-from harmonia_composer.engines.musicgen.weights import DecoderWeights, Layer
+from harmonia_composer.engines.musicgen.shape import CodecShape
+from harmonia_composer.engines.musicgen.weights import DecoderWeights, Layer, codec_sizes
+
+CODEC = CodecShape(
+    dimension=16, filters=4, ratios=(8, 5, 4, 4), lstm_layers=2, residual_layers=1, dilation_base=2, kernel=7,
+    last_kernel=7, residual_kernel=3, compress=2, pad_mode="reflect", sample_rate=32_000,
+)  # fmt: skip
 
 
 class Crossings(TorchDispatchMode):  # type: ignore[misc]  # torch is not there for mypy
@@ -61,3 +68,20 @@ def test_a_song_is_seated_drawn_told_and_kept_without_waiting_for_the_device():
     assert crossings.found == []
     assert told.shape == (4, 5)
     assert {each.device.type for each in (told, kept.past, kept.columns)} == {"cuda"}
+
+
+def test_a_piece_of_several_songs_is_decoded_without_waiting_for_the_device_so_that_it_can_be_captured():
+    # Which of its kernels the library would take can only be asked where there is one.
+    with torch.backends.cudnn.flags(enabled=False), FakeTensorMode():
+        sizes = codec_sizes(CODEC, trial.SHAPE)
+        codec = Codec(CODEC, {name: torch.zeros(size, device="cuda") for name, size in sizes.items()})
+        codes = torch.zeros(3, 4, 25, device="cuda", dtype=torch.long)
+        carried, kinds = together([codec.nothing()] * 3), []
+        with Crossings() as crossings:
+            for _ in range(3):
+                carried, samples = codec.advance(carried, codes)
+                kinds.append(carried.kind)
+
+    assert crossings.found == []
+    assert (samples.device.type, samples.shape) == ("cuda", (3, 25 * 640))
+    assert kinds[0] == kinds[1] == kinds[2] == (6, 3, 2, 1)

@@ -293,6 +293,15 @@ def test_a_step_that_fails_ends_its_songs_and_the_next_song_is_played_anew(engin
         assert player is not broken
 
 
+def test_where_nothing_can_be_decoded_any_more_the_next_song_is_played_anew(engine, tmp_path):
+    with engine._players().playing("tiny", lambda: None) as broken:
+        broken.room._codec = None
+    with pytest.raises(FailedPrecondition, match="the model could not be played"):
+        engine.compose(ORDER, folder=tmp_path / "broken", listener=Ear())
+
+    assert engine.compose(ORDER, folder=tmp_path / "anew", listener=Ear())[0].duration_seconds == 5.0
+
+
 def test_a_song_that_cannot_be_seated_is_not_the_end_of_the_others(engine, tmp_path):
     with engine._players().playing("tiny", lambda: None) as player:
         text = player.conditioner.text("jazz")

@@ -92,10 +92,11 @@ class Codec:
         Reads no value of the device, so that a CUDA graph may replay it.
         """
         latents = torch.cat([carried.latents, self.latents(codes)], -1)
-        heard = _until(latents, carried.heard, 0 if final else self.before_lstm)
+        # As far as they go but for what must lie ahead; never back.
+        heard = max(carried.heard, latents.shape[-1] - (0 if final else self.before_lstm))
         new, hidden, cell = self._through_lstm(latents, carried, heard)
         told = torch.cat([carried.told, new], -1)
-        sent = _until(told, carried.sent, 0 if final else self.after_lstm)
+        sent = max(carried.sent, told.shape[-1] - (0 if final else self.after_lstm))
         samples = self._samples(told, carried.sent, sent)
         latents, heard = _still_seen(latents, heard, self.before_lstm)
         told, sent = _still_seen(told, sent, self.after_lstm)
@@ -181,11 +182,6 @@ class Stream:
         with torch.inference_mode():
             self._carried, samples = self._codec.advance(self._carried, codes[None], final=final)
             return samples[0]
-
-
-def _until(frames: Tensor, done: int, margin: int) -> int:
-    """As far as `frames` go but for what must lie ahead; never back."""
-    return max(done, frames.shape[-1] - margin)
 
 
 def _still_seen(frames: Tensor, done: int, margin: int) -> tuple[Tensor, int]:

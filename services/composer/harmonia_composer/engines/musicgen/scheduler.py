@@ -7,7 +7,7 @@ crash, the end. The batch never waits for it, nor for the device.
 import collections
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -187,7 +187,7 @@ def _marked(codes: Tensor) -> torch.cuda.Event | None:
 
 @contextmanager
 def playing(
-    scheduler: Scheduler, pieces: list[tuple[Piece, Kept | None]], events: Events, push: Push | None = None
+    scheduler: Scheduler, pieces: Sequence[tuple[Piece, Kept | None]], events: Events, push: Push | None = None
 ) -> Iterator[list[Ticket]]:
     """The songs of one order, numbered from 0. However the block ends, none is on a slot any more when it has.
 
