@@ -257,7 +257,7 @@ def company_matters(one: Rig, plan: Plan) -> str:
     late = songs.seat(one.piece(frames, 5))
     while not songs.finished(late):
         songs.step()
-    wrong = int((songs.codes(late, 0, late.ready) != expected).sum())
+    wrong = int((songs.codes(late, 0, late.ready).cpu() != expected).sum())
     assert all(seat.slot != late.slot for seat in others)
     return f"{wrong} of {expected.numel()} tokens change in company" if wrong else ""
 
@@ -338,7 +338,7 @@ def streamed(one: Rig, songs: Batch, frames: int, seed: int) -> tuple[float, flo
         songs.step()
         due = FIRST if not sent else 25
         if seat.ready - sent >= due or songs.finished(seat):
-            codes = songs.codes(seat, sent, seat.ready).to(one.device)
+            codes = songs.codes(seat, sent, seat.ready)
             sent = seat.ready
             stream.push(codes, final=sent == frames).cpu()
             first = first or time.perf_counter() - started
@@ -379,7 +379,7 @@ def closed_loop(one: Rig, songs: Batch, frames: int) -> float:
             left -= 1
         songs.step()
         for seat in [seat for seat in seats if songs.finished(seat)]:
-            songs.codes(seat, 0, seat.ready)
+            songs.codes(seat, 0, seat.ready).cpu()
             songs.leave(seat)
             seats.remove(seat)
     one.wait()
@@ -407,7 +407,7 @@ def poisson(one: Rig, songs: Batch, plan: Plan, per_s: float) -> str:
             if seat.ready >= FIRST:
                 first.setdefault(number, now - came)
             if songs.finished(seat):
-                songs.codes(seat, 0, seat.ready)
+                songs.codes(seat, 0, seat.ready).cpu()
                 whole[number] = now - came
                 songs.leave(seats.pop(number)[1])
     return (

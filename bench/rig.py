@@ -120,7 +120,7 @@ def drawn(songs: Batch, pieces: Sequence[Piece]) -> list[Tensor]:
     """Tokens of songs that start together, each [4, frames], on the host."""
     seats = [songs.seat(piece) for piece in pieces]
     play(songs, seats)
-    tokens = [songs.codes(seat, 0, seat.ready) for seat in seats]
+    tokens = [songs.codes(seat, 0, seat.ready).cpu() for seat in seats]
     for seat in seats:
         songs.leave(seat)
     return tokens

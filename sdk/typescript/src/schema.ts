@@ -1582,6 +1582,8 @@ export interface components {
             model_digest?: string;
             /** @description SPDX id of what the licence of the engine and its weights allows. */
             licence?: string;
+            /** @description What the same seed is the same song within: "float32, cpu", "float16, 16 slots"; empty where it is so everywhere. */
+            numerics?: string;
         };
         ReadPromptResponse: {
             brief?: components["schemas"]["Brief"];

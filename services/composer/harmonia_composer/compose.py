@@ -139,6 +139,7 @@ class Composer:
             engine_version=engine.version,
             model_digest=weights.digest if weights else "",
             licence=weights.licence if weights else engine.licence,
+            numerics=takes[0].numerics,
             warnings=dict.fromkeys(warning for take in takes for warning in take.warnings),
         )
         kept = await self._store.put(

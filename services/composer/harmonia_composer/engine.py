@@ -129,7 +129,8 @@ class Weights:
 class Take:
     """One rendering. Audio is stereo FLAC, 48 kHz, 24 bits; the stems sum to the pre-master and are as long as it.
 
-    `gpu_seconds`: its share of the time that a GPU worked.
+    `gpu_seconds`: its share of the time that a GPU worked. `numerics`: what the same seed is the same song within;
+    empty where it is so everywhere.
     """
 
     seed: int
@@ -144,6 +145,7 @@ class Take:
     warnings: tuple[str, ...] = ()
     karaoke: Path | None = None
     gpu_seconds: float = 0.0
+    numerics: str = ""
 
 
 class Support(StrEnum):

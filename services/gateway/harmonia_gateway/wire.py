@@ -69,6 +69,7 @@ def _tell_results(shown: song_pb2.Song, job: job_pb2.Job) -> None:
         shown.provenance.engine_version = composed.engine_version
         shown.provenance.model_digest = composed.model_digest
         shown.provenance.licence = composed.licence
+        shown.provenance.numerics = composed.numerics
     if mastered.takes:
         shown.analysis.CopyFrom(mastered.takes[0].analysis)
     for number, take in enumerate(composed.takes[1:], start=2):

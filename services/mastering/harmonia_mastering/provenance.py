@@ -28,6 +28,7 @@ class Origin:
     model_digest: str
     licence: str
     stages: tuple[str, ...]
+    numerics: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ def provenance_json(
                 "version": origin.engine_version,
                 "modelDigest": {"sha256": origin.model_digest} if origin.model_digest else None,
                 "licence": origin.licence,
+                **({"numerics": origin.numerics} if origin.numerics else {}),
             },
             "seed": seed,
             "stages": [*origin.stages, "master"],

@@ -76,6 +76,7 @@ def _origin(job: job_pb2.Job, composed: composer_pb2.ComposeResult) -> pb.Master
         engine_version=composed.engine_version,
         model_digest=composed.model_digest,
         licence=composed.licence,
+        numerics=composed.numerics,
         stages=[stage.name for stage in job.stages if stage.name != "master"],
     )
 
@@ -133,6 +134,7 @@ def origin_from_proto(origin: pb.MasterRequest.Origin) -> Origin:
         model_digest=origin.model_digest,
         licence=origin.licence,
         stages=tuple(origin.stages),
+        numerics=origin.numerics,
     )
 
 

@@ -34,6 +34,9 @@ def test_a_song_from_a_folder_of_weights_carries_their_licence(run: Run, weights
     song = json.loads((tmp_path / "song" / "song.json").read_text())
     assert song["resolved"]["model"] == "my-tiny-model"
     assert song["provenance"]["licence"] == "CC-BY-NC-4.0"
+    assert song["provenance"]["numerics"] == "float32, cpu"
+    passport = json.loads((tmp_path / "song" / "provenance.json").read_text())
+    assert passport["predicate"]["engine"]["numerics"] == "float32, cpu"
     assert song["analysis"]["tempo"]["requested"] == 80
     assert "measured" in song["analysis"]["tempo"]
     assert "spec.bpm: the engine musicgen leans towards it and does not promise it" in song["warnings"]

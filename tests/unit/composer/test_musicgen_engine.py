@@ -1,5 +1,6 @@
 """MusicGen behind the contract of engines: takes, previews, checkpoints, cancels; and the thread under it."""
 
+import queue
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -16,9 +17,10 @@ from harmonia_composer.engine import Brief, Order, Sampling, Unplayable
 from harmonia_composer.engines.musicgen.batch import Kept, Piece, windows
 from harmonia_composer.engines.musicgen.decoder import Drawing
 from harmonia_composer.engines.musicgen.engine import MusicGen, described
+from harmonia_composer.engines.musicgen.events import Drawn, Events
 from harmonia_composer.engines.musicgen.meters import Meters
 from harmonia_composer.engines.musicgen.player import Players
-from harmonia_composer.engines.musicgen.scheduler import Drawn, playing
+from harmonia_composer.engines.musicgen.scheduler import playing
 from harmonia_composer.models import Models
 from tests.musicgen_models import written
 
@@ -264,7 +266,7 @@ def test_the_time_of_a_step_is_shared_by_those_who_played(models, tmp_path):
             (Piece(text, Drawing(1), windows(seconds, window_s=30, stride_s=18, frame_rate=50)), None)
             for text, seconds in zip(texts, (0.5, 1.0), strict=True)
         ]
-        with playing(player.scheduler, pieces) as (tickets, _):
+        with playing(player.scheduler, pieces, queue.SimpleQueue()) as tickets:
             assert all(ticket.left.wait(60) for ticket in tickets)
 
     assert sum(ticket.seconds for ticket in tickets) == pytest.approx(sum(took for _, _, took in steps))
@@ -274,6 +276,10 @@ def test_the_time_of_a_step_is_shared_by_those_who_played(models, tmp_path):
 
 def test_on_a_cpu_no_song_costs_seconds_of_a_gpu(engine, tmp_path):
     assert engine.compose(ORDER, folder=tmp_path, listener=Ear())[0].gpu_seconds == 0.0
+
+
+def test_a_take_says_within_what_its_seed_is_the_same_song(engine, tmp_path):
+    assert engine.compose(ORDER, folder=tmp_path, listener=Ear())[0].numerics == "float32, cpu"
 
 
 def test_a_step_that_fails_ends_its_songs_and_the_next_song_is_played_anew(engine, models, tmp_path):
@@ -287,13 +293,23 @@ def test_a_step_that_fails_ends_its_songs_and_the_next_song_is_played_anew(engin
         assert player is not broken
 
 
+def test_where_nothing_can_be_decoded_any_more_the_next_song_is_played_anew(engine, tmp_path):
+    with engine._players().playing("tiny", lambda: None) as broken:
+        broken.room._codec = None
+    with pytest.raises(FailedPrecondition, match="the model could not be played"):
+        engine.compose(ORDER, folder=tmp_path / "broken", listener=Ear())
+
+    assert engine.compose(ORDER, folder=tmp_path / "anew", listener=Ear())[0].duration_seconds == 5.0
+
+
 def test_a_song_that_cannot_be_seated_is_not_the_end_of_the_others(engine, tmp_path):
     with engine._players().playing("tiny", lambda: None) as player:
         text = player.conditioner.text("jazz")
         sung = windows(0.5, window_s=30, stride_s=18, frame_rate=50)
         wrong = Kept(0, torch.zeros(4, 0, dtype=torch.long), torch.zeros(3, 9, dtype=torch.long))
         pieces = [(Piece(text, Drawing(1), sung), wrong), (Piece(text, Drawing(2), sung), None)]
-        with playing(player.scheduler, pieces) as (_, events):
+        events: Events = queue.SimpleQueue()
+        with playing(player.scheduler, pieces, events):
             said = [events.get(timeout=30) for _ in range(3)]
 
     assert [type(event).__name__ for event in said if event.take == 0] == ["Failed"]

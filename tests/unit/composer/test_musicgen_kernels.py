@@ -51,6 +51,16 @@ def test_the_kernels_compile_for_an_h200_spill_nothing_and_begin_early(tmp_path)
     assert [case for case, found in told.items() if not found.endswith("early")] == ["embed"]
 
 
+def test_a_decoder_names_what_its_sums_are_rounded_by():
+    from harmonia_composer.engines.musicgen.fused import FusedDecoder
+
+    weights = random_weights(torch.device("cpu"))
+
+    assert Decoder(weights, slots=3, columns=COLUMNS, text=TEXT).numerics == "float32, cpu"
+    assert FusedDecoder(weights, slots=1, columns=COLUMNS, text=TEXT).numerics == "float32, one slot"
+    assert FusedDecoder(weights, slots=3, columns=COLUMNS, text=TEXT).numerics == "float32, 3 slots"
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not os.environ.get("RUN_GPU_SMOKE"), reason="needs a GPU: RUN_GPU_SMOKE=1 says that there is one")
 @pytest.mark.parametrize("slots", [1, 3])

@@ -184,6 +184,23 @@ def test_what_a_song_computes_is_the_same_to_the_bit_in_any_company():
     assert alone.values[:, 1, :, :steps].any(-1).all()
 
 
+def test_what_is_told_piece_by_piece_over_several_windows_is_the_song(ours):
+    piece, told = ours.piece(PROMPTS[0], 7.1, Drawing(3)), [torch.zeros(4, 0, dtype=torch.long)]
+    batch = ours.batch()
+    seat, sent = batch.seat(piece), 0
+    while not batch.finished(seat):
+        batch.step()
+        if seat.ready - sent >= 10 or batch.finished(seat):
+            told.append(batch.codes(seat, sent, seat.ready))
+            sent = seat.ready
+
+    assert seat.number == 3
+    assert torch.equal(torch.cat(told, -1), batch.codes(seat, 0, seat.ready))
+    assert torch.equal(torch.cat(told, -1), alone(ours.batch(), piece))
+    # From before the present window into it.
+    assert torch.equal(batch.codes(seat, 30, 350), batch.codes(seat, 0, 355)[:, 30:350])
+
+
 def test_the_noise_is_philox_4x32_10():
     # Random123's known answer (kat_vectors): counter 0 and key 0 give 6627e8d5 first.
     assert int(philox(torch.tensor([0]), torch.tensor([0]))[0]) == 0x6627E8D5

@@ -62,8 +62,9 @@ def written() -> lyricist_pb2.WriteResult:
 
 def composed(takes: int = 1, *, words: bool = False) -> composer_pb2.ComposeResult:
     result = composer_pb2.ComposeResult(
-        engine="arranger", engine_version="0.1.0", licence="Apache-2.0", warnings=["from compose"]
-    )
+        engine="arranger", engine_version="0.1.0", licence="Apache-2.0", warnings=["from compose"],
+        numerics="float16, one slot",
+    )  # fmt: skip
     for n in range(takes):
         take = result.takes.add(seed=2**64 - 1 - n, premaster=ref(n), midi=ref(n, "audio/midi"), duration_seconds=60)
         for role in ROLES[: 6 if takes > 1 else 2]:
@@ -154,7 +155,7 @@ def test_a_finished_song_says_how_it_went(job, now):
     assert (song.usage.cpu_seconds, song.usage.gpu_seconds, song.usage.queue_seconds) == (1.5, 0.75, 6.0)
     assert song.usage.realtime_factor == 20.0  # 60 s of audio in three stages of a second each
     assert (song.provenance.engine, song.provenance.engine_version) == ("arranger", "0.1.0")
-    assert song.provenance.licence == "Apache-2.0"
+    assert (song.provenance.licence, song.provenance.numerics) == ("Apache-2.0", "float16, one slot")
     assert song.analysis.loudness.integrated_lufs == -15.0
     assert [u.value for u in song.understood] == ["84"]
     assert not song.HasField("expire_time")

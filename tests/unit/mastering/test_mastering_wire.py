@@ -10,6 +10,7 @@ from harmonia_chassis.errors import InvalidInput
 from harmonia_mastering import wire
 from harmonia_mastering.encode import Format
 from harmonia_mastering.master import Target
+from harmonia_mastering.provenance import Origin
 
 
 def composed_job(takes: int = 1) -> job_pb2.Job:
@@ -58,6 +59,17 @@ def test_the_comment_depends_on_the_sound_and_on_nothing_else() -> None:
     assert wire.request_from(later).tags.comment == comment
     assert wire.request_from(other).tags.comment != comment
     assert wire.request_from(newer).tags.comment != comment
+
+
+def test_where_the_sound_comes_from_and_within_what_a_seed_repeats_it_go_into_the_passport() -> None:
+    job = composed_job()
+    composed = job.stages[1].result.compose
+    composed.engine, composed.model_digest, composed.licence = "musicgen", "d" * 64, "MIT"
+    composed.numerics = "float16, 16 slots"
+
+    origin = wire.origin_from_proto(wire.request_from(job).origin)
+
+    assert origin == Origin("musicgen", "0.1.0", "d" * 64, "MIT", ("write", "compose"), "float16, 16 slots")
 
 
 def test_long_lyrics_are_fetched_where_the_composer_put_them() -> None:

@@ -802,7 +802,9 @@ type Provenance struct {
 	// SHA-256 of the model's weights, where there is one.
 	ModelDigest string `protobuf:"bytes,4,opt,name=model_digest,json=modelDigest,proto3" json:"model_digest,omitempty"`
 	// SPDX id of what the licence of the engine and its weights allows.
-	Licence       string `protobuf:"bytes,5,opt,name=licence,proto3" json:"licence,omitempty"`
+	Licence string `protobuf:"bytes,5,opt,name=licence,proto3" json:"licence,omitempty"`
+	// What the same seed is the same song within: "float32, cpu", "float16, 16 slots"; empty where it is so everywhere.
+	Numerics      string `protobuf:"bytes,6,opt,name=numerics,proto3" json:"numerics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -868,6 +870,13 @@ func (x *Provenance) GetModelDigest() string {
 func (x *Provenance) GetLicence() string {
 	if x != nil {
 		return x.Licence
+	}
+	return ""
+}
+
+func (x *Provenance) GetNumerics() string {
+	if x != nil {
+		return x.Numerics
 	}
 	return ""
 }
@@ -2876,14 +2885,15 @@ const file_harmonia_song_v1_song_proto_rawDesc = "" +
 	"\vgpu_seconds\x18\x02 \x01(\x01R\n" +
 	"gpuSeconds\x12#\n" +
 	"\rqueue_seconds\x18\x03 \x01(\x01R\fqueueSeconds\x12'\n" +
-	"\x0frealtime_factor\x18\x04 \x01(\x01R\x0erealtimeFactor\"\xa4\x01\n" +
+	"\x0frealtime_factor\x18\x04 \x01(\x01R\x0erealtimeFactor\"\xc0\x01\n" +
 	"\n" +
 	"Provenance\x12\x1a\n" +
 	"\bpassport\x18\x01 \x01(\tR\bpassport\x12\x16\n" +
 	"\x06engine\x18\x02 \x01(\tR\x06engine\x12%\n" +
 	"\x0eengine_version\x18\x03 \x01(\tR\rengineVersion\x12!\n" +
 	"\fmodel_digest\x18\x04 \x01(\tR\vmodelDigest\x12\x18\n" +
-	"\alicence\x18\x05 \x01(\tR\alicence\"\xb6\x01\n" +
+	"\alicence\x18\x05 \x01(\tR\alicence\x12\x1a\n" +
+	"\bnumerics\x18\x06 \x01(\tR\bnumerics\"\xb6\x01\n" +
 	"\x11CreateSongRequest\x12.\n" +
 	"\x04spec\x18\x01 \x01(\v2\x1a.harmonia.song.v1.SongSpecR\x04spec\x12\x1d\n" +
 	"\n" +

@@ -1,7 +1,7 @@
 """Songs on the decoder's slots: seated when one is free, drawn a column at a time, window by window.
 
 No value is read from the device while songs are drawn: a song has no end but its length, so the host knows every
-column. Tokens cross over only when somebody asks for them.
+column. What is asked for is copied on the device, in the order of its work; whoever asks may have it on the host.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A song interrupted: tokens of its earlier windows, and columns of the present one. On the host."""
+    """A song interrupted: tokens of its earlier windows, and columns of the present one."""
 
     window: int
     past: Tensor
@@ -140,17 +140,22 @@ class Batch:
         return seat.number == len(seat.piece.windows) - 1 and self._full(seat)
 
     def codes(self, seat: Seat, start: int, end: int) -> Tensor:
-        """Tokens [codebooks, end - start] of the song, on the host; up to `seat.ready`."""
+        """Tokens [codebooks, end - start] of the song, a copy on the device; up to `seat.ready`."""
+        opened = seat.window.start + self._new_from(seat)
         with torch.inference_mode():
-            within = self._decoder.frames(seat.slot, 0, seat.ready - seat.window.start)
-            whole = torch.cat([*seat.past, within[:, self._new_from(seat) :]], -1)
-            return whole[:, start:end].cpu()
+            within = self._frames(seat, max(start, opened), max(end, opened))
+            return within if start >= opened else torch.cat([torch.cat(seat.past, -1)[:, start:end], within], -1)
 
     def keep(self, seat: Seat) -> Kept:
+        """Copies on the device."""
         with torch.inference_mode():
-            columns = self._decoder.tokens[seat.slot, :, : seat.column + 1].cpu()
-            past = torch.cat(seat.past, -1).cpu() if seat.past else columns[:, :0]
+            columns = self._decoder.tokens[seat.slot, :, : seat.column + 1].clone()
+            past = torch.cat(seat.past, -1) if seat.past else columns[:, :0]
             return Kept(seat.number, past, columns)
+
+    def _frames(self, seat: Seat, start: int, end: int) -> Tensor:
+        """Of the song, as far as its present window holds them."""
+        return self._decoder.frames(seat.slot, start - seat.window.start, end - seat.window.start)
 
     def _turn(self, seat: Seat) -> None:
         seat.column += 1
@@ -170,8 +175,7 @@ class Batch:
         return seat.column == seat.window.frames + self._decoder.shape.codebooks - 1
 
     def _open(self, seat: Seat, prompt: Tensor | None) -> None:
-        nothing = torch.zeros(self._decoder.shape.codebooks, 0, dtype=torch.long)
-        known = (nothing if prompt is None else prompt).to(self._decoder.tokens.device)
+        known = self._decoder.tokens[seat.slot, :, :0] if prompt is None else prompt.to(self._decoder.tokens.device)
         seat.column = self._decoder.open(seat.slot, seat.window.frames, known, before=self._before(seat))
 
     def _reopen(self, seat: Seat, kept: Kept) -> None:

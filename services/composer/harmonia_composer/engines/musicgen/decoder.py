@@ -57,6 +57,7 @@ class Decoder:
         self.keys, self.values = (torch.zeros(cache, device=device, dtype=dtype) for _ in range(2))
         self.text_keys, self.text_values = (torch.zeros(cross, device=device, dtype=dtype) for _ in range(2))
         self.text_length = torch.ones(slots, device=device, dtype=torch.long)
+        self._text_length = [1] * slots  # the same, for the host, which must not wait to read it
         self.tokens = torch.full((slots, shape.codebooks, columns), shape.special, device=device)
         # The column that the next step reads, the last that it may write, and columns of earlier windows.
         self.column, self.last, self.before = (torch.zeros(slots, device=device, dtype=torch.long) for _ in range(3))
@@ -68,6 +69,20 @@ class Decoder:
         self._slot = torch.arange(2 * slots, device=device)[:, None]
         self._head = torch.arange(shape.heads, device=device)[None]
         self._codebook = torch.arange(shape.codebooks, device=device) * (shape.card + 1)
+
+    @property
+    def numerics(self) -> str:
+        """What a seed draws the same tokens within: where this differs, sums are rounded in another order."""
+        where = f"{self._count}, torch's operations" if self.keys.is_cuda else "cpu"
+        return f"{self._precision}, {where}"
+
+    @property
+    def _precision(self) -> str:
+        return str(self.weights.dtype).removeprefix("torch.")
+
+    @property
+    def _count(self) -> str:
+        return "one slot" if self.slots == 1 else f"{self.slots} slots"
 
     @staticmethod
     def cache_bytes(weights: DecoderWeights, *, slots: int, columns: int = COLUMNS, text: int = TEXT) -> int:
@@ -85,7 +100,7 @@ class Decoder:
             keys, values = both.view(count, 2, shape.heads, self.head).permute(1, 2, 0, 3)
             self.text_keys[number, slot, :, :count] = keys
             self.text_values[number, slot, :, :count] = values
-        self.text_length[slot] = count
+        self.text_length[slot] = self._text_length[slot] = count
         self.greedy[slot] = drawing.greedy
         self.temperature[slot] = drawing.temperature or 1.0
         self.top_k[slot] = min(drawing.top_k, shape.card)
@@ -204,7 +219,7 @@ class Decoder:
         """Fills the caches with columns 0..count-1 of one slot, with and without text."""
         columns = torch.arange(count, device=self.positions.device)
         x = self._embed(self.tokens[slot, :, :count].T, columns)
-        x, length = torch.stack([x, x]), int(self.text_length[slot])
+        x, length = torch.stack([x, x]), self._text_length[slot]
         split = (2, count, 3, self.shape.heads, self.head)
         for number, layer in enumerate(self.weights.layers):
             mixed = linear(self._normed(x, layer.norm, layer.norm_bias), layer.qkv)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harmonia_composer.engines.musicgen.decoder import COLUMNS, TEXT, UNDRAWN, Decoder, Drawing
+from harmonia_composer.engines.musicgen.decoder import COLUMNS, TEXT, UNDRAWN, Decoder
 from harmonia_composer.engines.musicgen.packing import linear, packed
 from harmonia_composer.engines.musicgen.sampler import choose, guide, noise_of
 from harmonia_composer.engines.musicgen.weights import DecoderWeights, Layer
@@ -18,13 +18,9 @@ class EagerDecoder(Decoder):
 
     def __init__(self, weights: DecoderWeights, *, slots: int, columns: int = COLUMNS, text: int = TEXT) -> None:
         super().__init__(packed(weights), slots=slots, columns=columns, text=text)
-        self._at, self._end, self._heard = [0] * slots, [0] * slots, [0] * slots
+        self._at, self._end = [0] * slots, [0] * slots
         # Both rows of a slot beside each other: [layers, 2, slots, heads, columns, head].
         self._keys, self._values = (cache.unflatten(1, (2, slots)) for cache in (self.keys, self.values))
-
-    def seat(self, slot: int, text: Tensor, drawing: Drawing) -> None:
-        super().seat(slot, text, drawing)
-        self._heard[slot] = text.shape[0]
 
     def resume(self, slot: int, column: int, frames: int, *, before: int = 0) -> int:
         self._at[slot], self._end[slot] = column, frames + self.shape.codebooks - 1
@@ -92,8 +88,8 @@ class EagerDecoder(Decoder):
         heard = [
             F.scaled_dot_product_attention(
                 one,
-                self.text_keys[number, slot, None, :, : self._heard[slot]],
-                self.text_values[number, slot, None, :, : self._heard[slot]],
+                self.text_keys[number, slot, None, :, : self._text_length[slot]],
+                self.text_values[number, slot, None, :, : self._text_length[slot]],
             )
             for one, slot in zip(query, slots, strict=True)
         ]

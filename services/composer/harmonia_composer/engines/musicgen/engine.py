@@ -31,10 +31,11 @@ from harmonia_composer.models import Models
 
 if TYPE_CHECKING:
     from harmonia_composer.engines.musicgen.batch import Kept, Piece
-    from harmonia_composer.engines.musicgen.codec import Stream
+    from harmonia_composer.engines.musicgen.codec_room import CodecRoom, Voice
+    from harmonia_composer.engines.musicgen.events import Drawn, Events, Heard
     from harmonia_composer.engines.musicgen.player import Player, Players
     from harmonia_composer.engines.musicgen.recording import Recording
-    from harmonia_composer.engines.musicgen.scheduler import Drawn, Event, Ticket
+    from harmonia_composer.engines.musicgen.scheduler import Ticket
 
 EXACT = (
     "duration_seconds", "model", "prompt", "sampling.guidance", "sampling.stride_seconds", "sampling.temperature",
@@ -130,7 +131,6 @@ class Composition:
         self._kept: dict[int, Kept] = {}
 
     def takes(self) -> list[Take]:
-        from harmonia_composer.engines.musicgen.codec import Stream
         from harmonia_composer.engines.musicgen.recording import Recording
         from harmonia_composer.engines.musicgen.scheduler import playing
 
@@ -149,8 +149,12 @@ class Composition:
                 )
                 for take in range(len(pieces))
             ]
-            parts = [Part(Stream(self._player.codec), recording) for recording in recordings]
-            tickets, events = stack.enter_context(playing(self._player.scheduler, pieces))
+            events: Events = queue.SimpleQueue()
+            voices = stack.enter_context(self._player.room.voices(len(pieces), events))
+            parts = [Part(self._player.room, *each) for each in zip(voices, recordings, strict=True)]
+            tickets = stack.enter_context(
+                playing(self._player.scheduler, pieces, events, lambda drawn: parts[drawn.take].push(drawn))
+            )
             self._follow(tickets, events, parts, started)
         self._meters.song(seconds * len(pieces), time.monotonic() - started)
         return [self._take(ticket, recording.path) for ticket, recording in zip(tickets, recordings, strict=True)]
@@ -183,11 +187,9 @@ class Composition:
             for take in range(order.variations)
         ]
 
-    def _follow(
-        self, tickets: "list[Ticket]", events: "queue.SimpleQueue[Event]", parts: "list[Part]", started: float
-    ) -> None:
+    def _follow(self, tickets: "list[Ticket]", events: "Events", parts: "list[Part]", started: float) -> None:
         from harmonia_composer.engines.musicgen import keeping
-        from harmonia_composer.engines.musicgen.scheduler import Drawn, Keep
+        from harmonia_composer.engines.musicgen.events import Failed, Heard, Keep
 
         unfinished, silent = len(tickets), True
         while unfinished:
@@ -197,7 +199,7 @@ class Composition:
                 event = events.get(timeout=_ASK_S)
             except queue.Empty:
                 continue
-            if isinstance(event, Drawn):
+            if isinstance(event, Heard):
                 parts[event.take].write(event)
                 unfinished -= event.final
                 if silent:
@@ -206,7 +208,7 @@ class Composition:
             elif isinstance(event, Keep):
                 self._kept[event.take] = event.kept
                 self._listener.checkpoint(keeping.kept_bytes(self._kept, self._fingerprint))
-            else:
+            elif isinstance(event, Failed):
                 message = "the model could not be played"
                 raise FailedPrecondition(message, reason=Reason.ENGINE_FAILED) from event.error
 
@@ -236,6 +238,7 @@ class Composition:
             sections=(),
             weights=Weights(inventory.name, inventory.digest, inventory.licence),
             gpu_seconds=ticket.seconds if self._player.is_on_gpu else 0.0,
+            numerics=self._player.decoder.numerics,
         )
 
 
@@ -243,12 +246,16 @@ class Composition:
 class Part:
     """What becomes of one take's tokens."""
 
-    stream: "Stream"
+    room: "CodecRoom"
+    voice: "Voice"
     recording: "Recording"
 
-    def write(self, drawn: "Drawn") -> None:
-        codes = drawn.codes.to(self.stream.device)
-        self.recording.write(self.stream.push(codes, final=drawn.final).cpu().numpy(), final=drawn.final)
+    def push(self, drawn: "Drawn") -> None:
+        self.room.push(self.voice, drawn)
+
+    def write(self, heard: "Heard") -> None:
+        self.recording.write(heard.samples, final=heard.final)
+        self.room.written(self.voice)
 
 
 def described(brief: Brief) -> str:

@@ -81,6 +81,10 @@ class FusedDecoder(Decoder):
         self._arrived = room(rows * self.shape.heads, of=torch.int32)
         self._greedy = room(slots, of=torch.int32)
 
+    @property
+    def numerics(self) -> str:
+        return f"{self._precision}, {self._count}"
+
     def seat(self, slot: int, text: Tensor, drawing: Drawing) -> None:
         super().seat(slot, text, drawing)
         self._greedy[slot] = int(drawing.greedy)

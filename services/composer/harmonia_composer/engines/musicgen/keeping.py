@@ -13,8 +13,8 @@ def kept_bytes(takes: Mapping[int, Kept], fingerprint: str) -> bytes:
     tensors = {"order": torch.frombuffer(bytearray.fromhex(fingerprint), dtype=torch.uint8)}
     for take, kept in takes.items():
         # Tokens fit 16 bits, the one of empty places among them.
-        tensors[f"{take}.past"] = kept.past.to(torch.int16).contiguous()
-        tensors[f"{take}.columns"] = kept.columns.to(torch.int16).contiguous()
+        tensors[f"{take}.past"] = kept.past.to(torch.int16).cpu().contiguous()
+        tensors[f"{take}.columns"] = kept.columns.to(torch.int16).cpu().contiguous()
         tensors[f"{take}.window"] = torch.tensor([kept.window])
     return bytes(save(tensors))
 

@@ -13,9 +13,12 @@ import torch
 from harmonia_composer.engine import Check
 from harmonia_composer.engines.musicgen.batch import Batch
 from harmonia_composer.engines.musicgen.codec import Codec
+from harmonia_composer.engines.musicgen.codec_graph import steady_ones
+from harmonia_composer.engines.musicgen.codec_room import CodecRoom
 from harmonia_composer.engines.musicgen.conditioner import Conditioner
 from harmonia_composer.engines.musicgen.decoder import COLUMNS, TEXT, Decoder
 from harmonia_composer.engines.musicgen.eager import EagerDecoder
+from harmonia_composer.engines.musicgen.events import FRAMES
 from harmonia_composer.engines.musicgen.scheduler import OnStep, Scheduler
 from harmonia_composer.engines.musicgen.shape import Shape
 from harmonia_composer.engines.musicgen.weights import DecoderWeights, read_codec, read_decoder, read_shape
@@ -30,13 +33,22 @@ class Player:
     inventory: Inventory
     shape: Shape
     conditioner: Conditioner
-    codec: Codec
+    room: CodecRoom
     decoder: Decoder
     scheduler: Scheduler
 
     @property
     def is_on_gpu(self) -> bool:
         return bool(self.decoder.tokens.is_cuda)
+
+    @property
+    def over(self) -> bool:
+        """Something of it has failed: to be loaded anew."""
+        return self.scheduler.over or self.room.over
+
+    def close(self) -> None:
+        self.scheduler.close()
+        self.room.close()
 
 
 def best_device() -> torch.device:
@@ -50,14 +62,21 @@ def load(folder: Path, inventory: Inventory, *, slots: int, on_step: OnStep, kee
     shape = read_shape(folder)
     weights = read_decoder(folder, shape, device=device, dtype=dtype)
     decoder = EagerDecoder(weights, slots=slots) if device.type == "cpu" else _on_gpu(weights, slots=slots)
-    return Player(
-        inventory=inventory,
-        shape=shape,
-        conditioner=Conditioner(folder, shape, device=device),
-        codec=Codec(shape.codec, read_codec(folder, shape, device=device)),
-        decoder=decoder,
-        scheduler=Scheduler(Batch(decoder), on_step=on_step, keep_every_s=keep_every_s),
-    )
+    conditioner = Conditioner(folder, shape, device=device)
+    room = room_for(Codec(shape.codec, read_codec(folder, shape, device=device)), songs=slots)
+    batch, in_step = Batch(decoder), room.at_once > 1
+    scheduler = Scheduler(batch, on_step=on_step, keep_every_s=keep_every_s, in_step=in_step)
+    return Player(inventory, shape, conditioner, room, decoder, scheduler)
+
+
+def room_for(codec: Codec, *, songs: int) -> CodecRoom:
+    """On a GPU songs are decoded together. On a CPU that saves little, and one by one a song is the same to the last
+    bit in any company."""
+    if codec.device.type == "cpu":
+        return CodecRoom(codec)
+    # With TF32, which is the library's default, pieces would not be the whole to 1e-5.
+    torch.backends.cudnn.allow_tf32 = False
+    return CodecRoom(codec, at_once=songs, steady=steady_ones(codec, songs=songs, frames=FRAMES))
 
 
 def _on_gpu(weights: DecoderWeights, *, slots: int) -> Decoder:
@@ -115,7 +134,7 @@ class Players:
 
     def _loaded(self, model: str) -> bool:
         player = self._player
-        return player is not None and player.inventory.name == model and not player.scheduler.over
+        return player is not None and player.inventory.name == model and not player.over
 
     def _load(self, model: str) -> Player:
         self._drop()
@@ -127,7 +146,7 @@ class Players:
 
     def _drop(self) -> None:
         if self._player is not None:
-            self._player.scheduler.close()
+            self._player.close()
             self._player = None
             gc.collect()
             self._held.close()

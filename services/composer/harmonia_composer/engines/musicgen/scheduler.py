@@ -1,61 +1,40 @@
 """One thread that does nothing but steps: songs come and go between them, from as many threads as there are orders.
 
 An order's thread gets what it needs through its own queue: tokens as they are drawn, what to keep in case of a
-crash, the end. It decodes and writes; the batch never waits for it.
+crash, the end. The batch never waits for it, nor for the device.
 """
 
 import collections
-import itertools
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from harmonia_composer.engines.musicgen.batch import Batch, Kept, Piece, Seat
+from harmonia_composer.engines.musicgen.events import FRAMES, Drawn, Events, Failed, Keep
 
-# Frames before an order hears of them: few at first, so that somebody who listens hears soon; ten are heard when
-# fourteen are drawn.
-FIRST, THEN = 14, 25
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """Tokens [codebooks, n] that follow those told before; `final` when they are the last."""
-
-    take: int
-    codes: Tensor
-    final: bool
+# Frames before they are told: few at first, so that somebody who listens hears soon; ten are heard when fourteen are
+# drawn.
+FIRST, THEN = 14, FRAMES
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
-    take: int
-    kept: Kept
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    take: int
-    error: Exception | None
-
-
-Event = Drawn | Keep | Failed
 # Told after every step: songs seated, slots, seconds.
 OnStep = Callable[[int, int, float], None]
+Push = Callable[[Drawn], None]
 
 
 class Ticket:
     """One song in line or on a slot. `done` and `seconds` may be read at any time."""
 
-    def __init__(self, take: int, piece: Piece, kept: Kept | None, events: "queue.SimpleQueue[Event]") -> None:
+    def __init__(self, take: int, piece: Piece, kept: Kept | None, events: Events, push: Push) -> None:
         self.take = take
         self.piece = piece
         self.kept = kept
         self.events = events
+        self.push = push
         self.cancelled = threading.Event()
         self.left = threading.Event()
         self.seat: Seat | None = None
@@ -71,8 +50,12 @@ class Ticket:
 
 
 class Scheduler:
-    def __init__(self, batch: Batch, *, on_step: OnStep, keep_every_s: float) -> None:
+    """`in_step`: songs are told at the same steps, so that they can be decoded together; else each at its own."""
+
+    def __init__(self, batch: Batch, *, on_step: OnStep, keep_every_s: float, in_step: bool = False) -> None:
         self._batch = batch
+        self._in_step = in_step
+        self._steps = 0
         self._on_step = on_step
         self._keep_every_s = keep_every_s
         self._line: collections.deque[Ticket] = collections.deque()
@@ -124,6 +107,7 @@ class Scheduler:
             return
         started = time.monotonic()
         self._batch.step()
+        self._steps += 1
         took = time.monotonic() - started
         self._on_step(len(self._playing), self._batch.slots, took)
         share = took / len(self._playing)
@@ -135,6 +119,7 @@ class Scheduler:
         """Waits until there is something to do."""
         with self._work:
             while not self._over and not self._line and not self._playing:
+                self._steps = 0
                 self._work.wait()
             arrived = [self._line.popleft() for _ in range(min(len(self._line), self._free()))]
         for ticket in [playing for playing in self._playing if playing.cancelled.is_set()]:
@@ -162,18 +147,23 @@ class Scheduler:
     def _tell(self, ticket: Ticket) -> None:
         seat = ticket.seat
         assert seat is not None
-        final, due = self._batch.finished(seat), THEN if ticket.told else FIRST
-        if final or seat.ready - ticket.told >= due:
+        final = self._batch.finished(seat)
+        if final or self._is_due(ticket, seat.ready - ticket.told):
             codes = self._batch.codes(seat, ticket.told, seat.ready)
             ticket.told = seat.ready
             if final:
                 ticket.events.put(Keep(ticket.take, self._batch.keep(seat)))
-            ticket.events.put(Drawn(ticket.take, codes, final))
+            ticket.push(Drawn(ticket.take, codes, final, _marked(codes)))
         elif time.monotonic() - ticket.kept_at >= self._keep_every_s:
             ticket.kept_at = time.monotonic()
             ticket.events.put(Keep(ticket.take, self._batch.keep(seat)))
         if final:
             self._leave(ticket)
+
+    def _is_due(self, ticket: Ticket, frames: int) -> bool:
+        if not ticket.told:
+            return frames >= FIRST
+        return (frames > 0 and self._steps % THEN == 0) if self._in_step else frames >= THEN
 
     def _fail(self, ticket: Ticket) -> None:
         ticket.events.put(Failed(ticket.take, self._over))
@@ -187,17 +177,27 @@ class Scheduler:
         ticket.left.set()
 
 
+def _marked(codes: Tensor) -> torch.cuda.Event | None:
+    if not codes.is_cuda:
+        return None
+    event = torch.cuda.Event()
+    event.record(torch.cuda.current_stream(codes.device))
+    return event
+
+
 @contextmanager
 def playing(
-    scheduler: Scheduler, pieces: list[tuple[Piece, Kept | None]]
-) -> Iterator[tuple[list[Ticket], "queue.SimpleQueue[Event]"]]:
-    """The songs of one order, numbered from 0. However the block ends, none is on a slot any more when it has."""
-    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    tickets = [Ticket(take, piece, kept, events) for take, (piece, kept) in zip(itertools.count(), pieces)]
+    scheduler: Scheduler, pieces: Sequence[tuple[Piece, Kept | None]], events: Events, push: Push | None = None
+) -> Iterator[list[Ticket]]:
+    """The songs of one order, numbered from 0. However the block ends, none is on a slot any more when it has.
+
+    Where tokens go to is called by the thread of the steps and must not wait; to the other events, if nothing is said.
+    """
+    tickets = [Ticket(take, piece, kept, events, push or events.put) for take, (piece, kept) in enumerate(pieces)]
     for ticket in tickets:
         scheduler.play(ticket)
     try:
-        yield tickets, events
+        yield tickets
     finally:
         for ticket in tickets:
             ticket.cancelled.set()

@@ -347,11 +347,14 @@ class ComposeResult(_message.Message):
     MODEL_DIGEST_FIELD_NUMBER: _builtins.int
     LICENCE_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    NUMERICS_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     engine_version: _builtins.str
     model_digest: _builtins.str
     licence: _builtins.str
     """SPDX id."""
+    numerics: _builtins.str
+    """What the same seed is the same song within: "float32, cpu", "float16, 16 slots"; empty where it is so everywhere."""
     @_builtins.property
     def takes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComposeResult.Take]: ...
     @_builtins.property
@@ -365,10 +368,11 @@ class ComposeResult(_message.Message):
         model_digest: _builtins.str = ...,
         licence: _builtins.str = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        numerics: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "engine_version", b"engine_version", "licence", b"licence", "model_digest", b"model_digest", "takes", b"takes", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "engine_version", b"engine_version", "licence", b"licence", "model_digest", b"model_digest", "numerics", b"numerics", "takes", b"takes", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -39,12 +39,15 @@ class MasterRequest(_message.Message):
         MODEL_DIGEST_FIELD_NUMBER: _builtins.int
         LICENCE_FIELD_NUMBER: _builtins.int
         STAGES_FIELD_NUMBER: _builtins.int
+        NUMERICS_FIELD_NUMBER: _builtins.int
         engine: _builtins.str
         engine_version: _builtins.str
         model_digest: _builtins.str
         """SHA-256 of the model's weights, where there is one."""
         licence: _builtins.str
         """SPDX id."""
+        numerics: _builtins.str
+        """What the same seed is the same song within; empty where it is so everywhere."""
         @_builtins.property
         def stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
             """"write", "compose": what was done before this stage."""
@@ -57,10 +60,11 @@ class MasterRequest(_message.Message):
             model_digest: _builtins.str = ...,
             licence: _builtins.str = ...,
             stages: _abc.Iterable[_builtins.str] | None = ...,
+            numerics: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "engine_version", b"engine_version", "licence", b"licence", "model_digest", b"model_digest", "stages", b"stages"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "engine_version", b"engine_version", "licence", b"licence", "model_digest", b"model_digest", "numerics", b"numerics", "stages", b"stages"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -386,6 +386,7 @@ class Provenance(_message.Message):
     ENGINE_VERSION_FIELD_NUMBER: _builtins.int
     MODEL_DIGEST_FIELD_NUMBER: _builtins.int
     LICENCE_FIELD_NUMBER: _builtins.int
+    NUMERICS_FIELD_NUMBER: _builtins.int
     passport: _builtins.str
     """"artifacts/{sha256}" of the signed statement."""
     engine: _builtins.str
@@ -394,6 +395,8 @@ class Provenance(_message.Message):
     """SHA-256 of the model's weights, where there is one."""
     licence: _builtins.str
     """SPDX id of what the licence of the engine and its weights allows."""
+    numerics: _builtins.str
+    """What the same seed is the same song within: "float32, cpu", "float16, 16 slots"; empty where it is so everywhere."""
     def __init__(
         self,
         *,
@@ -402,10 +405,11 @@ class Provenance(_message.Message):
         engine_version: _builtins.str = ...,
         model_digest: _builtins.str = ...,
         licence: _builtins.str = ...,
+        numerics: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "engine_version", b"engine_version", "licence", b"licence", "model_digest", b"model_digest", "passport", b"passport"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "engine_version", b"engine_version", "licence", b"licence", "model_digest", b"model_digest", "numerics", b"numerics", "passport", b"passport"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
