@@ -121,15 +121,12 @@ class Scheduler:
             while not self._over and not self._line and not self._playing:
                 self._steps = 0
                 self._work.wait()
-            arrived = [self._line.popleft() for _ in range(min(len(self._line), self._free()))]
         for ticket in [playing for playing in self._playing if playing.cancelled.is_set()]:
             self._leave(ticket)
-        for ticket in arrived:
-            self._sit(ticket)
-
-    def _free(self) -> int:
-        leaving = sum(ticket.cancelled.is_set() for ticket in self._playing)
-        return self._batch.slots - len(self._playing) + leaving
+        while self._line and len(self._playing) < self._batch.slots:
+            # In line until it sits: whatever it fails of, somebody hears of it.
+            self._sit(self._line[0])
+            self._line.popleft()
 
     def _sit(self, ticket: Ticket) -> None:
         if ticket.cancelled.is_set():
