@@ -284,7 +284,7 @@ def test_a_take_says_within_what_its_seed_is_the_same_song(engine, tmp_path):
 
 def test_a_step_that_fails_ends_its_songs_and_the_next_song_is_played_anew(engine, models, tmp_path):
     with engine._players().playing("tiny", lambda: None) as broken:
-        broken.decoder.keys = None  # as good as a GPU that has gone
+        broken.decoder.positions = None  # as good as a GPU that has gone
     with pytest.raises(FailedPrecondition, match="the model could not be played"):
         engine.compose(ORDER, folder=tmp_path / "broken", listener=Ear())
 
