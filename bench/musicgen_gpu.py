@@ -26,10 +26,11 @@ from harmonia_composer.engines.musicgen.codec import Stream
 from harmonia_composer.engines.musicgen.codec_graph import steady_ones
 from harmonia_composer.engines.musicgen.codec_room import CodecRoom
 from harmonia_composer.engines.musicgen.decoder import Decoder, Drawing
-from harmonia_composer.engines.musicgen.events import FRAMES, Drawn, Event, Events, Failed, Heard
+from harmonia_composer.engines.musicgen.events import FRAMES, Event, Events, Failed, Heard
 from harmonia_composer.engines.musicgen.player import room_for
 from harmonia_composer.engines.musicgen.sampler import guide
 from harmonia_composer.engines.musicgen.scheduler import Scheduler, Ticket
+from harmonia_composer.engines.musicgen.trial import off_when_together
 
 CLOSE = 1e-5
 # Frames before the codec is first asked: fourteen give ten.
@@ -202,22 +203,9 @@ def pieces_differ(one: Rig) -> str:
 
 def company_is_heard(one: Rig) -> str:
     """Songs decoded together, by what is replayed where it fits, against the whole decode of each."""
-    dice, room = torch.Generator().manual_seed(1), room_of(one, 4)
-    songs = [torch.randint(0, one.size.card, (4, frames), generator=dice).to(one.device) for frames in (60, 85, 110)]
-    one.wait()
-    events: Events = queue.SimpleQueue()
-    heard: dict[int, list[Tensor]] = {take: [] for take in range(len(songs))}
-    with room.voices(len(songs), events) as voices:
-        for voice, codes in zip(voices, songs, strict=True):
-            room.push(voice, Drawn(voice.take, codes, final=True))
-        for event in until_all_have_ended(events, len(songs)):
-            heard[event.take].append(torch.from_numpy(event.samples))
-            room.written(voices[event.take])
+    room = room_of(one, 4)
+    off = off_when_together(one.codec, room, card=one.size.card)
     room.close()
-    off = max(
-        float((torch.cat(pieces) - whole).abs().max() / whole.abs().max())
-        for pieces, whole in ((heard[take], one.codec.decode(codes).cpu()) for take, codes in enumerate(songs))
-    )
     return "" if off <= CLOSE else f"songs decoded together are {off:.1e} of their peak off the whole decode"
 
 

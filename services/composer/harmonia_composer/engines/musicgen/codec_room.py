@@ -62,8 +62,8 @@ class CodecRoom:
     """`at_once`: songs decoded together at most. `steady`: what is replayed instead where it fits, narrowest first."""
 
     def __init__(self, codec: Codec, *, at_once: int = 1, steady: Sequence[Steady] = ()) -> None:
-        self.at_once = at_once
-        self._codec, self._steady = codec, steady
+        self.at_once, self.steady = at_once, steady
+        self._codec = codec
         self._stream = torch.cuda.Stream() if codec.device.type == "cuda" else None
         with self._aside():
             self._nothing = codec.nothing()
@@ -158,7 +158,7 @@ class CodecRoom:
         for piece in pieces:
             piece.wait()
         codes, before = torch.stack([piece.codes for piece in pieces]), together([voice.carried for voice in voices])
-        replayed = next((steady for steady in self._steady if not final and steady.fits(before, codes)), None)
+        replayed = next((steady for steady in self.steady if not final and steady.fits(before, codes)), None)
         after, samples = replayed(before, codes) if replayed else self._codec.advance(before, codes, final=final)
         heard = samples.cpu().numpy()
         for row, voice in enumerate(voices):
