@@ -23,7 +23,7 @@ class Steady:
 
     def __init__(self, codec: Codec, *, songs: int, frames: int) -> None:
         self._codec, self._songs = codec, songs
-        self._codes = torch.zeros(songs, codec.codebooks, frames, device=codec.device, dtype=torch.long)
+        self._codes = torch.zeros(songs, len(codec.codebooks), frames, device=codec.device, dtype=torch.long)
         with torch.inference_mode():
             self._before = together([_in_the_midst(codec, self._codes[:1])] * songs)
             self._run()

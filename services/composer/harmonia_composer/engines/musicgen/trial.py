@@ -82,7 +82,9 @@ def random_codec(device: torch.device) -> Codec:
 def off_when_together(codec: Codec, room: CodecRoom, *, card: int) -> float:
     """Of their peak, at most: what songs that are decoded together in the room are off the whole decode of each."""
     dice = torch.Generator().manual_seed(4)
-    songs = [torch.randint(0, card, (codec.codebooks, frames), generator=dice).to(codec.device) for frames in FRAMES]
+    songs = [
+        torch.randint(0, card, (len(codec.codebooks), frames), generator=dice).to(codec.device) for frames in FRAMES
+    ]
     if codec.device.type == "cuda":
         torch.cuda.synchronize()  # tokens are there without an event of their own
     return max(
