@@ -26,15 +26,13 @@ from harmonia_composer.engines.musicgen.codec import Stream
 from harmonia_composer.engines.musicgen.codec_graph import steady_ones
 from harmonia_composer.engines.musicgen.codec_room import CodecRoom
 from harmonia_composer.engines.musicgen.decoder import Decoder, Drawing
-from harmonia_composer.engines.musicgen.events import FRAMES, Event, Events, Failed, Heard
+from harmonia_composer.engines.musicgen.events import FIRST, FRAMES, Event, Events, Failed, Heard
 from harmonia_composer.engines.musicgen.player import room_for
 from harmonia_composer.engines.musicgen.sampler import guide
 from harmonia_composer.engines.musicgen.scheduler import Scheduler, Ticket
 from harmonia_composer.engines.musicgen.trial import off_when_together
 
 CLOSE = 1e-5
-# Frames before the codec is first asked: fourteen give ten.
-FIRST = 14
 SLOTS = (1, 4, 16, 32, 64)
 # Of what the closed loop drew at the same number of slots.
 LOAD = 0.7

@@ -47,7 +47,7 @@ class Steady:
 
 
 def steady_ones(codec: Codec, *, songs: int, frames: int) -> tuple[Steady, ...]:
-    """For up to so many songs, the narrowest first; without those that could not be captured.
+    """For up to so many songs, the narrowest first; without those that could not be captured, of which the log tells.
 
     To be called while no other thread is at the GPU: what another did meanwhile would break the capture.
     """

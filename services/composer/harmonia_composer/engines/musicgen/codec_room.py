@@ -18,7 +18,7 @@ from torch import Tensor
 
 from harmonia_composer.engines.musicgen.codec import Carried, Codec, together
 from harmonia_composer.engines.musicgen.codec_graph import Steady
-from harmonia_composer.engines.musicgen.events import FRAMES, Drawn, Events, Failed, Heard
+from harmonia_composer.engines.musicgen.events import FIRST, FRAMES, Drawn, Events, Failed, Heard
 
 # Pieces that an order may leave lying before its song is decoded no further.
 _UNWRITTEN = 4
@@ -116,6 +116,7 @@ class CodecRoom:
     def _run(self) -> None:
         try:
             with self._aside(), torch.inference_mode():
+                self._warm_up()
                 while due := self._due():
                     self._decode(due)
         except Exception as error:  # main of a thread: nobody may wait for it for ever
@@ -123,6 +124,12 @@ class CodecRoom:
         with self._work:
             for voice in self._voices:
                 voice.events.put(Failed(voice.take, self._over))
+
+    def _warm_up(self) -> None:
+        """So that the first song on a GPU does not wait for what libraries make the first time."""
+        if self._stream:
+            codes = torch.zeros(1, len(self._codec.codebooks), FIRST, device=self._codec.device, dtype=torch.long)
+            self._codec.advance(self._nothing, codes)
 
     def _aside(self) -> AbstractContextManager[object]:
         return torch.cuda.stream(self._stream) if self._stream else nullcontext()
