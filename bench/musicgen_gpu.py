@@ -5,9 +5,11 @@ On a machine without one, DRY=1 runs every line on the CPU with a model of nothi
 
 import copy
 import os
+import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,12 +23,16 @@ from bench.rig import GUIDANCE, WORDS, Rig, drawn, rig, room
 from bench.table import Row
 from harmonia_composer.engines.musicgen.batch import Batch, Seat
 from harmonia_composer.engines.musicgen.codec import Stream
+from harmonia_composer.engines.musicgen.codec_graph import steady_ones
+from harmonia_composer.engines.musicgen.codec_room import CodecRoom
 from harmonia_composer.engines.musicgen.decoder import Decoder, Drawing
+from harmonia_composer.engines.musicgen.events import FIRST, FRAMES, Event, Events, Failed, Heard
+from harmonia_composer.engines.musicgen.player import room_for
 from harmonia_composer.engines.musicgen.sampler import guide
+from harmonia_composer.engines.musicgen.scheduler import Scheduler, Ticket
+from harmonia_composer.engines.musicgen.trial import off_when_together
 
 CLOSE = 1e-5
-# Frames before the codec is first asked: fourteen give ten.
-FIRST = 14
 SLOTS = (1, 4, 16, 32, 64)
 # Of what the closed loop drew at the same number of slots.
 LOAD = 0.7
@@ -100,6 +106,13 @@ def captured(one: Rig, decoder: Decoder) -> Batch:
     return Batch(as_graph(decoder))
 
 
+def room_of(one: Rig, songs: int) -> CodecRoom:
+    """What the engine decodes with on a GPU; of a dry run, what its graphs replay."""
+    if one.is_on_gpu:
+        return room_for(one.codec, songs=songs)
+    return CodecRoom(one.codec, at_once=songs, steady=steady_ones(one.codec, songs=songs, frames=FRAMES))
+
+
 def rows(folder: Path, name: str, size: stock.Dimensions, plan: Plan, device: torch.device) -> Iterator[Row]:
     """Nothing but the gate's complaints where it complains. Large takes some twelve minutes: PARTS halves it."""
     yield Row(f"{name}: machine", machine(device), "")
@@ -151,6 +164,7 @@ def gates(folder: Path, size: stock.Dimensions, plan: Plan, device: torch.device
         exact = rig(folder / "exact", size, device=device, half=False)
         yield tokens_differ(exact, plan.gate_frames)
         yield pieces_differ(exact)
+        yield company_is_heard(exact)
         del exact
     half = rig(folder / "half", size, device=device, half=device.type == "cuda")
     yield errs_more(half, plan.gate_frames)
@@ -183,6 +197,23 @@ def pieces_differ(one: Rig) -> str:
     pieces = torch.cat([stream.push(codes[:, at : at + 10], final=at == 50) for at in range(0, 60, 10)])
     off = float((pieces - whole).abs().max() / whole.abs().max())
     return "" if off <= CLOSE else f"streamed audio is {off:.1e} of its peak off the whole decode"
+
+
+def company_is_heard(one: Rig) -> str:
+    """Songs decoded together, by what is replayed where it fits, against the whole decode of each."""
+    room = room_of(one, 4)
+    off = off_when_together(one.codec, room, card=one.size.card)
+    room.close()
+    return "" if off <= CLOSE else f"songs decoded together are {off:.1e} of their peak off the whole decode"
+
+
+def until_all_have_ended(events: Events, songs: int) -> Iterator[Heard]:
+    while songs:
+        event: Event = events.get()
+        assert not isinstance(event, Failed), event.error
+        if isinstance(event, Heard):
+            yield event
+            songs -= event.final
 
 
 def errs_more(one: Rig, frames: int) -> str:
@@ -271,7 +302,7 @@ def alone(one: Rig, name: str, plan: Plan, bandwidth: float) -> Iterator[Row]:
         drawn(songs, [one.piece(min(40, frames), 0)])
         took = median(one.seconds(lambda: drawn(songs, [one.piece(frames, 0)])) for _ in range(plan.pairs))  # noqa: B023
         yield Row(f"{name}: one song, {rung.name}", told(took, frames, one, 1, bandwidth), "")
-    songs = best(one, 1, plan.frames)
+    songs, room = best(one, 1, plan.frames), room_of(one, 1)
     tokens = pairs(
         lambda seed: one.seconds(lambda: one.stock_tokens(plan.stock_frames, seed)) / (plan.stock_frames + 3),
         lambda seed: one.seconds(lambda: drawn(songs, [one.piece(plan.frames, seed)])) / (plan.frames + 3),
@@ -279,14 +310,15 @@ def alone(one: Rig, name: str, plan: Plan, bandwidth: float) -> Iterator[Row]:
     )
     yield Row(f"{name}: text to tokens, audiocraft against the engine", tokens, "")
     heard = pairs(
-        lambda seed: one.seconds(lambda: one.stock_song(plan.stock_frames, seed)) / (plan.stock_frames + 3),
-        lambda seed: streamed(one, songs, plan.frames, seed)[1] / (plan.frames + 3),
+        lambda seed: stock_song_seconds(one, plan.stock_frames, seed) / (plan.stock_frames + 3),
+        lambda seed: sung(one, songs, room, plan.frames, [seed])[1] / (plan.frames + 3),
         plan.pairs,
     )
     yield Row(f"{name}: text to audio, audiocraft against the engine", heard, "")
     yield Row(f"{name}: text to tokens, transformers against the engine", against_transformers(one, songs, plan), "")
-    first = [streamed(one, songs, plan.frames, seed)[0] for seed in range(plan.pairs)]
+    first = [sung(one, songs, room, plan.frames, [seed])[0][0] for seed in range(plan.pairs)]
     yield Row(f"{name}: first audio", f"{median(first) * 1000:.1f} ms ({max(first) * 1000:.1f} at most)", "≤ 60 ms")
+    room.close()
 
 
 def told(took: float, frames: int, one: Rig, slots: int, bandwidth: float) -> str:
@@ -329,21 +361,30 @@ def against_transformers(one: Rig, songs: Batch, plan: Plan) -> str:
     return pairs(theirs, ours, plan.pairs)
 
 
-def streamed(one: Rig, songs: Batch, frames: int, seed: int) -> tuple[float, float]:
-    """Seconds from the text until the first samples lie on the host, and until the last do."""
+def stock_song_seconds(one: Rig, frames: int, seed: int) -> float:
+    """With the library's TF32, which our codec switches off."""
+    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, True
+    took = one.seconds(lambda: one.stock_song(frames, seed))
+    torch.backends.cudnn.allow_tf32 = before
+    return took
+
+
+def sung(one: Rig, songs: Batch, room: CodecRoom, frames: int, seeds: Sequence[int]) -> tuple[list[float], float]:
+    """Seconds from the first text until each song's first samples lie on the host, and until the last of all do."""
+    events: Events = queue.SimpleQueue()
+    scheduler = Scheduler(songs, on_step=lambda *_: None, keep_every_s=5.0, in_step=room.at_once > 1)
+    first: dict[int, float] = {}
     one.wait()
-    started, first = time.perf_counter(), 0.0
-    seat, stream, sent = songs.seat(one.piece(frames, seed)), Stream(one.codec), 0
-    while sent < frames:
-        songs.step()
-        due = FIRST if not sent else 25
-        if seat.ready - sent >= due or songs.finished(seat):
-            codes = songs.codes(seat, sent, seat.ready)
-            sent = seat.ready
-            stream.push(codes, final=sent == frames).cpu()
-            first = first or time.perf_counter() - started
-    songs.leave(seat)
-    return first, time.perf_counter() - started
+    started = time.perf_counter()
+    with room.voices(len(seeds), events) as voices:
+        for take, seed in enumerate(seeds):
+            scheduler.play(Ticket(take, one.piece(frames, seed), None, events, partial(room.push, voices[take])))
+        for event in until_all_have_ended(events, len(seeds)):
+            room.written(voices[event.take])
+            first.setdefault(event.take, time.perf_counter() - started)
+    took = time.perf_counter() - started
+    scheduler.close()
+    return [first[take] for take in range(len(seeds))], took
 
 
 def in_company(one: Rig, name: str, plan: Plan, bandwidth: float) -> Iterator[Row]:
@@ -352,7 +393,8 @@ def in_company(one: Rig, name: str, plan: Plan, bandwidth: float) -> Iterator[Ro
     for slots in plan.slots:
         songs = best(one, slots, plan.frames)
         took = closed_loop(one, songs, plan.frames)
-        yield Row(f"{name}: {slots} slots, closed loop", told(took, plan.frames, one, slots, bandwidth), "")
+        yield Row(f"{name}: {slots} slots, closed loop, tokens", told(took, plan.frames, one, slots, bandwidth), "")
+        yield Row(f"{name}: {slots} slots, closed loop, audio", closed_loop_heard(one, songs, plan.frames, took), "")
         if slots in (plan.slots[0], plan.slots[-1]):
             yield Row(
                 f"{name}: {slots} slots, Poisson at {LOAD:.0%}", poisson(one, songs, plan, LOAD * slots / took), ""
@@ -384,6 +426,19 @@ def closed_loop(one: Rig, songs: Batch, frames: int) -> float:
             seats.remove(seat)
     one.wait()
     return (time.perf_counter() - started) / 2
+
+
+def closed_loop_heard(one: Rig, songs: Batch, frames: int, tokens_s: float) -> str:
+    """The same by the engine's own threads, from texts to samples."""
+    room = room_of(one, songs.slots)
+    sung(one, songs, room, min(40, frames), [0])
+    first, took = sung(one, songs, room, frames, range(2 * songs.slots))
+    room.close()
+    at_once, an_hour = sorted(first)[: songs.slots], 2 * 3600 * songs.slots / took
+    return (
+        f"{took / 2:.2f} s, {an_hour:,.0f} songs/h, {took / 2 / tokens_s:.2f} of the tokens' time; "
+        f"first audio of the first {songs.slots} after {spans(at_once)}"
+    )
 
 
 def poisson(one: Rig, songs: Batch, plan: Plan, per_s: float) -> str:

@@ -51,7 +51,7 @@ def test_the_whole_decode_is_audiocrafts(codecs, codes, frames):
     assert furthest(ours.decode(codes[:, :frames]), whole(theirs, codes[:, :frames])) < CLOSE
 
 
-@pytest.mark.parametrize("chunk", [1, 10, 25])
+@pytest.mark.parametrize("chunk", [1, 10, 25, 50])
 def test_pieces_are_exactly_the_whole(codecs, codes, chunk):
     theirs, ours = codecs
     stream = Stream(ours)

@@ -12,13 +12,7 @@ from harmonia_composer.engines.musicgen import trial
 from harmonia_composer.engines.musicgen.batch import Batch, Piece, windows
 from harmonia_composer.engines.musicgen.codec import Codec, together
 from harmonia_composer.engines.musicgen.decoder import Decoder, Drawing
-from harmonia_composer.engines.musicgen.shape import CodecShape
 from harmonia_composer.engines.musicgen.weights import DecoderWeights, Layer, codec_sizes
-
-CODEC = CodecShape(
-    dimension=16, filters=4, ratios=(8, 5, 4, 4), lstm_layers=2, residual_layers=1, dilation_base=2, kernel=7,
-    last_kernel=7, residual_kernel=3, compress=2, pad_mode="reflect", sample_rate=32_000,
-)  # fmt: skip
 
 
 class Crossings(TorchDispatchMode):  # type: ignore[misc]  # torch is not there for mypy
@@ -73,8 +67,8 @@ def test_a_song_is_seated_drawn_told_and_kept_without_waiting_for_the_device():
 def test_a_piece_of_several_songs_is_decoded_without_waiting_for_the_device_so_that_it_can_be_captured():
     # Which of its kernels the library would take can only be asked where there is one.
     with torch.backends.cudnn.flags(enabled=False), FakeTensorMode():
-        sizes = codec_sizes(CODEC, trial.SHAPE)
-        codec = Codec(CODEC, {name: torch.zeros(size, device="cuda") for name, size in sizes.items()})
+        sizes = codec_sizes(trial.CODEC, trial.SHAPE)
+        codec = Codec(trial.CODEC, {name: torch.zeros(size, device="cuda") for name, size in sizes.items()})
         codes = torch.zeros(3, 4, 25, device="cuda", dtype=torch.long)
         carried, kinds = together([codec.nothing()] * 3), []
         with Crossings() as crossings:

@@ -282,9 +282,10 @@ def test_a_take_says_within_what_its_seed_is_the_same_song(engine, tmp_path):
     assert engine.compose(ORDER, folder=tmp_path, listener=Ear())[0].numerics == "float32, cpu"
 
 
-def test_a_step_that_fails_ends_its_songs_and_the_next_song_is_played_anew(engine, models, tmp_path):
+@pytest.mark.parametrize("gone", ["weights", "positions"])  # a song is seated with the former, drawn with the latter
+def test_a_step_that_fails_ends_its_songs_and_the_next_song_is_played_anew(engine, tmp_path, gone):
     with engine._players().playing("tiny", lambda: None) as broken:
-        broken.decoder.weights = None  # as good as a GPU that has gone
+        setattr(broken.decoder, gone, None)  # as good as a GPU that has gone
     with pytest.raises(FailedPrecondition, match="the model could not be played"):
         engine.compose(ORDER, folder=tmp_path / "broken", listener=Ear())
 

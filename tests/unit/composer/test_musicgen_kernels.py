@@ -9,12 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from harmonia_composer.engines.musicgen.codec import Codec
+from harmonia_composer.engines.musicgen.codec_graph import steady_ones
+from harmonia_composer.engines.musicgen.codec_room import CodecRoom
 from harmonia_composer.engines.musicgen.decoder import Decoder
+from harmonia_composer.engines.musicgen.events import FRAMES
 from harmonia_composer.engines.musicgen.trial import (
     COLUMNS,
     DRAWINGS,
+    SHAPE,
     TEXT,
     begun,
+    off_when_together,
+    random_codec,
     random_weights,
     tokens_that_differ,
 )
@@ -72,10 +79,23 @@ def test_on_a_gpu_the_captured_step_draws_the_tokens_of_the_plain_decoder(slots)
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not os.environ.get("RUN_GPU_SMOKE"), reason="needs a GPU: RUN_GPU_SMOKE=1 says that there is one")
+@pytest.mark.parametrize(("songs", "graphs"), [(1, 1), (16, 3)])
+def test_on_a_gpu_songs_decoded_by_captured_graphs_are_each_their_whole_decode(songs, graphs):
+    from harmonia_composer.engines.musicgen.gpu import codec_err
+
+    captured, off = codec_err(songs)
+
+    assert captured == graphs
+    assert off < 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not os.environ.get("RUN_GPU_SMOKE"), reason="needs a GPU: RUN_GPU_SMOKE=1 says that there is one")
 def test_on_a_gpu_the_doctor_finds_everything_well():
     found = [json.loads(line) for line in run("harmonia_composer.engines.musicgen.gpu")]
 
-    assert [each["check"] for each in found] == ["gpu driver", "gpu", "gpu memory", "gpu bandwidth", "gpu kernels"]
+    checks = ["gpu driver", "gpu", "gpu memory", "gpu bandwidth", "gpu kernels", "gpu codec"]
+    assert [each["check"] for each in found] == checks
     assert [each for each in found if not each["ok"]] == []
 
 
@@ -95,3 +115,18 @@ def test_two_ways_of_decoding_that_disagree_are_found():
 
     other.seed += 1
     assert tokens_that_differ(one, other, 4) > 0
+
+
+def test_songs_decoded_together_that_are_not_what_they_are_alone_are_found():
+    codec, other = (random_codec(torch.device("cpu")) for _ in range(2))
+    other._weights["last.bias"].add_(1.0)
+
+    def off(replayed: Codec) -> float:
+        room = CodecRoom(codec, at_once=3, steady=steady_ones(replayed, songs=3, frames=FRAMES))
+        try:
+            return off_when_together(codec, room, card=SHAPE.card)
+        finally:
+            room.close()
+
+    assert off(codec) < 1e-5
+    assert off(other) > 0.01

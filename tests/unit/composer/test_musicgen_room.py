@@ -3,7 +3,7 @@
 import queue
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
@@ -44,9 +44,14 @@ def ours(tmp_path_factory):
 
 @pytest.fixture
 def codec(ours):
+    return watched(ours, "constant")
+
+
+def watched(ours, pad_mode: str) -> Watched:
     """An untrained LSTM hardly matters: this one does."""
     scale = {name: 3.0 if name.startswith("lstm.") else 1.0 for name in ours.codec._weights}
-    codec = Watched(ours.shape.codec, {name: ours.codec._weights[name] * scale[name] for name in scale})
+    weights = {name: ours.codec._weights[name] * scale[name] for name in scale}
+    codec = Watched(replace(ours.shape.codec, pad_mode=pad_mode), weights)
     codec.at_once = []
     return codec
 
@@ -119,8 +124,10 @@ def furthest(heard: Sequence[Heard], expected: torch.Tensor) -> float:
     return float((samples - expected).abs().max() / expected.abs().max())
 
 
+@pytest.mark.parametrize("pad_mode", ["constant", "reflect"])
 @pytest.mark.parametrize("chunk", [1, 10, 25, 50])
-def test_songs_that_join_and_leave_at_different_times_are_each_their_whole_decode(codec, songs, chunk):
+def test_songs_that_join_and_leave_at_different_times_are_each_their_whole_decode(ours, songs, chunk, pad_mode):
+    codec = watched(ours, pad_mode)
     steady, begun = steady_ones(codec, songs=5, frames=FRAMES), []
     codec.at_once.clear()
     with opened(codec, at_once=5, steady=steady) as room, ExitStack() as stack:

@@ -51,6 +51,7 @@ def together(songs: Sequence[Carried]) -> Carried:
 class Codec:
     def __init__(self, shape: CodecShape, weights: Mapping[str, Tensor]) -> None:
         self.shape = shape
+        self.codebooks = weights["codebooks"]
         self._weights = weights
         channels = shape.filters * 2 ** len(shape.ratios)
         lstm = torch.nn.LSTM(channels, channels, shape.lstm_layers, device="meta")
@@ -64,12 +65,7 @@ class Codec:
 
     @property
     def device(self) -> torch.device:
-        return self._weights["codebooks"].device
-
-    @property
-    def codebooks(self) -> int:
-        count: int = self._weights["codebooks"].shape[0]
-        return count
+        return self.codebooks.device
 
     def decode(self, codes: Tensor) -> Tensor:
         """One song, whole: codes [codebooks, frames] → samples [n]."""
@@ -114,7 +110,7 @@ class Codec:
 
     def latents(self, codes: Tensor) -> Tensor:
         """[songs, dimension, frames]: the sum of what the codebooks say."""
-        books = self._weights["codebooks"]
+        books = self.codebooks
         total = F.embedding(codes[:, 0], books[0])
         for number, book in enumerate(books[1:], start=1):
             total = total + F.embedding(codes[:, number], book)

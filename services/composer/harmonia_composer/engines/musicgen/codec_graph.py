@@ -23,10 +23,10 @@ class Steady:
 
     def __init__(self, codec: Codec, *, songs: int, frames: int) -> None:
         self._codec, self._songs = codec, songs
-        self._codes = torch.zeros(songs, codec.codebooks, frames, device=codec.device, dtype=torch.long)
+        self._codes = torch.zeros(songs, len(codec.codebooks), frames, device=codec.device, dtype=torch.long)
         with torch.inference_mode():
             self._before = together([_in_the_midst(codec, self._codes[:1])] * songs)
-            self._after, self._samples = codec.advance(self._before, self._codes)
+            self._run()
             self._replay = _captured(self._run) if codec.device.type == "cuda" else self._run
 
     def fits(self, carried: Carried, codes: Tensor) -> bool:
@@ -47,16 +47,17 @@ class Steady:
 
 
 def steady_ones(codec: Codec, *, songs: int, frames: int) -> tuple[Steady, ...]:
-    """For up to so many songs, the narrowest first. Empty where they could not be captured: then nothing is replayed.
+    """For up to so many songs, the narrowest first; without those that could not be captured, of which the log tells.
 
     To be called while no other thread is at the GPU: what another did meanwhile would break the capture.
     """
-    widths = [width for width in WIDTHS if width < songs] + [songs]
+    found: list[Steady] = []
     try:
-        return tuple(Steady(codec, songs=width, frames=frames) for width in widths)
+        for width in (*(width for width in WIDTHS if width < songs), songs):
+            found.append(Steady(codec, songs=width, frames=frames))  # noqa: PERF401  # those before an error are kept
     except RuntimeError as error:
-        log.warning("codec not captured: decoded without a graph", error=str(error))
-        return ()
+        log.warning("codec not captured: decoded without a graph", narrower=len(found), error=str(error))
+    return tuple(found)
 
 
 def _in_the_midst(codec: Codec, codes: Tensor) -> Carried:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from harmonia_composer.engines.musicgen.codec import Carried, Codec, together
 from harmonia_composer.engines.musicgen.codec_graph import Steady
-from harmonia_composer.engines.musicgen.events import FRAMES, Drawn, Events, Failed, Heard
+from harmonia_composer.engines.musicgen.events import FIRST, FRAMES, Drawn, Events, Failed, Heard
 
 # Pieces that an order may leave lying before its song is decoded no further.
 _UNWRITTEN = 4
@@ -62,8 +62,8 @@ class CodecRoom:
     """`at_once`: songs decoded together at most. `steady`: what is replayed instead where it fits, narrowest first."""
 
     def __init__(self, codec: Codec, *, at_once: int = 1, steady: Sequence[Steady] = ()) -> None:
-        self.at_once = at_once
-        self._codec, self._steady = codec, steady
+        self.at_once, self.steady = at_once, steady
+        self._codec = codec
         self._stream = torch.cuda.Stream() if codec.device.type == "cuda" else None
         with self._aside():
             self._nothing = codec.nothing()
@@ -116,6 +116,7 @@ class CodecRoom:
     def _run(self) -> None:
         try:
             with self._aside(), torch.inference_mode():
+                self._warm_up()
                 while due := self._due():
                     self._decode(due)
         except Exception as error:  # main of a thread: nobody may wait for it for ever
@@ -123,6 +124,12 @@ class CodecRoom:
         with self._work:
             for voice in self._voices:
                 voice.events.put(Failed(voice.take, self._over))
+
+    def _warm_up(self) -> None:
+        """So that the first song on a GPU does not wait for what libraries make the first time."""
+        if self._stream:
+            codes = torch.zeros(1, len(self._codec.codebooks), FIRST, device=self._codec.device, dtype=torch.long)
+            self._codec.advance(self._nothing, codes)
 
     def _aside(self) -> AbstractContextManager[object]:
         return torch.cuda.stream(self._stream) if self._stream else nullcontext()
@@ -158,7 +165,7 @@ class CodecRoom:
         for piece in pieces:
             piece.wait()
         codes, before = torch.stack([piece.codes for piece in pieces]), together([voice.carried for voice in voices])
-        replayed = next((steady for steady in self._steady if not final and steady.fits(before, codes)), None)
+        replayed = next((steady for steady in self.steady if not final and steady.fits(before, codes)), None)
         after, samples = replayed(before, codes) if replayed else self._codec.advance(before, codes, final=final)
         heard = samples.cpu().numpy()
         for row, voice in enumerate(voices):

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from harmonia_composer.engines.musicgen.batch import Kept
 
-# Tokens that are told and decoded at once, but at a song's start and end: half a second.
-FRAMES = 25
+# Frames that are told and decoded at once: few at first, so that somebody who listens hears soon (ten are heard when
+# fourteen are drawn), then half a second.
+FIRST, FRAMES = 14, 25
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ _DRIVER = Path("/proc/driver/nvidia/version")
 # One way of a copy; long enough that launching it is nothing.
 _COPIED_BYTES, _COPIES = 1 << 30, 20
 _SLOTS, _STEPS = 3, 40
+# Of the peak: what float32 sums in another order may differ by.
+_CLOSE = 1e-5
+_REPORT = "report it, with this line and the driver's"
 Finding = dict[str, object]
 
 
@@ -61,6 +64,7 @@ def _of_the_gpu() -> Iterator[Finding]:
     yield _finding("gpu memory", ok=free > 4 << 30, detail=memory, way_out="musicgen small needs 4 GiB")
     yield _finding("gpu bandwidth", ok=True, detail=f"{bandwidth() / 1e12:.2f} TB/s, copying")
     yield _kernels()
+    yield _codec()
 
 
 def bandwidth() -> float:
@@ -84,7 +88,28 @@ def _kernels() -> Finding:
         return _finding("gpu kernels", ok=True, detail="no Triton: steps are torch's, captured as a graph")
     wrong = kernels_err(_SLOTS, _STEPS)
     detail = f"{wrong} tokens of {_SLOTS * 4 * _STEPS} are not those of torch's own operations"
-    return _finding("gpu kernels", ok=wrong == 0, detail=detail, way_out="report it, with this line and the driver's")
+    return _finding("gpu kernels", ok=wrong == 0, detail=detail, way_out=_REPORT)
+
+
+def _codec() -> Finding:
+    graphs, off = codec_err(_SLOTS)
+    detail = f"songs decoded together are {off:.1e} of their peak off each alone; by {graphs} captured graphs of 2"
+    return _finding("gpu codec", ok=off <= _CLOSE and graphs == 2, detail=detail, way_out=_REPORT)
+
+
+def codec_err(songs: int) -> tuple[int, float]:
+    """Graphs captured, for one song and for all; and how far samples are off, of their peak."""
+    import torch
+
+    from harmonia_composer.engines.musicgen import trial
+    from harmonia_composer.engines.musicgen.player import room_for
+
+    codec = trial.random_codec(torch.device("cuda"))
+    room = room_for(codec, songs=songs)
+    try:
+        return len(room.steady), trial.off_when_together(codec, room, card=trial.SHAPE.card)
+    finally:
+        room.close()
 
 
 def kernels_err(slots: int, steps: int) -> int:
@@ -105,7 +130,7 @@ def kernels_err(slots: int, steps: int) -> int:
 
 
 def _finding(check: str, *, ok: bool, detail: str, way_out: str = "") -> Finding:
-    needed = check in ("gpu", "gpu kernels")
+    needed = check in ("gpu", "gpu kernels", "gpu codec")
     return {"check": check, "ok": ok, "detail": detail, "way_out": "" if ok else way_out, "needed": needed}
 
 

@@ -33,6 +33,7 @@ class Player:
     inventory: Inventory
     shape: Shape
     conditioner: Conditioner
+    codec: Codec
     room: CodecRoom
     decoder: Decoder
     scheduler: Scheduler
@@ -63,10 +64,11 @@ def load(folder: Path, inventory: Inventory, *, slots: int, on_step: OnStep, kee
     weights = read_decoder(folder, shape, device=device, dtype=dtype)
     decoder = EagerDecoder(weights, slots=slots) if device.type == "cpu" else _on_gpu(weights, slots=slots)
     conditioner = Conditioner(folder, shape, device=device)
-    room = room_for(Codec(shape.codec, read_codec(folder, shape, device=device)), songs=slots)
+    codec = Codec(shape.codec, read_codec(folder, shape, device=device))
+    room = room_for(codec, songs=slots)
     batch, in_step = Batch(decoder), room.at_once > 1
     scheduler = Scheduler(batch, on_step=on_step, keep_every_s=keep_every_s, in_step=in_step)
-    return Player(inventory, shape, conditioner, room, decoder, scheduler)
+    return Player(inventory, shape, conditioner, codec, room, decoder, scheduler)
 
 
 def room_for(codec: Codec, *, songs: int) -> CodecRoom:

@@ -14,12 +14,7 @@ import torch
 from torch import Tensor
 
 from harmonia_composer.engines.musicgen.batch import Batch, Kept, Piece, Seat
-from harmonia_composer.engines.musicgen.events import FRAMES, Drawn, Events, Failed, Keep
-
-# Frames before they are told: few at first, so that somebody who listens hears soon; ten are heard when fourteen are
-# drawn.
-FIRST, THEN = 14, FRAMES
-
+from harmonia_composer.engines.musicgen.events import FIRST, FRAMES, Drawn, Events, Failed, Keep
 
 # Told after every step: songs seated, slots, seconds.
 OnStep = Callable[[int, int, float], None]
@@ -160,7 +155,7 @@ class Scheduler:
     def _is_due(self, ticket: Ticket, frames: int) -> bool:
         if not ticket.told:
             return frames >= FIRST
-        return (frames > 0 and self._steps % THEN == 0) if self._in_step else frames >= THEN
+        return (frames > 0 and self._steps % FRAMES == 0) if self._in_step else frames >= FRAMES
 
     def _fail(self, ticket: Ticket) -> None:
         ticket.events.put(Failed(ticket.take, self._over))
