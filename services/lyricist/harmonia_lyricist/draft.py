@@ -41,12 +41,13 @@ _AGAIN = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The stanzas of the song in order; a chorus is written once."""
+    """The stanzas of the song in order; a chorus is written once. `unsaid`: words to do without."""
 
     theme: str
     title: str
     language: str
     form: tuple[str, ...]
+    unsaid: tuple[str, ...] = ()
 
     @property
     def written(self) -> tuple[str, ...]:
