@@ -50,6 +50,8 @@ def misses(reading: Reading, expect: dict[str, Any]) -> list[str]:
         "instruments": lambda v: set(v) <= set(brief.instruments),
         "excluded": lambda v: set(v) <= set(brief.excluded_instruments),
         "warns": lambda v: any(v in warning for warning in reading.warnings),
+        "silent": lambda v: not any(v in warning for warning in reading.warnings),
+        "unsaid": lambda v: list(reading.unsaid) == v,
         "bpm_at_least": lambda v: brief.bpm >= v,
         "bpm_between": lambda v: v[0] <= brief.bpm <= v[1],
         "mode": lambda v: mode == v,

@@ -122,7 +122,8 @@ class FileStore:
 
     def link(self, artifact: Artifact, owner: str, *, valid_for: timedelta) -> Link:
         if not self._link_base:
-            raise FailedPrecondition("this mesh has no REST door to serve links", reason=Reason.NOT_YET_SUPPORTED)
+            message = "a store on files makes no links: download the artifact, share the song, or keep objects on S3"
+            raise FailedPrecondition(message, reason=Reason.NOT_YET_SUPPORTED)
         expires = self._now().replace(microsecond=0) + valid_for
         token = sign(self._link_key, artifact.tenant, owner=owner, sha256=artifact.sha256, expires=expires)
         return Link(url=self._link_base + token, expires=expires)

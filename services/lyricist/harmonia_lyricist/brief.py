@@ -112,10 +112,12 @@ class Brief:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a prompt was taken to mean. `theme` is what words shall be about; None: instrumental."""
+    """What a prompt was taken to mean. `theme` is what words shall be about; None: instrumental. `unsaid`: words that
+    they shall do without."""
 
     brief: Brief
     understood: tuple[Understood, ...]
     warnings: tuple[str, ...]
     theme: str | None
     form: tuple[str, ...] = ()
+    unsaid: tuple[str, ...] = ()

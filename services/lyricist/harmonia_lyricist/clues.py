@@ -37,6 +37,8 @@ class Clues:
     unlike: str = ""
     form: tuple[str, ...] = ()
     form_span: tuple[int, int] = (0, 0)
+    # Words that the lyrics shall do without, by commas.
+    unsaid: tuple[Clue, ...] = ()
 
     def of(self, *kinds: str) -> list[Clue]:
         return [clue for clue in self.found if clue.kind in kinds and not clue.negated]
@@ -55,7 +57,9 @@ def gather(prompt: str, lexicon: Lexicon, *, extra: Entries | None = None) -> Cl
     figures = [q for q in quantities(text) if title is None or q.end <= title.start or q.start >= title.end]
     matches = _matches(text, lexicon.entries, extra or {}, lexicon.reach)
     languages = list(_languages(text, lexicon))
-    theme = _theme(text, [*figures, *(clue for clue in languages if clue.kind == "language")], matches, title)
+    unsaid = tuple(_unsaid(text))
+    sung_in = [clue for clue in languages if clue.kind == "language"]
+    theme = _theme(text, [*figures, *sung_in, *unsaid], matches, title)
     found = [Clue(q.field, q.value, q.start, q.end, q.number) for q in figures if not _inside(q, theme)]
     found += _phrases(text, matches, figures, title, theme)
     unlike = _unlike(text, found)
@@ -71,6 +75,7 @@ def gather(prompt: str, lexicon: Lexicon, *, extra: Entries | None = None) -> Cl
         unlike=text.quote(*unlike) if unlike else "",
         form=form,
         form_span=form_span,
+        unsaid=unsaid,
     )
 
 
@@ -180,6 +185,8 @@ _COMPANIONS = {"you", "me", "my", "your", "her", "him", "them", "us", "someone",
 def _theme(text: Text, figures: Sequence[Quantity | Clue], matches: list[_Match], title: Clue | None) -> Clue | None:
     for match in _ABOUT.finditer(text.folded):
         if title and title.start <= match.start() < title.end:
+            continue
+        if any(figure.start < match.end() <= figure.end for figure in figures):
             continue
         start, end = match.end(), _theme_end(text, match.end(), figures, matches, title)
         if text.folded[start:end].strip():
@@ -366,6 +373,23 @@ def _languages(text: Text, lexicon: Lexicon) -> Iterator[Clue]:
             tag = lexicon.languages.get(match[1] or match[2])
             if tag and (kind == "language" or tag not in _STYLES):
                 yield Clue(kind, tag, *(match.span() if kind == "language" else match.span(1 if match[1] else 2)))
+
+
+_JOINING = ("and", "any", "nor", "or", "the")
+# After a comma only what an "or" closes: "no mention of love, slow and sad" goes on with the music.
+_ONE = r"(?:the |any )?[a-z'-]{3,30}"
+_WORD_LIST = rf"[a-z'-]{{3,30}}(?:(?:, {_ONE}){{0,4}},? n?or {_ONE}| and {_ONE})?"
+_UNSAID = re.compile(
+    r"\b(?:(?:no|without|without any) mentions? of|(?:don't|dont|do not|never|without|not|avoid) mention(?:ing)?"
+    r"|without (?:using |saying )?the words?|avoid the words?|no words like|nothing about|not about)"
+    rf" (?:the |any |my )?\"?({_WORD_LIST})"
+)
+
+
+def _unsaid(text: Text) -> Iterator[Clue]:
+    for match in _UNSAID.finditer(text.folded):
+        listed = [word for word in re.findall(r"[a-z'-]+", match[1]) if word not in _JOINING]
+        yield Clue("unsaid", ",".join(listed), *match.span())
 
 
 _BEAT = re.compile(r"\bbeats?\b(?! (?:per|a) minute)")

@@ -13,7 +13,7 @@ from harmonia_lyricist.brief import Lyrics, LyricSection
 from harmonia_lyricist.llm import NoAnswer, Question, Task, at
 from harmonia_lyricist.metre import line_syllables, scanned
 from harmonia_lyricist.rhyme import last_word, rhymes
-from harmonia_lyricist.writer import Writing, is_clean
+from harmonia_lyricist.writer import Writing, is_clean, mentions
 
 LINES = 4
 SLACK = 2
@@ -30,7 +30,8 @@ _CHATTER = re.compile(
 _INSTRUCTIONS = (
     "You write song lyrics that can be sung. `stanzas` lists what is wanted, in order: each has four lines of about so "
     "many syllables, and its second line rhymes with its fourth. The chorus has the title in its first line. Write in "
-    "the language named. Plain words and pictures; no headings, numbers, quotation marks or comments; nothing obscene."
+    "the language named, and mention nothing of `avoid`. Plain words and pictures; no headings, numbers, quotation "
+    "marks or comments; nothing obscene."
 )
 _AGAIN = (
     "You repair single lines of song lyrics. For each entry of `lines` write one line in its place, in the language "
@@ -41,12 +42,13 @@ _AGAIN = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The stanzas of the song in order; a chorus is written once."""
+    """The stanzas of the song in order; a chorus is written once. `unsaid`: words to do without."""
 
     theme: str
     title: str
     language: str
     form: tuple[str, ...]
+    unsaid: tuple[str, ...] = ()
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -92,6 +94,7 @@ def question(plan: Plan, *, seed: int) -> Question:
             "theme": plan.theme,
             "title": plan.title,
             "language": plan.language,
+            "avoid": list(plan.unsaid),
             "stanzas": [{"name": name, "syllables": list(targets(name))} for name in plan.written],
         },
         _object({"stanzas": {"type": "array", "minItems": count, "maxItems": count, "items": stanza}}),
@@ -200,6 +203,8 @@ def titled(stanzas: Stanzas, plan: Plan) -> Stanzas:
 def _wrong(line: str, name: str, place: int, plan: Plan, writing: Writing) -> str:
     if said := unsingable(line, writing):
         return said
+    if mentions(line, plan.unsaid):
+        return f"mentions {', '.join(plan.unsaid)}"
     if plan.title and plan.title.lower() in line.lower():
         return ""
     return wrong_length(line, targets(name)[place], writing)

@@ -68,6 +68,7 @@ class _Reader:
         complexity = self.complexity()
         form = self.form()
         title = self.title(moods, genre)
+        unsaid = self.unsaid(theme)
         self.strangers(prompt)
         brief = Brief(
             title=title,
@@ -87,7 +88,7 @@ class _Reader:
             bars=bars,
         )
         warnings = tuple(dict.fromkeys(self.warnings))
-        return Reading(brief, tuple(self.understood), warnings, theme, form)
+        return Reading(brief, tuple(self.understood), warnings, theme, form, unsaid)
 
     def note(self, text: str, named: str, value: str) -> None:
         self.understood.append(Understood(text, named, value))
@@ -190,6 +191,14 @@ class _Reader:
         if clue and not self.asked.language:
             self.note(self.says.quote(clue), "language", language)
         return language
+
+    def unsaid(self, theme: str | None) -> tuple[str, ...]:
+        """What words that are written here shall do without."""
+        if theme is None:
+            return ()
+        for clue in self.says.unsaid:
+            self.note(self.says.quote(clue), "lyrics", f"without {clue.value.replace(',', ', ')}")
+        return tuple(word for clue in self.says.unsaid for word in clue.value.split(","))
 
     def genre(self) -> tuple[Clue | None, Genre]:
         """What the prompt names, and what is played."""
@@ -343,13 +352,16 @@ class _Reader:
         if named is not None and named.kind == "style":
             low, high = self.lexicon.styles[named.value].bpm
         said = self.says.of("bpm")
+        usual = (low, high) if named or self.asked.genre else None
         if self.asked.bpm is not None:
+            if not said:
+                self._weigh_tempo(self.asked.bpm, usual)
             if said and abs(min(max(said[0].number, _LOWEST_BPM), _HIGHEST_BPM) - self.asked.bpm) > 0.5:
                 self.overruled("bpm", said[0].value, f"{self.asked.bpm:g}")
             return self.asked.bpm
-        level, text = self._tempo_words()
         if said:
-            return self._said_bpm(said, level, text)
+            return self._said_bpm(said, usual)
+        level, text = self._tempo_words()
         italian = next(iter(self.says.of("italian")), None)
         if italian:
             slow, quick = self.lexicon.italian[italian.value]
@@ -360,7 +372,7 @@ class _Reader:
         self.note(text, "bpm", f"{bpm:g}")
         return bpm
 
-    def _said_bpm(self, said: list[Clue], level: float | None, word: str) -> float:
+    def _said_bpm(self, said: list[Clue], usual: tuple[float, float] | None) -> float:
         clue = said[0]
         bpm = min(max(clue.number, _LOWEST_BPM), _HIGHEST_BPM)
         if bpm != clue.number:
@@ -370,10 +382,15 @@ class _Reader:
                 self.warn(
                     f"bpm: the tempo does not change within a song: {clue.value} is taken, {other.value} left out"
                 )
-        if level is not None and ((level < 0.35 and bpm >= 140) or (level > 0.65 and bpm <= 72)):
-            self.warn(f"bpm: {word} and {bpm:g} bpm do not agree; the number is taken")
+        self._weigh_tempo(bpm, usual)
         self.note(self.says.quote(clue), "bpm", f"{bpm:g}")
         return bpm
+
+    def _weigh_tempo(self, bpm: float, usual: tuple[float, float] | None) -> None:
+        """A number that was said or set, against a word for it."""
+        level, word = self._tempo_words()
+        if level is not None and _disagree(level, bpm, usual):
+            self.warn(f"bpm: {word} and {bpm:g} bpm do not agree; the number is taken")
 
     def _tempo_words(self) -> tuple[float | None, str]:
         said = sorted(self.says.of("tempo"), key=lambda clue: clue.value == "upbeat")
@@ -416,7 +433,11 @@ class _Reader:
         return key
 
     def metre(self, genre: Genre) -> str:
-        clue = next(iter([*self.says.of("time_signature"), *self.says.of("metre")]), None)
+        said = self.says.of("time_signature")
+        clue = next(iter([*said, *self.says.of("metre")]), None)
+        for other in said[1:]:
+            if other.value != said[0].value:
+                self.warn(f"time_signature: one at a time: {said[0].value} is taken, {other.value} left out")
         if self.asked.time_signature:
             offered = self.palette.time_signatures
             if clue and choose.nearest_metre(clue.value, offered) != self.asked.time_signature:
@@ -479,6 +500,10 @@ class _Reader:
         for other in said[1:]:
             if other.number != clue.number:
                 self.warn(f"duration_seconds: {self.says.quote(clue)} is taken, {self.says.quote(other)} left out")
+        for word in self.says.of("length"):
+            if max(seconds, word.number) >= 3 * min(seconds, word.number):
+                told = f"{self.says.quote(word)} and {self.says.quote(clue)}"
+                self.warn(f"duration_seconds: {told} do not agree; the number is taken")
         self.note(self.says.quote(clue), "duration_seconds", f"{round(seconds, 3):g}")
         return seconds
 
@@ -610,6 +635,16 @@ class _Reader:
             self.warn("the prompt is empty: everything was chosen")
         else:
             self.warn("nothing in the prompt could be read as music: everything was chosen")
+
+
+def _disagree(level: float, bpm: float, usual: tuple[float, float] | None) -> bool:
+    """A word and a number for the tempo. What is slow, or fast, for its genre is so."""
+    low, high = usual or (0.0, 0.0)
+    if level < 0.35:
+        return bpm >= (90 if level < 0 else 110) and not (usual and bpm <= low + (high - low) / 3)
+    if level > 0.65:
+        return bpm <= (110 if level > 1 else 80 if level >= 0.85 else 72) and not (usual and bpm >= high)
+    return False
 
 
 def _head(says: Clues, genres: list[Clue]) -> Clue:

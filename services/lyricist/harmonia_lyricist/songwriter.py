@@ -4,7 +4,7 @@ No failure of a model reaches the song: the writer answers in its place and a wa
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harmonia_lyricist import draft, editor, opinion, writer
 from harmonia_lyricist.brief import Asked, Line, Lyrics, LyricSection, Palette, Reading, Understood
@@ -42,7 +42,18 @@ async def understood(prompt: str, asked: Asked, palette: Palette, *, lexicon: Le
 
 def alone(plan: draft.Plan, *, seed: int, writing: writer.Writing) -> Sung:
     """PURE. The built-in writer's words."""
-    return Sung(writer.write(plan.theme, title=plan.title, form=plan.form, seed=seed, writing=writing).lyrics)
+    if not plan.unsaid:
+        return Sung(writer.write(plan.theme, title=plan.title, form=plan.form, seed=seed, writing=writing).lyrics)
+    spared = writer.without(writing, plan.unsaid)
+    title = "" if writer.mentions(plan.title, plan.unsaid) else plan.title
+    try:
+        written = writer.write(plan.theme, title=title, form=plan.form, seed=seed, writing=spared, unsaid=plan.unsaid)
+    except writer.NoRhyme:
+        told = (
+            f"lyrics: there are too few rhymes without {', '.join(plan.unsaid)}: the words are written with all of them"
+        )
+        return replace(alone(replace(plan, unsaid=()), seed=seed, writing=writing), warnings=(told,))
+    return Sung(written.lyrics)
 
 
 async def words(plan: draft.Plan, *, seed: int, writing: writer.Writing, model: LanguageModel) -> Sung:
@@ -94,14 +105,14 @@ def _spare(plan: draft.Plan, spare: Lyrics, why: str) -> Sung:
 
 
 def _warned(reading: Reading, warning: str) -> Reading:
-    return Reading(reading.brief, reading.understood, (*reading.warnings, warning), reading.theme, reading.form)
+    return replace(reading, warnings=(*reading.warnings, warning))
 
 
 def plan(reading: Reading) -> draft.Plan:
     brief = reading.brief
     form = reading.form or writer.form_for(total_bars(brief.duration_seconds, brief.bpm, brief.time_signature))
     named = tuple(name for name in form if name not in writer.WORDLESS) or ("chorus",)
-    return draft.Plan(reading.theme or "", fit(brief.title), brief.language, named)
+    return draft.Plan(reading.theme or "", fit(brief.title), brief.language, named, reading.unsaid)
 
 
 def credit(reading: Reading, sung: Sung) -> tuple[Understood, ...]:

@@ -10,7 +10,7 @@ other language and repeats no word it would not say in front of children.
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harmonia_lyricist import pronunciation
 from harmonia_lyricist.brief import Line, Lyrics, LyricSection
@@ -124,11 +124,39 @@ def is_clean(text: str, writing: Writing) -> bool:
     return not any(stem in word for word in words(text) for stem in writing.unclean)
 
 
-def write(theme: str, *, title: str, form: Sequence[str], seed: int, writing: Writing) -> Written:
-    """A stanza for each section of the form that has words; every chorus the same."""
+def mentions(text: str, unsaid: Sequence[str]) -> bool:
+    """Also in another form: "loving" and "lovers" for "love"."""
+    stems = [re.sub(r"(?:es|e|s)$", "", word) for word in unsaid]
+    return any(
+        word == own or (len(stem) > 2 and word.startswith(stem))
+        for word in words(text)
+        for own, stem in zip(unsaid, stems, strict=True)
+    )
+
+
+def without(writing: Writing, unsaid: Sequence[str]) -> Writing:
+    """The phrases that mention none of these, and are not about them."""
+    topics = _topics(" ".join(unsaid), "", writing)
+
+    def spared(phrases: tuple[Phrase, ...]) -> tuple[Phrase, ...]:
+        return tuple(p for p in phrases if not p.topics & topics and not mentions(p.text, unsaid))
+
+    return replace(
+        writing,
+        openings={kind: spared(phrases) for kind, phrases in writing.openings.items()},
+        closings={sound: spared(phrases) for sound, phrases in writing.closings.items()},
+    )
+
+
+def write(
+    theme: str, *, title: str, form: Sequence[str], seed: int, writing: Writing, unsaid: Sequence[str] = ()
+) -> Written:
+    """A stanza for each section of the form that has words; every chorus the same. A theme that mentions what is to be
+    `unsaid` lends no line its words."""
     pen = _Pen(writing, random.Random(f"{seed}:words"), _topics(theme, title, writing))  # noqa: S311  # repeatable, not secret
     title = title if title.strip() and is_clean(title, writing) and words(title) else pen.title()
     theme = theme if is_clean(theme, writing) and 0 < line_syllables(theme, writing.metre) <= 9 else ""
+    theme = "" if mentions(theme, unsaid) else theme
     pen.used.add(last_word(theme))
     named = [name for name in form if name not in WORDLESS] or ["chorus"]
     verse_scheme = pen.dice.choice(["ABCB", "ABCB", "AABB", "ABAB"])
@@ -183,9 +211,10 @@ class _Pen:
     fitting: dict[tuple[str, int], list[Phrase]] = field(default_factory=dict)
 
     def title(self) -> str:
-        sound = self.dice.choice(
-            [rows for rows in self.writing.closings.values() if any(p.kind == "where" for p in rows)]
-        )
+        sounds = [rows for rows in self.writing.closings.values() if any(p.kind == "where" for p in rows)]
+        if not sounds:
+            raise NoRhyme("no closing names a place")
+        sound = self.dice.choice(sounds)
         return title_case(self.dice.choice([p.text for p in sound if p.kind == "where"]).split())
 
     def chorus(self, title: str) -> tuple[tuple[Line, ...], str]:

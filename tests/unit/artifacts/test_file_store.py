@@ -122,5 +122,5 @@ def test_without_a_door_that_serves_links_there_are_none(root: Path) -> None:
         spool.write([b"abc"])
         artifact = store.keep(spool, ARRIVAL)
 
-        with pytest.raises(FailedPrecondition, match="no REST door"):
+        with pytest.raises(FailedPrecondition, match="on files makes no links: download the artifact, share the song"):
             store.link(artifact, "ann", valid_for=timedelta(seconds=120))

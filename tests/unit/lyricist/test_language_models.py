@@ -109,11 +109,11 @@ def guarded(model: LanguageModel, timeout_s: float = 10.0) -> Guarded:
     return Guarded(model, timeout=timedelta(seconds=timeout_s), clock=time.monotonic)
 
 
-async def sung(url: str, tables: Tables, *, timeout_s: float = 10.0, language: str = "") -> Written:
+async def sung(url: str, tables: Tables, *, timeout_s: float = 10.0, language: str = "", but: str = "") -> Written:
     model = guarded(OpenAI(url, model="m"), timeout_s)
     asked = Asked(words=Words.WRITE, genre="folk", moods=("warm",), bpm=96.0, key="A minor", language=language, seed=3)
     try:
-        return await write_with(model, "a song about my grandmother's kitchen", asked, PALETTE, tables=tables)
+        return await write_with(model, f"a song about my grandmother's kitchen{but}", asked, PALETTE, tables=tables)
     finally:
         await model.close()
 
@@ -149,6 +149,26 @@ async def test_markdown_and_numbering_are_cleaned_away(tables: Tables) -> None:
 
     assert VERSE[0] in lines_of(written)
     assert not any("*" in line or line[0].isdigit() for line in lines_of(written))
+
+
+async def test_a_line_that_mentions_what_it_shall_not_is_asked_for_again(tables: Tables) -> None:
+    avoided: list[object] = []
+    asked_again: list[Chat] = []
+
+    def answers(_path: str, body: Chat) -> tuple[int, bytes]:
+        data = json.loads(body["messages"][1]["content"])
+        if "lines" in data:
+            asked_again.extend(data["lines"])
+            return completion({"lines": [VERSE[0] for _ in data["lines"]]})
+        avoided.append(data["avoid"])
+        return completion({"stanzas": [["We fell in love when we were young", *VERSE[1:]] for _ in data["stanzas"]]})
+
+    with server(answers) as url:
+        written = await sung(url, tables, but=", no mention of love")
+
+    assert avoided == [["love"]]
+    assert "mentions love" in {row["wrong"] for row in asked_again}
+    assert not [line for line in lines_of(written) if "love" in line]
 
 
 async def test_a_line_that_does_not_rhyme_is_asked_for_again_by_name(tables: Tables) -> None:

@@ -7,8 +7,12 @@ from harmonia.lyricist.v1 import lyricist_pb2
 from harmonia.song.v1 import brief_pb2, spec_pb2
 from harmonia.type.v1 import type_pb2
 from harmonia_chassis.worker import Work
+from harmonia_lyricist import songwriter
+from harmonia_lyricist.brief import Asked, Palette
+from harmonia_lyricist.draft import Plan
+from harmonia_lyricist.metre import words
 from harmonia_lyricist.wire import request_from
-from harmonia_lyricist.write import Lyricist, Tables, load
+from harmonia_lyricist.write import Lyricist, Tables, load, write
 
 Spec, Lyrics = spec_pb2.SongSpec, spec_pb2.LyricsSpec
 
@@ -155,3 +159,25 @@ async def test_each_line_tells_the_stress_of_every_syllable(tables: Tables) -> N
 
     assert line.stresses == "010 0 10"
     assert line.syllables == 6
+
+
+def test_words_do_without_what_the_prompt_does_not_want_mentioned(tables: Tables) -> None:
+    def sung(prompt: str) -> set[str]:
+        found = [write(prompt, Asked(seed=seed), Palette(), tables=tables).brief.lyrics for seed in range(40)]
+        lines = [line.text for lyrics in found for section in lyrics.sections for line in section.lines]
+        assert len(lines) > 300
+        return {word for line in lines for word in words(line) if word.startswith(("lov", "heart"))}
+
+    assert {"love", "heart"} <= sung("a pop song about two people and a kiss")
+    assert sung("a pop song about two people and a kiss, no mention of love or hearts") == set()
+    assert sung("a love song that does not mention love, don't mention love or the heart") == set()
+
+
+def test_where_nothing_is_left_to_write_with_the_words_come_all_the_same_and_it_is_said(tables: Tables) -> None:
+    every = {word for rows in tables.writing.closings.values() for phrase in rows for word in words(phrase.text)}
+    plan = Plan("the sea", "", "en", ("verse", "chorus"), tuple(every))
+
+    sung = songwriter.alone(plan, seed=1, writing=tables.writing)
+
+    assert [section.name for section in sung.lyrics.sections] == ["verse", "chorus"]
+    assert any("too few rhymes without" in warning for warning in sung.warnings)
