@@ -30,7 +30,7 @@ _IN_THE_BRIEF = (
     *("title", "genre", "moods", "instruments", "complexity", "bpm", "key", "time_signature", "duration_seconds"),
     "sections",
 )
-_BESIDE_THE_BRIEF = ("seed", "variations", "model", "sampling", "outputs", "vocals")
+_BESIDE_THE_BRIEF = ("seed", "variations", "model", "sampling", "outputs", "vocals", "conditioning")
 # With another of these the prompt is read anew, and what it was taken to mean before does not bind.
 _READ_ANEW = ("prompt", "negative_prompt", "engine", "language")
 

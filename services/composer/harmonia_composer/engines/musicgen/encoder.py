@@ -37,6 +37,10 @@ class Encoder:
         lstm.load_state_dict(own, assign=True)
         self._lstm = lstm.requires_grad_(requires_grad=False)
 
+    @property
+    def device(self) -> torch.device:
+        return self._codebooks.device
+
     def encode(self, samples: Tensor, check: Check = lambda: None) -> Tensor:
         """Codes on the samples' device. Raises what `check`, asked at every layer, raises."""
         frames = math.ceil(samples.shape[0] / self.shape.hop)
