@@ -78,11 +78,12 @@ class Continuing:
 
 def sounds(source: job_pb2.Job) -> Iterator[type_pb2.ArtifactRef]:
     """PURE. Of the first take: the pre-master, then the lossless masters."""
-    results = {stage.name: stage.result for stage in source.stages}
-    for take in results["compose"].compose.takes[:1]:
-        yield take.premaster
-    for mastered in results["master"].master.takes[:1]:
-        yield from (file.ref for file in mastered.files if file.role == "master" and file.ref.media_type in _LOSSLESS)
+    for stage in source.stages:
+        for take in stage.result.compose.takes[:1]:
+            yield take.premaster
+        for mastered in stage.result.master.takes[:1]:
+            masters = [file.ref for file in mastered.files if file.role == "master"]
+            yield from (ref for ref in masters if ref.media_type in _LOSSLESS)
 
 
 def fix_length(spec: spec_pb2.SongSpec, resolved: spec_pb2.SongSpec, whole_s: float | None) -> None:

@@ -91,6 +91,7 @@ def revised(
         ({"seed": "8"}, (), "compose"),
         ({}, ("seed",), "compose"),
         ({"outputs": {"stems": False}}, (), "compose"),
+        ({"conditioning": {"start_seconds": 3}}, (), "compose"),
         ({"sections": [{"name": "verse", "bars": 8}]}, (), "compose"),
         ({"lyrics": {"text": "la la"}}, (), "write"),
         ({"prompt": "slow"}, (), "write"),
