@@ -106,7 +106,7 @@ async def test_a_commercial_tenant_is_refused_metas_weights_at_submit_and_told_w
             await client.compose("slow sad piano", engine="musicgen", model="metas", duration_seconds=5.0)
 
     assert refused.value.reason == Reason.LICENCE_REFUSED
-    assert refused.value.metadata["allowed"] == "musicgen with tiny, the engine arranger"  # all that this composer offers
+    assert refused.value.metadata["allowed"] == "musicgen with tiny, the engine arranger"
 
 
 async def test_every_song_of_a_batch_goes_on_after_kill_9_and_is_what_it_would_have_been(
@@ -164,7 +164,7 @@ async def test_a_song_goes_on_from_one_of_the_arranger_and_from_a_recording(
         recording = tmp_path / "sent.wav"
         soundfile.write(recording, premaster[: round(start_s * 48_000)], 48_000, subtype="FLOAT")
         sent = await client.upload(recording)
-        wishes = {"engine": "musicgen", "model": "tiny", "seed": 3, "outputs": {"formats": ["flac"]}}
+        wishes = {"engine": "musicgen", "model": "tiny", "seed": 3, "mastering": {"preset": "NONE"}}
         of_song = await client.compose(
             "slow sad piano", **wishes, duration_seconds=7.0,
             conditioning={"continue_from": first.name, "start_seconds": start_s},
