@@ -2,6 +2,8 @@
 songs that go on from others."""
 
 import asyncio
+import hashlib
+import json
 import sys
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
@@ -189,6 +191,9 @@ async def test_a_song_goes_on_from_one_of_the_arranger_and_from_a_recording(
         assert likeness(sound[begun, 0], expected) > 0.95
         assert likeness(sound[begun, 0], reconstructed(tiny, source[::-1], 48_000)[begun]) < 0.5
     assert shown.resolved.conditioning.continue_from == first.name
+    passport = json.loads((tmp_path / "of-file" / "provenance.json").read_text())
+    digest = hashlib.sha256(recording.read_bytes()).hexdigest()
+    assert passport["predicate"]["materials"][1] == {"name": "continued_from", "digest": {"sha256": digest}}
 
 
 async def test_what_cannot_be_gone_on_from_is_refused_by_the_fields_name(

@@ -221,6 +221,8 @@ def carry_over(job: job_pb2.Job, revised: Revision, source: job_pb2.Job) -> None
         _rewrite(job.stages[WRITE].result.write, revised, job.resolved)
     if revised.stage < MASTER:
         job.reusable.extend(_stems(source))
+    elif source.HasField("continue_from"):
+        job.continue_from.CopyFrom(source.continue_from)
 
 
 def _rewrite(written: lyricist_pb2.WriteResult, revised: Revision, resolved: Spec) -> None:

@@ -183,6 +183,13 @@ def test_the_deadline_of_the_old_song_does_not_bind_the_new_one(source):
     assert not revising.revision(request({"key": "D minor"}), source).spec.HasField("deadline")
 
 
+@pytest.mark.parametrize(("changes", "kept"), [({"mastering": {"preset": "LOUD"}}, True), ({"seed": "8"}, False)])
+def test_what_a_song_went_on_from_is_kept_where_it_is_not_heard_again(changes, kept, source, capabilities, now):
+    source.continue_from.sha256 = "d" * 64
+
+    assert revised(request(changes), source, capabilities, now).HasField("continue_from") == kept
+
+
 @pytest.mark.parametrize(
     ("asked", "field", "reason"),
     [
