@@ -127,6 +127,10 @@ def _roughen(lm: Any, codec: Any) -> None:
                 weight.add_(torch.randn_like(weight) * 0.1)
         for layer in codec.quantizer.vq.layers:
             layer._codebook.embed.normal_()
+        # An untrained encoder says the same of every sound.
+        for name, weight in codec.encoder.named_parameters():
+            if name.endswith(("weight_g", "weight.original0")):
+                weight.mul_(2.5)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,10 @@
-"""The composer, keeping its songs several times a second: `python -m tests.musicgen_composer`."""
+"""The composer, keeping MusicGen's songs several times a second: `python -m tests.musicgen_composer`."""
 
 from functools import partial
 
 from harmonia_chassis.node import Node, run_service
 from harmonia_composer.__main__ import models_of, start
+from harmonia_composer.engines.arranger.engine import Arranger
 from harmonia_composer.engines.musicgen.engine import MusicGen
 from harmonia_composer.engines.musicgen.meters import Meters
 from harmonia_composer.settings import Settings
@@ -16,7 +17,8 @@ async def start_keeping(node: Node[Settings]) -> None:
     assert models is not None
     meters, slots = Meters(node.metrics.registry), node.settings.musicgen_slots
     engine = MusicGen(models, meters, slots=slots, keep_every_s=KEEP_EVERY_S)
-    await partial(start, engines={engine.name: engine}, checkpoint_every_s=KEEP_EVERY_S)(node)
+    engines = {"arranger": Arranger(), engine.name: engine}
+    await partial(start, engines=engines, checkpoint_every_s=KEEP_EVERY_S)(node)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from harmonia_composer.engines.musicgen.conditioner import Conditioner
 from harmonia_composer.engines.musicgen.convert import convert
 from harmonia_composer.engines.musicgen.decoder import Drawing
 from harmonia_composer.engines.musicgen.eager import EagerDecoder
+from harmonia_composer.engines.musicgen.encoder import Encoder
 from harmonia_composer.importing import DOWNLOADING
 from harmonia_composer.shelf import Place, Tell
 
@@ -45,6 +46,11 @@ class Ours:
     @functools.cached_property
     def codec(self) -> Codec:
         return Codec(self.shape.codec, reading.read_codec(self.folder, self.shape, device=CPU))
+
+    @functools.cached_property
+    def encoder(self) -> Encoder:
+        own = reading.read_encoder(self.folder, self.shape, device=CPU)
+        return Encoder(self.shape.codec, own, reading.read_codec(self.folder, self.shape, device=CPU)["codebooks"])
 
     @functools.cached_property
     def conditioner(self) -> Conditioner:

@@ -1108,13 +1108,13 @@ export interface components {
             removed_bytes?: string | number;
         };
         Conditioning: {
-            /** @description "songs/{id}" or "artifacts/{sha256}" to go on from. */
+            /** @description "songs/{id}" or "artifacts/{sha256}", a recording: the song begins with it and goes on from there. Of a song its first take; duration_seconds counts from the beginning, default 30 seconds more than what is taken over. */
             continue_from?: string;
             /** @description "artifacts/{sha256}" of a tune to follow. */
             melody?: string;
             /** @description 0 to 1. */
             strength?: number;
-            /** @description Seconds into the source. */
+            /** @description Where to go on, in seconds from the beginning of continue_from, 1 to 599; default: at its end. */
             start_seconds?: number;
         };
         CreateKeyResponse: {

@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -17,11 +18,11 @@ from harmonia.job.v1 import job_pb2
 from harmonia.song.v1 import brief_pb2
 from harmonia.type.v1 import type_pb2
 from harmonia_chassis import telemetry
-from harmonia_chassis.errors import InvalidInput, NotFound, Reason
+from harmonia_chassis.errors import FailedPrecondition, InvalidInput, NotFound, Reason
 from harmonia_chassis.worker import Work
-from harmonia_composer import wire
+from harmonia_composer import source, wire
 from harmonia_composer.daw.make import MEDIA_TYPES, session_files
-from harmonia_composer.engine import Engine, Listener, Order, Take, Unplayable
+from harmonia_composer.engine import Engine, Listener, Order, Source, Take, Unplayable
 from harmonia_composer.listening import CHECKPOINT, CHECKPOINT_EVERY_S, MADE, Store, WorkListener
 
 log = structlog.get_logger()
@@ -60,6 +61,7 @@ class Composer:
         order = wire.order_from_proto(request, await self._lyrics(request, work), kept.engine)
         folder = await asyncio.to_thread(self._new_folder)
         try:
+            order = replace(order, source=await self._source(request, folder, work))
             takes = await self._composed(engine, order, folder, request, work)
             result = await self._stored(engine, takes, order, folder, work)
         finally:
@@ -89,6 +91,20 @@ class Composer:
         if not request.HasField("lyrics"):
             return request.brief.lyrics
         return brief_pb2.Lyrics.FromString(await self._store.get(request.lyrics, work.grant))
+
+    async def _source(self, request: pb.ComposeRequest, folder: Path, work: Work) -> Source | None:
+        if not request.HasField("continue_from"):
+            return None
+        source.check_size(request.continue_from)
+        file = folder / "source"
+        try:
+            await self._store.fetch(request.continue_from, work.grant, file)
+        except NotFound as error:
+            message = f"{source.FIELD}: the recording is no longer there"
+            raise FailedPrecondition(message, reason=Reason.ARTIFACT_NOT_FOUND, field=source.FIELD) from error
+        start_s = request.start_seconds if request.HasField("start_seconds") else None
+        song_s = request.brief.duration_seconds
+        return await source.source_of(file, request.continue_from, start_s=start_s, song_s=song_s)
 
     def _new_folder(self) -> Path:
         self._scratch.mkdir(parents=True, exist_ok=True)

@@ -86,6 +86,21 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A recording to begin with and go on from: `path` holds float32 [n], mono, `seconds` of it or a little more.
+
+    `peak`: the highest sample of the whole recording, whatever is taken of it; 0 where it is silent. The same `recipe`
+    is the same sound.
+    """
+
+    path: Path
+    rate_hz: int
+    peak: float
+    seconds: float
+    recipe: str
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """`daw` names the session formats wanted. `checkpoint` is what the engine last kept before it was interrupted."""
 
@@ -99,6 +114,7 @@ class Order:
     vocals: bool = False
     daw: tuple[str, ...] = ()
     checkpoint: bytes = b""
+    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,10 @@ HUGGING_FACE = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "spiece.model",
 )  # fmt: skip
-OURS = ("shape.json", "decoder.safetensors", "codec.safetensors", "text.safetensors", "tokenizer.json")
+OURS = (
+    "shape.json", "decoder.safetensors", "codec.safetensors", "encoder.safetensors", "text.safetensors",
+    "tokenizer.json",
+)  # fmt: skip
 # `sha256sum * > SHA256SUMS`, for those who want to be sure of what arrives.
 SUMS = "SHA256SUMS"
 # What says whence and under which licence, and what the files are.
@@ -21,8 +24,8 @@ def wanted(names: Sequence[str]) -> list[str]:
     Empty when there is no model.
     """
     beside = [name for name in BESIDE if name in names]
-    if all(name in names for name in OURS):
-        return [*beside, *OURS]
+    if OURS[0] in names:
+        return [*beside, *(name for name in OURS if name in names)]
     tensors = [name for name in names if name.startswith("model") and name.endswith(".safetensors")]
     if tensors and HUGGING_FACE[0] in names:
         return [*beside, *(name for name in HUGGING_FACE if name in names), *tensors]

@@ -31,6 +31,10 @@ def request_from(job: job_pb2.Job) -> pb.ComposeRequest:
     )
     if spec.HasField("sampling"):
         request.sampling.CopyFrom(spec.sampling)
+    if job.HasField("continue_from"):
+        request.continue_from.CopyFrom(job.continue_from)
+        if spec.conditioning.HasField("start_seconds"):
+            request.start_seconds = spec.conditioning.start_seconds
     if written.HasField("lyrics"):
         request.lyrics.CopyFrom(written.lyrics)
     if stage.HasField("checkpoint"):

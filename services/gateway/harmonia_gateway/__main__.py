@@ -29,6 +29,7 @@ from harmonia_gateway.capabilities import Capabilities
 from harmonia_gateway.capability_servicer import CapabilityServicer
 from harmonia_gateway.chance import real_chance
 from harmonia_gateway.collector import Collector
+from harmonia_gateway.continuing import Continuing
 from harmonia_gateway.exporter import Exporter
 from harmonia_gateway.finder import Finder
 from harmonia_gateway.hub import Hub
@@ -82,6 +83,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never, hope: tim
     intake = Intake(
         jobs=jobs,
         words=Words(node.store, node.channel("artifacts")),
+        continuing=Continuing(jobs, node.channel("artifacts")),
         capabilities=capabilities,
         signer=signer,
         quotas=quotas,

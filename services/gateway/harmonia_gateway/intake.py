@@ -13,6 +13,7 @@ from harmonia_chassis.testing import Failpoint, reach
 from harmonia_gateway import limits, revising, rules, songs
 from harmonia_gateway.capabilities import Capabilities
 from harmonia_gateway.chance import Chance
+from harmonia_gateway.continuing import Continuing
 from harmonia_gateway.projects import Projects
 from harmonia_gateway.quotas import Quotas
 from harmonia_gateway.songs import Requester
@@ -32,6 +33,7 @@ class Intake:
         *,
         jobs: JobStream,
         words: Words,
+        continuing: Continuing,
         capabilities: Capabilities,
         signer: TokenSigner,
         quotas: Quotas,
@@ -43,6 +45,7 @@ class Intake:
     ) -> None:
         self._jobs = jobs
         self._words = words
+        self._continuing = continuing
         self._capabilities = capabilities
         self._signer = signer
         self._quotas = quotas
@@ -131,13 +134,16 @@ class Intake:
         spec = spec_pb2.SongSpec()
         spec.CopyFrom(sent)
         spec.batch = sent.batch or batch
-        return await self._plan(spec, requester, identity, spec_digest=songs.digest(sent))
+        job = await self._plan(spec, requester, identity, spec_digest=songs.digest(sent))
+        await self._continuing.settle(job)
+        return job
 
     async def _revised(self, request: Revise, requester: Requester, identity: str, source: job_pb2.Job) -> job_pb2.Job:
         revised = revising.revision(request, source)
         warnings = await self._left_behind(revised, requester)
         job = await self._plan(revised.spec, requester, identity, spec_digest=revising.digest(request))
         revising.carry_over(job, revised, source)
+        await self._continuing.settle(job)
         job.warnings.extend(warnings)
         return job
 

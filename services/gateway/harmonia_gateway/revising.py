@@ -30,7 +30,7 @@ _IN_THE_BRIEF = (
     *("title", "genre", "moods", "instruments", "complexity", "bpm", "key", "time_signature", "duration_seconds"),
     "sections",
 )
-_BESIDE_THE_BRIEF = ("seed", "variations", "model", "sampling", "outputs", "vocals")
+_BESIDE_THE_BRIEF = ("seed", "variations", "model", "sampling", "outputs", "vocals", "conditioning")
 # With another of these the prompt is read anew, and what it was taken to mean before does not bind.
 _READ_ANEW = ("prompt", "negative_prompt", "engine", "language")
 
@@ -221,6 +221,8 @@ def carry_over(job: job_pb2.Job, revised: Revision, source: job_pb2.Job) -> None
         _rewrite(job.stages[WRITE].result.write, revised, job.resolved)
     if revised.stage < MASTER:
         job.reusable.extend(_stems(source))
+    elif source.HasField("continue_from"):
+        job.continue_from.CopyFrom(source.continue_from)
 
 
 def _rewrite(written: lyricist_pb2.WriteResult, revised: Revision, resolved: Spec) -> None:

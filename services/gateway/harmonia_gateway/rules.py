@@ -245,7 +245,7 @@ RULES: Mapping[str, Rule | Planned] = {
     "conditioning.continue_from": pattern(_SONG_OR_ARTIFACT, "songs/{id} or artifacts/{sha256}"),
     "conditioning.melody": pattern(_ARTIFACT, "artifacts/{sha256}"),
     "conditioning.strength": number(0, 1),
-    "conditioning.start_seconds": number(0, limits.DURATION_S[1], "seconds"),
+    "conditioning.start_seconds": number(1, limits.DURATION_S[1] - 1, "seconds"),
     "sampling.temperature": number(0, 2),
     "sampling.top_k": number(1, 2048),
     "sampling.guidance": number(1, 10),

@@ -29,7 +29,8 @@ def request_from(job: job_pb2.Job) -> pb.WriteRequest:
     spec.CopyFrom(job.resolved)
     spec.prompt, spec.negative_prompt = job.spec.prompt, job.spec.negative_prompt
     spec.kind = job.spec.kind
-    for length in ("duration_seconds", "bars"):
+    # What goes on from a recording is longer than it, whatever the prompt says.
+    for length in () if job.HasField("continue_from") else ("duration_seconds", "bars"):
         if not job.spec.HasField(length):
             spec.ClearField(length)
     palette = job.palette

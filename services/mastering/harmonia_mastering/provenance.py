@@ -29,6 +29,7 @@ class Origin:
     licence: str
     stages: tuple[str, ...]
     numerics: str = ""
+    continued_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def provenance_json(
             },
             "seed": seed,
             "stages": [*origin.stages, "master"],
-            "materials": [{"name": "premaster", "digest": {"sha256": premaster_sha256}}],
+            "materials": [_material("premaster", premaster_sha256), *_continued(origin)],
             "mastering": {
                 "versions": dict(versions),
                 "target_lufs": target.loudness_lufs,
@@ -112,6 +113,14 @@ def provenance_json(
         },
     }
     return json.dumps(statement, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _material(name: str, sha256: str) -> dict[str, object]:
+    return {"name": name, "digest": {"sha256": sha256}}
+
+
+def _continued(origin: Origin) -> list[dict[str, object]]:
+    return [_material("continued_from", origin.continued_from)] if origin.continued_from else []
 
 
 def _subject(to: Format, one: Digests) -> dict[str, object]:

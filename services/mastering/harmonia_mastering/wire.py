@@ -61,6 +61,7 @@ def digest(brief: brief_pb2.Brief, resolved: spec_pb2.SongSpec, engine_version: 
         seed=resolved.seed,
         sampling=resolved.sampling if resolved.HasField("sampling") else None,
         mastering=resolved.mastering,
+        conditioning=resolved.conditioning if resolved.HasField("conditioning") else None,
     )
     parts = (brief.SerializeToString(deterministic=True), sound.SerializeToString(deterministic=True))
     return hashlib.sha256(b"".join((*parts, engine_version.encode()))).hexdigest()
@@ -78,6 +79,7 @@ def _origin(job: job_pb2.Job, composed: composer_pb2.ComposeResult) -> pb.Master
         licence=composed.licence,
         numerics=composed.numerics,
         stages=[stage.name for stage in job.stages if stage.name != "master"],
+        continued_from=job.continue_from.sha256,
     )
 
 
@@ -135,6 +137,7 @@ def origin_from_proto(origin: pb.MasterRequest.Origin) -> Origin:
         licence=origin.licence,
         stages=tuple(origin.stages),
         numerics=origin.numerics,
+        continued_from=origin.continued_from,
     )
 
 

@@ -2,19 +2,22 @@
 
 import asyncio
 import hashlib
+import io
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from harmonia.composer.v1 import composer_pb2 as pb
 from harmonia.job.v1 import job_pb2
 from harmonia.song.v1 import brief_pb2
 from harmonia.store.v1 import store_pb2
 from harmonia.type.v1 import type_pb2
-from harmonia_chassis.errors import InvalidInput, NotFound, Reason
+from harmonia_chassis.errors import FailedPrecondition, InvalidInput, NotFound, Reason
 from harmonia_chassis.worker import Stopped, Work
 from harmonia_composer import wire
 from harmonia_composer.compose import Composer
@@ -273,6 +276,40 @@ def test_the_request_of_a_job_carries_its_checkpoint_and_its_long_lyrics() -> No
 
     assert asked.checkpoint.sha256 == "c" * 64
     assert asked.lyrics.sha256 == "a" * 64
+
+
+@pytest.mark.parametrize("start_s", [None, 2.5])
+def test_the_request_of_a_job_carries_what_the_song_goes_on_from(start_s: float | None) -> None:
+    record = job()
+    record.continue_from.sha256 = "d" * 64
+    if start_s:
+        record.resolved.conditioning.start_seconds = start_s
+    asked = wire.request_from(record)
+
+    assert asked.continue_from.sha256 == "d" * 64
+    assert (asked.start_seconds if asked.HasField("start_seconds") else None) == start_s
+
+
+async def test_what_a_song_goes_on_from_reaches_the_engine_as_sound(tmp_path: Path) -> None:
+    shelf, engine, sound = Shelf(), Whistler(), io.BytesIO()
+    soundfile.write(sound, np.full((24_000, 2), 0.5), 8_000, format="WAV")
+    asked = request()
+    asked.continue_from.CopyFrom(await shelf.put(sound.getvalue(), "audio/wav", "g"))
+    asked.start_seconds = 2.0
+    await Composer({"whistler": engine}, shelf, tmp_path).perform(asked, work())
+
+    source = engine.orders[0].source
+    assert source is not None
+    assert (source.rate_hz, source.seconds, source.peak) == (8_000, 2.0, pytest.approx(0.5, abs=1e-4))
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_recording_that_is_gone_when_its_turn_comes_ends_the_song_by_the_fields_name(tmp_path: Path) -> None:
+    asked = request()
+    asked.continue_from.sha256 = "d" * 64
+
+    with pytest.raises(FailedPrecondition, match=r"conditioning.continue_from: the recording is no longer there"):
+        await Composer({"whistler": Whistler()}, Shelf(), tmp_path).perform(asked, work())
 
 
 def test_the_arranger_says_of_every_field_how_it_takes_it() -> None:

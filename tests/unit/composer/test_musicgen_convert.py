@@ -40,7 +40,7 @@ def test_both_layouts_of_one_model_become_the_same_tensors(model, hugging_face, 
     _, ours = model
     convert(hugging_face, tmp_path)
 
-    for file in ("decoder.safetensors", "codec.safetensors", "text.safetensors"):
+    for file in ("decoder.safetensors", "codec.safetensors", "encoder.safetensors", "text.safetensors"):
         expected, found = load_file(ours.folder / file), load_file(tmp_path / file)
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[name], expected[name]) for name in expected), file
@@ -140,7 +140,17 @@ def test_our_own_files_are_read_strictly(model, tmp_path):
 def test_a_shape_of_another_release_is_refused(model, tmp_path):
     folder = copied(model[1].folder, tmp_path)
     told = json.loads((folder / "shape.json").read_text())
-    (folder / "shape.json").write_text(json.dumps(told | {"schema": 2}))
+    (folder / "shape.json").write_text(json.dumps(told | {"schema": 1}))
 
-    with pytest.raises(BadWeights, match="schema 2: this release reads 1"):
+    with pytest.raises(BadWeights, match="schema 1, and this release reads 2: import the model again"):
         read_shape(folder)
+
+
+def test_a_snapshot_of_an_earlier_release_that_is_brought_again_is_told_so(model, tmp_path):
+    folder = copied(model[1].folder, tmp_path)
+    (folder / "encoder.safetensors").unlink()
+    told = json.loads((folder / "shape.json").read_text())
+    (folder / "shape.json").write_text(json.dumps(told | {"schema": 1}))
+
+    with pytest.raises(BadWeights, match="import the model again from where it came"):
+        convert(folder, tmp_path)

@@ -84,6 +84,43 @@ def test_a_prompt_of_tokens_is_gone_on_from_as_audiocraft_does(models, seed):
     assert torch.equal(tokens[:, :40], prompt)
 
 
+def sounding(seconds):
+    noise = torch.randn(round(seconds * 32_000), generator=torch.Generator().manual_seed(5))
+    return 0.3 * noise * torch.linspace(0, 1, len(noise))
+
+
+# From whole frames and from an odd length on in one window; from a little and from nearly a window on in several.
+@pytest.mark.parametrize(("heard_s", "seconds"), [(0.8, 2.5), (1.2345, 2.9), (0.31, 7.1), (2.97, 7.1)])
+@pytest.mark.parametrize("seed", [None, 3])
+def test_a_recording_is_gone_on_from_as_audiocraft_does(models, heard_s, seconds, seed):
+    theirs, ours, _ = models[2]
+    sound = sounding(heard_s)
+    theirs.max_duration = 3.0
+    theirs.set_generation_params(duration=seconds, use_sampling=seed is not None, top_k=30, extend_stride=1.8)
+    torch.manual_seed(seed or 0)
+    expected = theirs.generate_continuation(sound[None, None], 32_000, [PROMPTS[1]], return_tokens=True)[1][0]
+    drawing = Drawing(0, temperature=0.0) if seed is None else Drawing(seed, top_k=30)
+    noise = None if seed is None else torch.Generator().manual_seed(seed)
+
+    prompt = ours.encoder.encode(sound)
+    tokens = ours.tokens(ours.piece(PROMPTS[1], seconds, drawing, prompt=prompt, generator=noise))
+
+    assert torch.equal(tokens, expected)
+    assert torch.equal(tokens[:, : prompt.shape[1]], prompt)
+
+
+@pytest.mark.parametrize("known", [150, 151, 180, 341])
+def test_of_a_prompt_that_fills_windows_the_next_hears_what_it_would_if_they_had_been_drawn(models, known):
+    """Greedy, so a window's tokens depend on nothing but what it hears."""
+    _, ours, _ = models[1]
+    drawing = Drawing(0, temperature=0.0)
+    whole = ours.tokens(ours.piece(PROMPTS[0], 9.0, drawing))
+    piece = ours.piece(PROMPTS[0], 9.0, drawing, prompt=whole[:, :known])
+
+    assert 60 <= piece.windows[0].known < 150
+    assert torch.equal(ours.tokens(piece), whole)
+
+
 def test_audiocraft_and_transformers_and_the_engine_agree(models):
     theirs, ours, folder = models[0]
     ids = torch.tensor([ours.conditioner.tokens(PROMPTS[0])])
@@ -143,9 +180,11 @@ def test_one_of_six_that_leaves_changes_nothing_for_the_other_five(ours):
     assert all(torch.equal(batch.codes(seats[n], 0, seats[n].ready), expected[n]) for n in left)
 
 
-@pytest.mark.parametrize("steps", [1, 70, 160, 300])
-def test_a_song_goes_on_from_what_was_kept_of_it_as_if_nothing_had_happened(ours, steps):
-    piece = ours.piece(PROMPTS[0], 6.0, Drawing(2**64 - 5, top_k=40))
+@pytest.mark.parametrize("known", [0, 70, 200])
+@pytest.mark.parametrize("steps", [1, 70, 154, 160, 300])
+def test_a_song_goes_on_from_what_was_kept_of_it_as_if_nothing_had_happened(ours, steps, known):
+    prompt = torch.randint(0, 64, (4, known), generator=torch.Generator().manual_seed(5)) if known else None
+    piece = ours.piece(PROMPTS[0], 6.0, Drawing(2**64 - 5, top_k=40), prompt=prompt)
     batch = ours.batch(2)
     seat = batch.seat(piece)
     for _ in range(steps):

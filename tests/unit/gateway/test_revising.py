@@ -91,6 +91,7 @@ def revised(
         ({"seed": "8"}, (), "compose"),
         ({}, ("seed",), "compose"),
         ({"outputs": {"stems": False}}, (), "compose"),
+        ({"conditioning": {"start_seconds": 3}}, (), "compose"),
         ({"sections": [{"name": "verse", "bars": 8}]}, (), "compose"),
         ({"lyrics": {"text": "la la"}}, (), "write"),
         ({"prompt": "slow"}, (), "write"),
@@ -180,6 +181,13 @@ def test_the_deadline_of_the_old_song_does_not_bind_the_new_one(source):
     source.spec.deadline.FromJsonString("2026-11-21T12:00:01Z")
 
     assert not revising.revision(request({"key": "D minor"}), source).spec.HasField("deadline")
+
+
+@pytest.mark.parametrize(("changes", "kept"), [({"mastering": {"preset": "LOUD"}}, True), ({"seed": "8"}, False)])
+def test_what_a_song_went_on_from_is_kept_where_it_is_not_heard_again(changes, kept, source, capabilities, now):
+    source.continue_from.sha256 = "d" * 64
+
+    assert revised(request(changes), source, capabilities, now).HasField("continue_from") == kept
 
 
 @pytest.mark.parametrize(

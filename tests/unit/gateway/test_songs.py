@@ -61,7 +61,7 @@ BAD: Mapping[str, list[tuple[Any, str]]] = {
     "conditioning.continue_from": [("songs/../x", "MALFORMED"), (f"files/{SHA}", "MALFORMED")],
     "conditioning.melody": [("artifacts/42", "MALFORMED")],
     "conditioning.strength": number(0, 1),
-    "conditioning.start_seconds": number(0, 600),
+    "conditioning.start_seconds": number(1, 599),
     "sampling.temperature": number(0, 2),
     "sampling.top_k": number(1, 2048, whole=True),
     "sampling.guidance": number(1, 10),

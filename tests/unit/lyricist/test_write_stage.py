@@ -137,6 +137,19 @@ async def test_the_kind_and_the_bars_of_a_prompt_reach_the_brief(
     assert brief.duration_seconds == (bars * 2 if bars and "12" not in prompt else brief.duration_seconds)
 
 
+@pytest.mark.parametrize(("goes_on", "expected"), [(True, 90.0), (False, 20.0)])
+async def test_a_song_that_goes_on_from_a_recording_is_as_long_as_that_leaves_it(
+    tables: Tables, *, goes_on: bool, expected: float
+) -> None:
+    work = Work(job="1", tenant="t", owner="o", grant="g", on_progress=lambda _fraction, _message: None)
+    record = of_every_kind(Spec(prompt="20 seconds of techno"), duration_seconds=90.0)
+    if goes_on:
+        record.continue_from.sha256 = "d" * 64
+    lyricist = Lyricist(tables, Shelf())  # type: ignore[arg-type]  # has the two methods that are used
+
+    assert (await lyricist.perform(request_from(record), work)).write.brief.duration_seconds == expected
+
+
 async def test_an_engine_without_loops_gets_a_song_and_says_so(tables: Tables) -> None:
     result = await perform(tables, Spec(prompt="an 8 bar techno loop"), Shelf())
 

@@ -119,7 +119,7 @@ def test_provenance_holds_the_digests_that_others_compute(tmp_path: Path) -> Non
         found,
         premaster_sha256="c" * 64,
         seed=7,
-        origin=Origin("arranger", "0.1.0", "", "Apache-2.0", ("write", "compose")),
+        origin=Origin("arranger", "0.1.0", "", "Apache-2.0", ("write", "compose"), continued_from="d" * 64),
         tags=TAGS,
         target=PRESETS[Preset.STREAMING],
         mastered=mastered,
@@ -140,5 +140,7 @@ def test_provenance_holds_the_digests_that_others_compute(tmp_path: Path) -> Non
     pcm = {by_name[name]["annotations"]["pcm"]["sha256"] for name in ("master.wav", "master.flac")}
     assert len(pcm) == 1
     assert statement["predicate"]["stages"] == ["write", "compose", "master"]
+    materials = {one["name"]: one["digest"]["sha256"] for one in statement["predicate"]["materials"]}
+    assert materials == {"premaster": "c" * 64, "continued_from": "d" * 64}
     assert statement["predicate"]["digitalSourceType"] == URI
     assert b"time" not in text

@@ -59,17 +59,22 @@ def test_the_comment_depends_on_the_sound_and_on_nothing_else() -> None:
     assert wire.request_from(later).tags.comment == comment
     assert wire.request_from(other).tags.comment != comment
     assert wire.request_from(newer).tags.comment != comment
+    later.resolved.conditioning.start_seconds = 4.0
+    assert wire.request_from(later).tags.comment != comment
 
 
 def test_where_the_sound_comes_from_and_within_what_a_seed_repeats_it_go_into_the_passport() -> None:
     job = composed_job()
     composed = job.stages[1].result.compose
     composed.engine, composed.model_digest, composed.licence = "musicgen", "d" * 64, "MIT"
-    composed.numerics = "float16, 16 slots"
+    composed.numerics, job.continue_from.sha256 = "float16, 16 slots", "a" * 64
 
     origin = wire.origin_from_proto(wire.request_from(job).origin)
 
-    assert origin == Origin("musicgen", "0.1.0", "d" * 64, "MIT", ("write", "compose"), "float16, 16 slots")
+    numerics, continued_from = "float16, 16 slots", "a" * 64
+    assert origin == Origin(
+        "musicgen", "0.1.0", "d" * 64, "MIT", ("write", "compose"), numerics=numerics, continued_from=continued_from
+    )
 
 
 def test_long_lyrics_are_fetched_where_the_composer_put_them() -> None:

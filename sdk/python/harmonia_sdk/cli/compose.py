@@ -132,13 +132,15 @@ async def compose(
 ) -> None:
     """Makes a song and saves its folder."""
     wanted = wishes.fill(_base(prompt or [], spec))
+    recording = _recording_of(wanted)
     _refuse_without_weights(common, wanted, wishes.weights, ephemeral=ephemeral)
     if check:
         return
     how = Making(Saving(out, out_base, force), detach=detach, ephemeral=ephemeral, play=play)
 
     async def ask(mesh: "Session") -> "song_pb2.Song":
-        return await mesh.client.create(await _with_weights(mesh, wanted, wishes.weights, common))
+        played = await _with_weights(mesh, wanted, wishes.weights, common)
+        return await mesh.client.create(await _with_recording(mesh, played, recording))
 
     await make(common, how, ask)
 
@@ -169,6 +171,7 @@ async def revise(
     from harmonia_sdk.spec import checked_text, song_spec
 
     changes = wishes.fill(song_spec(prompt, {"title": title} if title else {}))
+    recording = _recording_of(changes)
     chosen = [checked_text(field, "anew") for field in anew or []]
     stage = checked_text(from_stage, "from_stage")
     how = Making(Saving(out, Path(), force), detach=detach, play=play)
@@ -180,6 +183,7 @@ async def revise(
         if redraw:
             changes.sections.extend(redrawn(await mesh.client.get(name), redraw, getrandbits(64)))
         changed = await _with_weights(mesh, changes, wishes.weights, common)
+        changed = await _with_recording(mesh, changed, recording)
         return await mesh.client.revise_spec(name, changed, anew=chosen, from_stage=stage)
 
     await make(common, how, ask)
@@ -253,6 +257,25 @@ async def _with_weights(mesh: "Session", spec: "SongSpec", folder: Path | None, 
     if folder is not None:
         model = await brought(mesh.operator.models, folder, "", "", quiet=common.json)
         spec.model = model.name.removeprefix("models/")
+    return spec
+
+
+def _recording_of(spec: "SongSpec") -> Path | None:
+    """The file on this machine that the song is to go on from; the mesh knows songs and artifacts."""
+    field = "spec.conditioning.continue_from"
+    named = spec.conditioning.continue_from
+    if not named or named.startswith(("songs/", "artifacts/")):
+        return None
+    if not Path(named).is_file():
+        message = f"{field} is {named[:80]!r}: it must be songs/{{id}}, artifacts/{{sha256}} or a file on this machine"
+        raise InvalidInput(message, reason=Reason.MALFORMED, field=field)
+    return Path(named)
+
+
+async def _with_recording(mesh: "Session", spec: "SongSpec", recording: Path | None) -> "SongSpec":
+    """Names it, once it is uploaded."""
+    if recording is not None:
+        spec.conditioning.continue_from = (await mesh.client.upload(recording)).name
     return spec
 
 

@@ -695,13 +695,14 @@ func (x *Section) GetSeed() uint64 {
 
 type Conditioning struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "songs/{id}" or "artifacts/{sha256}" to go on from.
+	// "songs/{id}" or "artifacts/{sha256}", a recording: the song begins with it and goes on from there. Of a song its
+	// first take; duration_seconds counts from the beginning, default 30 seconds more than what is taken over.
 	ContinueFrom string `protobuf:"bytes,1,opt,name=continue_from,json=continueFrom,proto3" json:"continue_from,omitempty"`
 	// "artifacts/{sha256}" of a tune to follow.
 	Melody string `protobuf:"bytes,2,opt,name=melody,proto3" json:"melody,omitempty"`
 	// 0 to 1.
 	Strength *float64 `protobuf:"fixed64,3,opt,name=strength,proto3,oneof" json:"strength,omitempty"`
-	// Seconds into the source.
+	// Where to go on, in seconds from the beginning of continue_from, 1 to 599; default: at its end.
 	StartSeconds  *float64 `protobuf:"fixed64,4,opt,name=start_seconds,json=startSeconds,proto3,oneof" json:"start_seconds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -40,7 +40,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A song interrupted: tokens of its earlier windows, and columns of the present one."""
+    """A song interrupted: tokens of its earlier windows, and columns of the present one.
+
+    Among the columns are those ahead where the later codebooks of what the window began with still come.
+    """
 
     window: int
     past: Tensor
@@ -50,9 +53,15 @@ class Kept:
 def windows(
     seconds: float, *, window_s: float, stride_s: float, frame_rate: float, known: int = 0
 ) -> tuple[Window, ...]:
-    """As audiocraft moves on beyond what the model was taught: by strides, from the tokens of what remains in view."""
+    """As audiocraft moves on beyond what the model was taught: by strides, from the tokens of what remains in view.
+
+    Of `known` frames that a window cannot hold, which audiocraft refuses, it stands where it would if they had been
+    drawn.
+    """
     total, stride, start = int(seconds * frame_rate), int(frame_rate * stride_s), 0
     found: list[Window] = []
+    while known >= int(window_s * frame_rate):
+        start, known = start + stride, known - stride
     while not found or start + known < total:
         frames = int(min(seconds - start / frame_rate, window_s) * frame_rate)
         found.append(Window(start, known, frames))
@@ -104,7 +113,7 @@ class Batch:
         with torch.inference_mode():
             self._decoder.seat(slot, piece.text, piece.drawing)
             if kept is None:
-                self._open(seat, piece.prompt)
+                self._begin(seat)
             else:
                 self._reopen(seat, kept)
         self._seats[slot] = seat
@@ -149,7 +158,7 @@ class Batch:
     def keep(self, seat: Seat) -> Kept:
         """Copies on the device."""
         with torch.inference_mode():
-            columns = self._decoder.tokens[seat.slot, :, : seat.column + 1].clone()
+            columns = self._decoder.tokens[seat.slot, :, : seat.column + self._ahead].clone()
             past = torch.cat(seat.past, -1) if seat.past else columns[:, :0]
             return Kept(seat.number, past, columns)
 
@@ -174,6 +183,13 @@ class Batch:
     def _full(self, seat: Seat) -> bool:
         return seat.column == seat.window.frames + self._decoder.shape.codebooks - 1
 
+    def _begin(self, seat: Seat) -> None:
+        prompt, unseen = seat.piece.prompt, seat.window.start
+        if prompt is not None:
+            seat.past.append(prompt[:, :unseen].to(self._decoder.tokens.device))
+            prompt = prompt[:, unseen:]
+        self._open(seat, prompt)
+
     def _open(self, seat: Seat, prompt: Tensor | None) -> None:
         known = self._decoder.tokens[seat.slot, :, :0] if prompt is None else prompt.to(self._decoder.tokens.device)
         seat.column = self._decoder.open(seat.slot, seat.window.frames, known, before=self._before(seat))
@@ -182,9 +198,13 @@ class Batch:
         seat.number = kept.window
         seat.past = [kept.past.to(self._decoder.tokens.device)]
         self._open(seat, None)
-        seat.column = kept.columns.shape[1] - 1
-        self._decoder.tokens[seat.slot, :, : seat.column + 1] = kept.columns.to(self._decoder.tokens.device)
+        seat.column = max(kept.columns.shape[1] - self._ahead, 0)
+        self._decoder.tokens[seat.slot, :, : kept.columns.shape[1]] = kept.columns.to(self._decoder.tokens.device)
         self._decoder.resume(seat.slot, seat.column, seat.window.frames, before=self._before(seat))
+
+    @property
+    def _ahead(self) -> int:
+        return self._decoder.shape.codebooks
 
     def _before(self, seat: Seat) -> int:
         """Columns of earlier windows: each column of a song has noise of its own."""

@@ -22,8 +22,8 @@ from transformers import AutoTokenizer, T5Config, T5EncoderModel
 from harmonia_composer.engines.musicgen import weights as names
 from harmonia_composer.engines.musicgen.conditioner import TIED, text_sizes
 from harmonia_composer.engines.musicgen.shape import CodecShape, DecoderShape, Shape, to_json
-from harmonia_composer.engines.musicgen.weights import BadWeights, check, codec_sizes, decoder_sizes
-from harmonia_composer.layouts import AUDIOCRAFT, HUGGING_FACE, OURS
+from harmonia_composer.engines.musicgen.weights import BadWeights, check, codec_sizes, decoder_sizes, encoder_sizes
+from harmonia_composer.layouts import AUDIOCRAFT, HUGGING_FACE
 
 # What T5Config needs to build the same encoder again.
 TEXT_FIELDS = (
@@ -44,6 +44,7 @@ class Converted:
     shape: Shape
     decoder: dict[str, Tensor]
     codec: dict[str, Tensor]
+    encoder: dict[str, Tensor]
     text: dict[str, Tensor]
     tokenizer: str
 
@@ -85,10 +86,12 @@ def convert(source: Path, target: Path) -> Shape:
     made = _read(source)
     check("the decoder", made.decoder, decoder_sizes(made.shape.decoder))
     check("the codec", made.codec, codec_sizes(made.shape.codec, made.shape.decoder))
+    check("the codec's encoder", made.encoder, encoder_sizes(made.shape.codec))
     with torch.device("meta"):
-        encoder = T5EncoderModel(T5Config(**made.shape.text))
-    check("the text encoder", made.text, text_sizes(encoder, made.shape))
-    for file, tensors in ((names.DECODER, made.decoder), (names.CODEC, made.codec), (names.TEXT, made.text)):
+        reader = T5EncoderModel(T5Config(**made.shape.text))
+    check("the text encoder", made.text, text_sizes(reader, made.shape))
+    files = zip(names.TENSORS, (made.decoder, made.codec, made.encoder, made.text), strict=True)
+    for file, tensors in files:
         save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, target / file)
     (target / names.TOKENIZER).write_text(made.tokenizer)
     (target / names.SHAPE).write_text(to_json(made.shape))
@@ -96,7 +99,7 @@ def convert(source: Path, target: Path) -> Shape:
 
 
 def _read(source: Path) -> Converted:
-    if all((source / name).is_file() for name in OURS):
+    if (source / names.SHAPE).is_file():
         return from_ours(source)
     if all((source / name).is_file() for name in AUDIOCRAFT):
         return from_audiocraft(source)
@@ -109,8 +112,9 @@ def _read(source: Path) -> Converted:
 
 
 def from_ours(source: Path) -> Converted:
-    decoder, codec, text = (dict(load_file(source / name)) for name in (names.DECODER, names.CODEC, names.TEXT))
-    return Converted(names.read_shape(source), decoder, codec, text, (source / names.TOKENIZER).read_text())
+    shape = names.read_shape(source)
+    decoder, codec, encoder, text = (dict(load_file(source / name)) for name in names.TENSORS)
+    return Converted(shape, decoder, codec, encoder, text, (source / names.TOKENIZER).read_text())
 
 
 def from_audiocraft(source: Path) -> Converted:
@@ -137,7 +141,7 @@ def from_audiocraft(source: Path) -> Converted:
         for kind in ("weight", "bias")
     }
     lm_source.finish()
-    codec, codec_shape = codec_of_audiocraft(spoken, codec_config)
+    codec, encoder, codec_shape = codec_of_audiocraft(spoken, codec_config)
     folder = source / Path(description["t5"]["name"]).name
     if not (folder / "config.json").is_file():
         raise BadWeights(
@@ -146,7 +150,7 @@ def from_audiocraft(source: Path) -> Converted:
     text, text_config = text_encoder(folder)
     window = float(config.get("dataset", {}).get("segment_duration", 30.0))
     return Converted(
-        Shape(shape, codec_shape, text_config, window), decoder, codec, text | projection, tokenizer(folder)
+        Shape(shape, codec_shape, text_config, window), decoder, codec, encoder, text | projection, tokenizer(folder)
     )
 
 
@@ -178,7 +182,7 @@ def decoder_of_audiocraft(source: Source, shape: DecoderShape) -> dict[str, Tens
 
 def codec_of_audiocraft(
     checkpoint: Mapping[str, Any], config: Mapping[str, Any]
-) -> tuple[dict[str, Tensor], CodecShape]:
+) -> tuple[dict[str, Tensor], dict[str, Tensor], CodecShape]:
     if "best_state" not in checkpoint:
         raise BadWeights(f"{AUDIOCRAFT[1]} only names another codec: put the one it names in its place")
     net, last = config["seanet"], config["seanet"].get("decoder", {})
@@ -189,6 +193,7 @@ def codec_of_audiocraft(
         ("residual blocks with a convolution beside them", not net["true_skip"]),
         ("another activation than ELU", net["activation"] != "ELU" or last.get("final_activation")),
         ("another norm than weight_norm", net["norm"] != "weight_norm"),
+        ("an encoder unlike its decoder", net.get("encoder")),
     )
     shape = CodecShape(
         dimension=net["dimension"], filters=net["n_filters"], ratios=tuple(net["ratios"]), lstm_layers=net["lstm"],
@@ -196,36 +201,57 @@ def codec_of_audiocraft(
         last_kernel=net["last_kernel_size"], residual_kernel=net["residual_kernel_size"], compress=net["compress"],
         pad_mode=net["pad_mode"], sample_rate=config["encodec"]["sample_rate"],
     )  # fmt: skip
-    source = Source(AUDIOCRAFT[1], checkpoint["best_state"], ignored=_not_for_decoding)
+    source = Source(AUDIOCRAFT[1], checkpoint["best_state"], ignored=_of_the_codecs_training)
     made = codec_tensors(source, shape, layers="decoder.model", conv=".conv.conv", transposed=".convtr.convtr")
     made["codebooks"] = torch.stack([source.take(f"quantizer.vq.layers.{k}._codebook.embed") for k in range(4)])
+    encoder = encoder_tensors(source, shape, layers="encoder.model", conv=".conv.conv")
     source.finish()
-    return made, shape
+    return made, encoder, shape
 
 
 def codec_tensors(source: Source, shape: CodecShape, *, layers: str, conv: str, transposed: str) -> dict[str, Tensor]:
     """Layers are counted as the signal goes: convolution, LSTM, then activation, up, blocks, …, activation, last."""
-
-    def pair(ours: str, theirs: str) -> dict[str, Tensor]:
-        return {f"{ours}.weight": source.weight(theirs), f"{ours}.bias": source.take(f"{theirs}.bias")}
-
-    made = pair("first", f"{layers}.0{conv}")
-    for number in range(shape.lstm_layers):
-        for part in (f"{kind}_{way}_l{number}" for kind in ("weight", "bias") for way in ("ih", "hh")):
-            made[f"lstm.{part}"] = source.take(f"{layers}.1.lstm.{part}")
+    made = _pair(source, "first", f"{layers}.0{conv}") | _lstm(source, shape, f"{layers}.1")
     place = 3
     for stage in range(len(shape.ratios)):
-        made |= pair(f"up.{stage}", f"{layers}.{place}{transposed}")
+        made |= _pair(source, f"up.{stage}", f"{layers}.{place}{transposed}")
         for block in range(shape.residual_layers):
-            theirs = f"{layers}.{place + 1 + block}.block"
-            made |= pair(f"up.{stage}.block.{block}.0", f"{theirs}.1{conv}")
-            made |= pair(f"up.{stage}.block.{block}.1", f"{theirs}.3{conv}")
+            made |= _block(source, f"up.{stage}.block.{block}", f"{layers}.{place + 1 + block}.block", conv)
         place += 2 + shape.residual_layers
-    return made | pair("last", f"{layers}.{place}{conv}")
+    return made | _pair(source, "last", f"{layers}.{place}{conv}")
 
 
-def _not_for_decoding(name: str) -> bool:
-    return name.startswith("encoder.") or name.rpartition(".")[2] in ("inited", "cluster_size", "embed_avg")
+def encoder_tensors(source: Source, shape: CodecShape, *, layers: str, conv: str) -> dict[str, Tensor]:
+    """The other way round: convolution, then blocks, activation, down, …, LSTM, activation, last."""
+    made, place = _pair(source, "first", f"{layers}.0{conv}"), 1
+    for stage in range(len(shape.ratios)):
+        for block in range(shape.residual_layers):
+            made |= _block(source, f"down.{stage}.block.{block}", f"{layers}.{place + block}.block", conv)
+        place += shape.residual_layers + 2
+        made |= _pair(source, f"down.{stage}", f"{layers}.{place - 1}{conv}")
+    return made | _lstm(source, shape, f"{layers}.{place}") | _pair(source, "last", f"{layers}.{place + 2}{conv}")
+
+
+def _pair(source: Source, ours: str, theirs: str) -> dict[str, Tensor]:
+    return {f"{ours}.weight": source.weight(theirs), f"{ours}.bias": source.take(f"{theirs}.bias")}
+
+
+def _block(source: Source, ours: str, theirs: str, conv: str) -> dict[str, Tensor]:
+    return _pair(source, f"{ours}.0", f"{theirs}.1{conv}") | _pair(source, f"{ours}.1", f"{theirs}.3{conv}")
+
+
+def _lstm(source: Source, shape: CodecShape, layer: str) -> dict[str, Tensor]:
+    parts = [
+        f"{kind}_{way}_l{number}"
+        for number in range(shape.lstm_layers)
+        for kind in ("weight", "bias")
+        for way in ("ih", "hh")
+    ]
+    return {f"lstm.{part}": source.take(f"{layer}.lstm.{part}") for part in parts}
+
+
+def _of_the_codecs_training(name: str) -> bool:
+    return name.rpartition(".")[2] in ("inited", "cluster_size", "embed_avg")
 
 
 def from_hugging_face(source: Path) -> Converted:
@@ -261,10 +287,11 @@ def from_hugging_face(source: Path) -> Converted:
     codec["codebooks"] = torch.stack(
         [everything.take(f"audio_encoder.quantizer.layers.{k}.codebook.embed") for k in range(4)]
     )
+    encoder = encoder_tensors(everything, codec_shape, layers="audio_encoder.encoder.layers", conv=".conv")
     text_config = _text_fields(T5Config(**config["text_encoder"]))
     text = _hugging_face_text(everything, text_config, shape)
     everything.finish()
-    return Converted(Shape(shape, codec_shape, text_config), decoder, codec, text, tokenizer(source))
+    return Converted(Shape(shape, codec_shape, text_config), decoder, codec, encoder, text, tokenizer(source))
 
 
 def decoder_of_hugging_face(source: Source, shape: DecoderShape) -> dict[str, Tensor]:
@@ -308,8 +335,7 @@ def _hugging_face_text(source: Source, config: dict[str, Any], shape: DecoderSha
 
 def _not_for_playing(name: str) -> bool:
     return (
-        name.startswith("audio_encoder.encoder.")
-        or name == f"text_encoder.{TIED}"
+        name == f"text_encoder.{TIED}"
         or name.endswith("embed_positions.weights")
         or (name.startswith("audio_encoder.quantizer.") and not name.endswith(".embed"))
     )

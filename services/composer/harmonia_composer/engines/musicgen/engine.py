@@ -30,6 +30,8 @@ from harmonia_composer.engines.musicgen.vocabulary import GENRES, INSTRUMENTS, M
 from harmonia_composer.models import Models
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from harmonia_composer.engines.musicgen.batch import Kept, Piece
     from harmonia_composer.engines.musicgen.codec_room import CodecRoom, Voice
     from harmonia_composer.engines.musicgen.events import Drawn, Events, Heard
@@ -38,11 +40,12 @@ if TYPE_CHECKING:
     from harmonia_composer.engines.musicgen.scheduler import Ticket
 
 EXACT = (
-    "duration_seconds", "model", "prompt", "sampling.guidance", "sampling.stride_seconds", "sampling.temperature",
-    "sampling.top_k", "seed", "title", "variations",
+    "conditioning.continue_from", "conditioning.start_seconds", "duration_seconds", "model", "prompt",
+    "sampling.guidance", "sampling.stride_seconds", "sampling.temperature", "sampling.top_k", "seed", "title",
+    "variations",
 )  # fmt: skip
 HINT = ("bpm", "key", "lyrics", "negative_prompt", "time_signature")
-LATER = ("conditioning.continue_from", "conditioning.melody", "conditioning.start_seconds", "conditioning.strength")
+LATER = ("conditioning.melody", "conditioning.strength")
 NO = ("bars", "complexity", "outputs.ardour", "outputs.dawproject", "outputs.midi", "outputs.stems", "sections")
 
 HOW_TO_GET_A_MODEL = (
@@ -169,6 +172,7 @@ class Composition:
         if text.shape[0] > TEXT:
             message = f"the description has {text.shape[0]} tokens: at most {TEXT}"
             raise Unplayable(message, field="description")
+        prompt = self._prompt()
         # A whole frame more rather than less; what is too long is cut from the recording.
         seconds = math.ceil(order.brief.duration_seconds * shape.frame_rate - 1e-6) / shape.frame_rate
         found = windows(
@@ -176,16 +180,25 @@ class Composition:
             window_s=shape.window_seconds,
             stride_s=min(order.sampling.stride_seconds, shape.window_seconds - 1),
             frame_rate=shape.frame_rate,
+            known=0 if prompt is None else prompt.shape[1],
         )
         self._kept = keeping.restored(order.checkpoint, self._fingerprint)
         how = order.sampling
-        return [
-            (
-                Piece(text, Drawing(take_seed(order.seed, take), how.temperature, how.top_k, how.guidance), found),
-                self._kept.get(take),
-            )
+        drawings = [
+            Drawing(take_seed(order.seed, take), how.temperature, how.top_k, how.guidance)
             for take in range(order.variations)
         ]
+        return [(Piece(text, drawing, found, prompt), self._kept.get(take)) for take, drawing in enumerate(drawings)]
+
+    def _prompt(self) -> "Tensor | None":
+        """Tokens of what the song goes on from."""
+        if self._order.source is None:
+            return None
+        from harmonia_composer.engines.musicgen.hearing import heard
+
+        self._listener.progress(0.0, "hearing what it goes on from")
+        samples = heard(self._order.source, self._player.shape.codec)
+        return self._player.encoder.encode(samples.to(self._player.encoder.device), self._listener.check)
 
     def _follow(self, tickets: "list[Ticket]", events: "Events", parts: "list[Part]", started: float) -> None:
         from harmonia_composer.engines.musicgen import keeping
@@ -275,5 +288,6 @@ def fingerprint(order: Order, digest: str) -> str:
     """Of everything tokens depend on: a checkpoint of another order is no use."""
     how = order.sampling
     told = [digest, described(order.brief), order.brief.duration_seconds, order.seed, order.variations,
-            how.temperature, how.top_k, how.guidance, how.stride_seconds]  # fmt: skip
+            how.temperature, how.top_k, how.guidance, how.stride_seconds,
+            order.source.recipe if order.source else ""]  # fmt: skip
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from harmonia_chassis.errors import FailedPrecondition, Reason
 from harmonia_composer.engine import Check
 from harmonia_composer.engines.musicgen.batch import Batch
 from harmonia_composer.engines.musicgen.codec import Codec
@@ -18,10 +19,18 @@ from harmonia_composer.engines.musicgen.codec_room import CodecRoom
 from harmonia_composer.engines.musicgen.conditioner import Conditioner
 from harmonia_composer.engines.musicgen.decoder import COLUMNS, TEXT, Decoder
 from harmonia_composer.engines.musicgen.eager import EagerDecoder
+from harmonia_composer.engines.musicgen.encoder import Encoder
 from harmonia_composer.engines.musicgen.events import FRAMES
 from harmonia_composer.engines.musicgen.scheduler import OnStep, Scheduler
 from harmonia_composer.engines.musicgen.shape import Shape
-from harmonia_composer.engines.musicgen.weights import DecoderWeights, read_codec, read_decoder, read_shape
+from harmonia_composer.engines.musicgen.weights import (
+    BadWeights,
+    DecoderWeights,
+    read_codec,
+    read_decoder,
+    read_encoder,
+    read_shape,
+)
 from harmonia_composer.models import Inventory, Models
 
 # How often a thread in line asks whether it is still wanted.
@@ -33,8 +42,8 @@ class Player:
     inventory: Inventory
     shape: Shape
     conditioner: Conditioner
-    codec: Codec
     room: CodecRoom
+    encoder: Encoder
     decoder: Decoder
     scheduler: Scheduler
 
@@ -64,11 +73,12 @@ def load(folder: Path, inventory: Inventory, *, slots: int, on_step: OnStep, kee
     weights = read_decoder(folder, shape, device=device, dtype=dtype)
     decoder = EagerDecoder(weights, slots=slots) if device.type == "cpu" else _on_gpu(weights, slots=slots)
     conditioner = Conditioner(folder, shape, device=device)
-    codec = Codec(shape.codec, read_codec(folder, shape, device=device))
-    room = room_for(codec, songs=slots)
+    codec = read_codec(folder, shape, device=device)
+    room = room_for(Codec(shape.codec, codec), songs=slots)
+    encoder = Encoder(shape.codec, read_encoder(folder, shape, device=device), codec["codebooks"])
     batch, in_step = Batch(decoder), room.at_once > 1
     scheduler = Scheduler(batch, on_step=on_step, keep_every_s=keep_every_s, in_step=in_step)
-    return Player(inventory, shape, conditioner, codec, room, decoder, scheduler)
+    return Player(inventory, shape, conditioner, room, encoder, decoder, scheduler)
 
 
 def room_for(codec: Codec, *, songs: int) -> CodecRoom:
@@ -142,7 +152,11 @@ class Players:
         self._drop()
         with ExitStack() as held:
             folder, inventory = held.enter_context(self._models.held(model))
-            self._player = self._load_from(folder, inventory)
+            try:
+                self._player = self._load_from(folder, inventory)
+            except BadWeights as error:
+                message = f"{model} cannot be played: {error}"
+                raise FailedPrecondition(message, reason=Reason.MODEL_UNREADABLE, field="model") from error
             self._held = held.pop_all()
         return self._player
 

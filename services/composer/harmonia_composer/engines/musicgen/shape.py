@@ -5,7 +5,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-SCHEMA = 1
+# 2: with the codec's encoder, in encoder.safetensors.
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class DecoderShape:
 
 @dataclass(frozen=True, slots=True)
 class CodecShape:
-    """An EnCodec decoder: convolution, LSTM, and a transposed convolution with residual blocks for each ratio."""
+    """An EnCodec. Its decoder: convolution, LSTM, and a transposed convolution with residual blocks for each ratio;
+    its encoder the same backwards, where `kernel` is of the first convolution and `last_kernel` of the last too."""
 
     dimension: int
     filters: int
@@ -75,7 +77,8 @@ def from_json(text: str) -> Shape:
     """Raises ValueError, KeyError or TypeError when it is no shape of this schema."""
     fields = json.loads(text)
     if fields.get("schema") != SCHEMA:
-        raise ValueError(f"shape.json has schema {fields.get('schema')!r}: this release reads {SCHEMA}")
+        told = fields.get("schema")
+        raise ValueError(f"schema {told!r}, and this release reads {SCHEMA}: import the model again from where it came")
     codec = fields.pop("codec")
     codec["ratios"] = tuple(codec["ratios"])
     return Shape(decoder=DecoderShape(**fields.pop("decoder")), codec=CodecShape(**codec), **fields)

@@ -11,7 +11,8 @@ from torch import Tensor
 from harmonia_composer.engines.musicgen.shape import CodecShape, DecoderShape, Shape, from_json
 from harmonia_composer.layouts import OURS
 
-SHAPE, DECODER, CODEC, TEXT, TOKENIZER = OURS
+SHAPE, DECODER, CODEC, ENCODER, TEXT, TOKENIZER = OURS
+TENSORS = (DECODER, CODEC, ENCODER, TEXT)
 
 Tensors = Mapping[str, Tensor]
 Sizes = dict[str, tuple[int, ...]]
@@ -87,18 +88,40 @@ def codec_sizes(shape: CodecShape, decoder: DecoderShape) -> Sizes:
     channels = shape.filters * 2 ** len(shape.ratios)
     sizes: Sizes = {"codebooks": (decoder.codebooks, decoder.card, shape.dimension)}
     sizes |= _conv("first", channels, shape.dimension, shape.kernel)
+    sizes |= _lstm(shape, channels)
+    for stage, ratio in enumerate(shape.ratios):
+        sizes[f"up.{stage}.weight"], sizes[f"up.{stage}.bias"] = (channels, channels // 2, 2 * ratio), (channels // 2,)
+        channels //= 2
+        sizes |= _blocks(f"up.{stage}", shape, channels)
+    return sizes | _conv("last", 1, channels, shape.last_kernel)
+
+
+def encoder_sizes(shape: CodecShape) -> Sizes:
+    """As `codec_sizes`; the codebooks are there."""
+    channels = shape.filters
+    sizes = _conv("first", channels, 1, shape.kernel)
+    for stage, ratio in enumerate(reversed(shape.ratios)):
+        sizes |= _blocks(f"down.{stage}", shape, channels)
+        sizes |= _conv(f"down.{stage}", 2 * channels, channels, 2 * ratio)
+        channels *= 2
+    return sizes | _lstm(shape, channels) | _conv("last", shape.dimension, channels, shape.last_kernel)
+
+
+def _lstm(shape: CodecShape, channels: int) -> Sizes:
+    sizes: Sizes = {}
     for number in range(shape.lstm_layers):
         matrix, vector = (4 * channels, channels), (4 * channels,)
         sizes |= {f"lstm.weight_{way}_l{number}": matrix for way in ("ih", "hh")}
         sizes |= {f"lstm.bias_{way}_l{number}": vector for way in ("ih", "hh")}
-    for stage, ratio in enumerate(shape.ratios):
-        sizes[f"up.{stage}.weight"], sizes[f"up.{stage}.bias"] = (channels, channels // 2, 2 * ratio), (channels // 2,)
-        channels //= 2
-        for block in range(shape.residual_layers):
-            hidden, name = channels // shape.compress, f"up.{stage}.block.{block}"
-            sizes |= _conv(f"{name}.0", hidden, channels, shape.residual_kernel)
-            sizes |= _conv(f"{name}.1", channels, hidden, 1)
-    return sizes | _conv("last", 1, channels, shape.last_kernel)
+    return sizes
+
+
+def _blocks(within: str, shape: CodecShape, channels: int) -> Sizes:
+    sizes, hidden = Sizes(), channels // shape.compress
+    for block in range(shape.residual_layers):
+        sizes |= _conv(f"{within}.block.{block}.0", hidden, channels, shape.residual_kernel)
+        sizes |= _conv(f"{within}.block.{block}.1", channels, hidden, 1)
+    return sizes
 
 
 def _conv(name: str, out: int, into: int, kernel: int) -> Sizes:
@@ -149,4 +172,10 @@ def decoder_weights(found: Tensors, shape: DecoderShape, *, dtype: torch.dtype) 
 def read_codec(folder: Path, shape: Shape, *, device: torch.device) -> dict[str, Tensor]:
     found = load_file(folder / CODEC, device=str(device))
     check(CODEC, found, codec_sizes(shape.codec, shape.decoder))
+    return {name: tensor.float() for name, tensor in found.items()}
+
+
+def read_encoder(folder: Path, shape: Shape, *, device: torch.device) -> dict[str, Tensor]:
+    found = load_file(folder / ENCODER, device=str(device))
+    check(ENCODER, found, encoder_sizes(shape.codec))
     return {name: tensor.float() for name, tensor in found.items()}

@@ -29,7 +29,7 @@ from harmonia.song.v1 import spec_pb2 as harmonia_dot_song_dot_v1_dot_spec__pb2
 from harmonia.type.v1 import type_pb2 as harmonia_dot_type_dot_v1_dot_type__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#harmonia/composer/v1/composer.proto\x12\x14harmonia.composer.v1\x1a\x1fharmonia/access/v1/access.proto\x1a\'harmonia/capability/v1/capability.proto\x1a\x1charmonia/song/v1/brief.proto\x1a\x1bharmonia/song/v1/spec.proto\x1a\x1bharmonia/type/v1/type.proto\"\xe9\x03\n\x0e\x43omposeRequest\x12-\n\x05\x62rief\x18\x01 \x01(\x0b\x32\x17.harmonia.song.v1.BriefR\x05\x62rief\x12\x16\n\x06\x65ngine\x18\x02 \x01(\tR\x06\x65ngine\x12\x14\n\x05model\x18\x03 \x01(\tR\x05model\x12\x12\n\x04seed\x18\x04 \x01(\x04R\x04seed\x12\x1e\n\nvariations\x18\x05 \x01(\x05R\nvariations\x12\x14\n\x05stems\x18\x06 \x01(\x08R\x05stems\x12\x12\n\x04midi\x18\x07 \x01(\x08R\x04midi\x12\x36\n\x08sampling\x18\x08 \x01(\x0b\x32\x1a.harmonia.song.v1.SamplingR\x08sampling\x12\x35\n\x06lyrics\x18\t \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x06lyrics\x12=\n\ncheckpoint\x18\n \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\ncheckpoint\x12\x44\n\x08reusable\x18\x0b \x03(\x0b\x32(.harmonia.composer.v1.ComposeResult.StemR\x08reusable\x12\x16\n\x06vocals\x18\x0c \x01(\x08R\x06vocals\x12\x10\n\x03\x64\x61w\x18\r \x03(\tR\x03\x64\x61w\"t\n\x11\x43omposeCheckpoint\x12=\n\x06result\x18\x01 \x01(\x0b\x32#.harmonia.composer.v1.ComposeResultH\x00R\x06result\x12\x18\n\x06\x65ngine\x18\x02 \x01(\x0cH\x00R\x06\x65ngineB\x06\n\x04kept\"\xb8\x03\n\x0c\x43omposeEvent\x12I\n\x08progress\x18\x01 \x01(\x0b\x32+.harmonia.composer.v1.ComposeEvent.ProgressH\x00R\x08progress\x12\x46\n\x07preview\x18\x02 \x01(\x0b\x32*.harmonia.composer.v1.ComposeEvent.PreviewH\x00R\x07preview\x12=\n\x06result\x18\x03 \x01(\x0b\x32#.harmonia.composer.v1.ComposeResultH\x00R\x06result\x1a@\n\x08Progress\x12\x1a\n\x08\x66raction\x18\x01 \x01(\x01R\x08\x66raction\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x1a\x8a\x01\n\x07Preview\x12/\n\x03ref\x18\x01 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\x12#\n\rstart_seconds\x18\x02 \x01(\x01R\x0cstartSeconds\x12)\n\x10\x64uration_seconds\x18\x03 \x01(\x01R\x0f\x64urationSecondsB\x07\n\x05\x65vent\"\xf1\x08\n\rComposeResult\x12>\n\x05takes\x18\x01 \x03(\x0b\x32(.harmonia.composer.v1.ComposeResult.TakeR\x05takes\x12\x16\n\x06\x65ngine\x18\x02 \x01(\tR\x06\x65ngine\x12%\n\x0e\x65ngine_version\x18\x03 \x01(\tR\rengineVersion\x12!\n\x0cmodel_digest\x18\x04 \x01(\tR\x0bmodelDigest\x12\x18\n\x07licence\x18\x05 \x01(\tR\x07licence\x12\x1a\n\x08warnings\x18\x06 \x03(\tR\x08warnings\x12\x1a\n\x08numerics\x18\x07 \x01(\tR\x08numerics\x1a\xdb\x04\n\x04Take\x12\x12\n\x04seed\x18\x01 \x01(\x04R\x04seed\x12;\n\tpremaster\x18\x02 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\tpremaster\x12>\n\x05stems\x18\x03 \x03(\x0b\x32(.harmonia.composer.v1.ComposeResult.StemR\x05stems\x12\x31\n\x04midi\x18\x04 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x04midi\x12>\n\x0blyrics_text\x18\x05 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\nlyricsText\x12<\n\nlyrics_lrc\x18\x06 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\tlyricsLrc\x12)\n\x10\x64uration_seconds\x18\x07 \x01(\x01R\x0f\x64urationSeconds\x12M\n\x08sections\x18\x08 \x03(\x0b\x32\x31.harmonia.composer.v1.ComposeResult.PlacedSectionR\x08sections\x12:\n\x03\x64\x61w\x18\t \x03(\x0b\x32(.harmonia.composer.v1.ComposeResult.FileR\x03\x64\x61w\x12\"\n\rstems_also_in\x18\n \x01(\tR\x0bstemsAlsoIn\x12\x37\n\x07karaoke\x18\x0b \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x07karaoke\x1a\x63\n\x04Stem\x12\x12\n\x04role\x18\x01 \x01(\tR\x04role\x12/\n\x03ref\x18\x02 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\x12\x16\n\x06recipe\x18\x03 \x01(\tR\x06recipe\x1aK\n\x04\x46ile\x12\x12\n\x04\x66ile\x18\x01 \x01(\tR\x04\x66ile\x12/\n\x03ref\x18\x02 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\x1a\\\n\rPlacedSection\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12#\n\rstart_seconds\x18\x02 \x01(\x01R\x0cstartSeconds\x12\x12\n\x04\x62\x61rs\x18\x03 \x01(\x05R\x04\x62\x61rs\"\x18\n\x16GetCapabilitiesRequest\"S\n\x17GetCapabilitiesResponse\x12\x38\n\x07\x65ngines\x18\x01 \x03(\x0b\x32\x1e.harmonia.capability.v1.EngineR\x07\x65ngines2\x8f\x02\n\x0f\x43omposerService\x12o\n\x07\x43ompose\x12$.harmonia.composer.v1.ComposeRequest\x1a\".harmonia.composer.v1.ComposeEvent\"\x18\x8a\xe8\x18\x14\n\x01\x03\x12\rsongs:compose\x18\x02\x30\x01\x12\x8a\x01\n\x0fGetCapabilities\x12,.harmonia.composer.v1.GetCapabilitiesRequest\x1a-.harmonia.composer.v1.GetCapabilitiesResponse\"\x1a\x8a\xe8\x18\x16\n\x01\x03\x12\x11\x63\x61pabilities:readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#harmonia/composer/v1/composer.proto\x12\x14harmonia.composer.v1\x1a\x1fharmonia/access/v1/access.proto\x1a\'harmonia/capability/v1/capability.proto\x1a\x1charmonia/song/v1/brief.proto\x1a\x1bharmonia/song/v1/spec.proto\x1a\x1bharmonia/type/v1/type.proto\"\xe9\x04\n\x0e\x43omposeRequest\x12-\n\x05\x62rief\x18\x01 \x01(\x0b\x32\x17.harmonia.song.v1.BriefR\x05\x62rief\x12\x16\n\x06\x65ngine\x18\x02 \x01(\tR\x06\x65ngine\x12\x14\n\x05model\x18\x03 \x01(\tR\x05model\x12\x12\n\x04seed\x18\x04 \x01(\x04R\x04seed\x12\x1e\n\nvariations\x18\x05 \x01(\x05R\nvariations\x12\x14\n\x05stems\x18\x06 \x01(\x08R\x05stems\x12\x12\n\x04midi\x18\x07 \x01(\x08R\x04midi\x12\x36\n\x08sampling\x18\x08 \x01(\x0b\x32\x1a.harmonia.song.v1.SamplingR\x08sampling\x12\x35\n\x06lyrics\x18\t \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x06lyrics\x12=\n\ncheckpoint\x18\n \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\ncheckpoint\x12\x44\n\x08reusable\x18\x0b \x03(\x0b\x32(.harmonia.composer.v1.ComposeResult.StemR\x08reusable\x12\x16\n\x06vocals\x18\x0c \x01(\x08R\x06vocals\x12\x10\n\x03\x64\x61w\x18\r \x03(\tR\x03\x64\x61w\x12\x42\n\rcontinue_from\x18\x0e \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x0c\x63ontinueFrom\x12(\n\rstart_seconds\x18\x0f \x01(\x01H\x00R\x0cstartSeconds\x88\x01\x01\x42\x10\n\x0e_start_seconds\"t\n\x11\x43omposeCheckpoint\x12=\n\x06result\x18\x01 \x01(\x0b\x32#.harmonia.composer.v1.ComposeResultH\x00R\x06result\x12\x18\n\x06\x65ngine\x18\x02 \x01(\x0cH\x00R\x06\x65ngineB\x06\n\x04kept\"\xb8\x03\n\x0c\x43omposeEvent\x12I\n\x08progress\x18\x01 \x01(\x0b\x32+.harmonia.composer.v1.ComposeEvent.ProgressH\x00R\x08progress\x12\x46\n\x07preview\x18\x02 \x01(\x0b\x32*.harmonia.composer.v1.ComposeEvent.PreviewH\x00R\x07preview\x12=\n\x06result\x18\x03 \x01(\x0b\x32#.harmonia.composer.v1.ComposeResultH\x00R\x06result\x1a@\n\x08Progress\x12\x1a\n\x08\x66raction\x18\x01 \x01(\x01R\x08\x66raction\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x1a\x8a\x01\n\x07Preview\x12/\n\x03ref\x18\x01 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\x12#\n\rstart_seconds\x18\x02 \x01(\x01R\x0cstartSeconds\x12)\n\x10\x64uration_seconds\x18\x03 \x01(\x01R\x0f\x64urationSecondsB\x07\n\x05\x65vent\"\xf1\x08\n\rComposeResult\x12>\n\x05takes\x18\x01 \x03(\x0b\x32(.harmonia.composer.v1.ComposeResult.TakeR\x05takes\x12\x16\n\x06\x65ngine\x18\x02 \x01(\tR\x06\x65ngine\x12%\n\x0e\x65ngine_version\x18\x03 \x01(\tR\rengineVersion\x12!\n\x0cmodel_digest\x18\x04 \x01(\tR\x0bmodelDigest\x12\x18\n\x07licence\x18\x05 \x01(\tR\x07licence\x12\x1a\n\x08warnings\x18\x06 \x03(\tR\x08warnings\x12\x1a\n\x08numerics\x18\x07 \x01(\tR\x08numerics\x1a\xdb\x04\n\x04Take\x12\x12\n\x04seed\x18\x01 \x01(\x04R\x04seed\x12;\n\tpremaster\x18\x02 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\tpremaster\x12>\n\x05stems\x18\x03 \x03(\x0b\x32(.harmonia.composer.v1.ComposeResult.StemR\x05stems\x12\x31\n\x04midi\x18\x04 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x04midi\x12>\n\x0blyrics_text\x18\x05 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\nlyricsText\x12<\n\nlyrics_lrc\x18\x06 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\tlyricsLrc\x12)\n\x10\x64uration_seconds\x18\x07 \x01(\x01R\x0f\x64urationSeconds\x12M\n\x08sections\x18\x08 \x03(\x0b\x32\x31.harmonia.composer.v1.ComposeResult.PlacedSectionR\x08sections\x12:\n\x03\x64\x61w\x18\t \x03(\x0b\x32(.harmonia.composer.v1.ComposeResult.FileR\x03\x64\x61w\x12\"\n\rstems_also_in\x18\n \x01(\tR\x0bstemsAlsoIn\x12\x37\n\x07karaoke\x18\x0b \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x07karaoke\x1a\x63\n\x04Stem\x12\x12\n\x04role\x18\x01 \x01(\tR\x04role\x12/\n\x03ref\x18\x02 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\x12\x16\n\x06recipe\x18\x03 \x01(\tR\x06recipe\x1aK\n\x04\x46ile\x12\x12\n\x04\x66ile\x18\x01 \x01(\tR\x04\x66ile\x12/\n\x03ref\x18\x02 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\x1a\\\n\rPlacedSection\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12#\n\rstart_seconds\x18\x02 \x01(\x01R\x0cstartSeconds\x12\x12\n\x04\x62\x61rs\x18\x03 \x01(\x05R\x04\x62\x61rs\"\x18\n\x16GetCapabilitiesRequest\"S\n\x17GetCapabilitiesResponse\x12\x38\n\x07\x65ngines\x18\x01 \x03(\x0b\x32\x1e.harmonia.capability.v1.EngineR\x07\x65ngines2\x8f\x02\n\x0f\x43omposerService\x12o\n\x07\x43ompose\x12$.harmonia.composer.v1.ComposeRequest\x1a\".harmonia.composer.v1.ComposeEvent\"\x18\x8a\xe8\x18\x14\n\x01\x03\x12\rsongs:compose\x18\x02\x30\x01\x12\x8a\x01\n\x0fGetCapabilities\x12,.harmonia.composer.v1.GetCapabilitiesRequest\x1a-.harmonia.composer.v1.GetCapabilitiesResponse\"\x1a\x8a\xe8\x18\x16\n\x01\x03\x12\x11\x63\x61pabilities:readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,29 +41,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPOSERSERVICE'].methods_by_name['GetCapabilities']._loaded_options = None
   _globals['_COMPOSERSERVICE'].methods_by_name['GetCapabilities']._serialized_options = b'\212\350\030\026\n\001\003\022\021capabilities:read'
   _globals['_COMPOSEREQUEST']._serialized_start=224
-  _globals['_COMPOSEREQUEST']._serialized_end=713
-  _globals['_COMPOSECHECKPOINT']._serialized_start=715
-  _globals['_COMPOSECHECKPOINT']._serialized_end=831
-  _globals['_COMPOSEEVENT']._serialized_start=834
-  _globals['_COMPOSEEVENT']._serialized_end=1274
-  _globals['_COMPOSEEVENT_PROGRESS']._serialized_start=1060
-  _globals['_COMPOSEEVENT_PROGRESS']._serialized_end=1124
-  _globals['_COMPOSEEVENT_PREVIEW']._serialized_start=1127
-  _globals['_COMPOSEEVENT_PREVIEW']._serialized_end=1265
-  _globals['_COMPOSERESULT']._serialized_start=1277
-  _globals['_COMPOSERESULT']._serialized_end=2414
-  _globals['_COMPOSERESULT_TAKE']._serialized_start=1539
-  _globals['_COMPOSERESULT_TAKE']._serialized_end=2142
-  _globals['_COMPOSERESULT_STEM']._serialized_start=2144
-  _globals['_COMPOSERESULT_STEM']._serialized_end=2243
-  _globals['_COMPOSERESULT_FILE']._serialized_start=2245
-  _globals['_COMPOSERESULT_FILE']._serialized_end=2320
-  _globals['_COMPOSERESULT_PLACEDSECTION']._serialized_start=2322
-  _globals['_COMPOSERESULT_PLACEDSECTION']._serialized_end=2414
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=2416
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=2440
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=2442
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=2525
-  _globals['_COMPOSERSERVICE']._serialized_start=2528
-  _globals['_COMPOSERSERVICE']._serialized_end=2799
+  _globals['_COMPOSEREQUEST']._serialized_end=841
+  _globals['_COMPOSECHECKPOINT']._serialized_start=843
+  _globals['_COMPOSECHECKPOINT']._serialized_end=959
+  _globals['_COMPOSEEVENT']._serialized_start=962
+  _globals['_COMPOSEEVENT']._serialized_end=1402
+  _globals['_COMPOSEEVENT_PROGRESS']._serialized_start=1188
+  _globals['_COMPOSEEVENT_PROGRESS']._serialized_end=1252
+  _globals['_COMPOSEEVENT_PREVIEW']._serialized_start=1255
+  _globals['_COMPOSEEVENT_PREVIEW']._serialized_end=1393
+  _globals['_COMPOSERESULT']._serialized_start=1405
+  _globals['_COMPOSERESULT']._serialized_end=2542
+  _globals['_COMPOSERESULT_TAKE']._serialized_start=1667
+  _globals['_COMPOSERESULT_TAKE']._serialized_end=2270
+  _globals['_COMPOSERESULT_STEM']._serialized_start=2272
+  _globals['_COMPOSERESULT_STEM']._serialized_end=2371
+  _globals['_COMPOSERESULT_FILE']._serialized_start=2373
+  _globals['_COMPOSERESULT_FILE']._serialized_end=2448
+  _globals['_COMPOSERESULT_PLACEDSECTION']._serialized_start=2450
+  _globals['_COMPOSERESULT_PLACEDSECTION']._serialized_end=2542
+  _globals['_GETCAPABILITIESREQUEST']._serialized_start=2544
+  _globals['_GETCAPABILITIESREQUEST']._serialized_end=2568
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=2570
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=2653
+  _globals['_COMPOSERSERVICE']._serialized_start=2656
+  _globals['_COMPOSERSERVICE']._serialized_end=2927
 # @@protoc_insertion_point(module_scope)

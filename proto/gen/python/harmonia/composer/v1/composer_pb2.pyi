@@ -41,6 +41,8 @@ class ComposeRequest(_message.Message):
     REUSABLE_FIELD_NUMBER: _builtins.int
     VOCALS_FIELD_NUMBER: _builtins.int
     DAW_FIELD_NUMBER: _builtins.int
+    CONTINUE_FROM_FIELD_NUMBER: _builtins.int
+    START_SECONDS_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     model: _builtins.str
     seed: _builtins.int
@@ -49,6 +51,8 @@ class ComposeRequest(_message.Message):
     stems: _builtins.bool
     midi: _builtins.bool
     vocals: _builtins.bool
+    start_seconds: _builtins.float
+    """Where to go on, in seconds from its beginning; absent: at its end."""
     @_builtins.property
     def brief(self) -> _brief_pb2.Brief: ...
     @_builtins.property
@@ -69,6 +73,10 @@ class ComposeRequest(_message.Message):
     def daw(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Session formats: "dawproject", "ardour"."""
 
+    @_builtins.property
+    def continue_from(self) -> _type_pb2.ArtifactRef:
+        """The recording that every take begins with and goes on from."""
+
     def __init__(
         self,
         *,
@@ -85,12 +93,16 @@ class ComposeRequest(_message.Message):
         reusable: _abc.Iterable[Global___ComposeResult.Stem] | None = ...,
         vocals: _builtins.bool = ...,
         daw: _abc.Iterable[_builtins.str] | None = ...,
+        continue_from: _type_pb2.ArtifactRef | None = ...,
+        start_seconds: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "checkpoint", b"checkpoint", "lyrics", b"lyrics", "sampling", b"sampling"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_start_seconds", b"_start_seconds", "brief", b"brief", "checkpoint", b"checkpoint", "continue_from", b"continue_from", "lyrics", b"lyrics", "sampling", b"sampling", "start_seconds", b"start_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "checkpoint", b"checkpoint", "daw", b"daw", "engine", b"engine", "lyrics", b"lyrics", "midi", b"midi", "model", b"model", "reusable", b"reusable", "sampling", b"sampling", "seed", b"seed", "stems", b"stems", "variations", b"variations", "vocals", b"vocals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_start_seconds", b"_start_seconds", "brief", b"brief", "checkpoint", b"checkpoint", "continue_from", b"continue_from", "daw", b"daw", "engine", b"engine", "lyrics", b"lyrics", "midi", b"midi", "model", b"model", "reusable", b"reusable", "sampling", b"sampling", "seed", b"seed", "start_seconds", b"start_seconds", "stems", b"stems", "variations", b"variations", "vocals", b"vocals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__start_seconds: _TypeAlias = _typing.Literal["start_seconds"]  # noqa: Y015
+    _WhichOneofArgType__start_seconds: _TypeAlias = _typing.Literal["_start_seconds", b"_start_seconds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_seconds) -> _WhichOneofReturnType__start_seconds | None: ...
 
 Global___ComposeRequest: _TypeAlias = ComposeRequest  # noqa: Y015
 

@@ -29,7 +29,7 @@ from harmonia.song.v1 import spec_pb2 as harmonia_dot_song_dot_v1_dot_spec__pb2
 from harmonia.type.v1 import type_pb2 as harmonia_dot_type_dot_v1_dot_type__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%harmonia/mastering/v1/mastering.proto\x12\x15harmonia.mastering.v1\x1a\x1fharmonia/access/v1/access.proto\x1a\x1dharmonia/audio/v1/audio.proto\x1a\'harmonia/capability/v1/capability.proto\x1a\x1bharmonia/song/v1/spec.proto\x1a\x1bharmonia/type/v1/type.proto\"\xb9\x05\n\rMasterRequest\x12\x45\n\x07sources\x18\x01 \x03(\x0b\x32+.harmonia.mastering.v1.MasterRequest.SourceR\x07sources\x12\x39\n\tmastering\x18\x02 \x01(\x0b\x32\x1b.harmonia.song.v1.MasteringR\tmastering\x12\x18\n\x07\x66ormats\x18\x03 \x03(\tR\x07\x66ormats\x12/\n\x04tags\x18\x04 \x01(\x0b\x32\x1b.harmonia.mastering.v1.TagsR\x04tags\x12\x35\n\x06lyrics\x18\x05 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x06lyrics\x12\x18\n\x07preview\x18\x06 \x01(\x08R\x07preview\x12\x43\n\x06origin\x18\x07 \x01(\x0b\x32+.harmonia.mastering.v1.MasterRequest.OriginR\x06origin\x1a\xb8\x01\n\x06Origin\x12\x16\n\x06\x65ngine\x18\x01 \x01(\tR\x06\x65ngine\x12%\n\x0e\x65ngine_version\x18\x02 \x01(\tR\rengineVersion\x12!\n\x0cmodel_digest\x18\x03 \x01(\tR\x0bmodelDigest\x12\x18\n\x07licence\x18\x04 \x01(\tR\x07licence\x12\x16\n\x06stages\x18\x05 \x03(\tR\x06stages\x12\x1a\n\x08numerics\x18\x06 \x01(\tR\x08numerics\x1a\x89\x01\n\x06Source\x12\x12\n\x04take\x18\x01 \x01(\x05R\x04take\x12\x12\n\x04seed\x18\x02 \x01(\x04R\x04seed\x12;\n\tpremaster\x18\x03 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\tpremaster\x12\x1a\n\x08uploaded\x18\x04 \x01(\x08R\x08uploaded\"\xd0\x01\n\x04Tags\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x16\n\x06\x61rtist\x18\x02 \x01(\tR\x06\x61rtist\x12\x14\n\x05genre\x18\x03 \x01(\tR\x05genre\x12\x10\n\x03\x62pm\x18\x04 \x01(\x01R\x03\x62pm\x12\x10\n\x03key\x18\x05 \x01(\tR\x03key\x12\x16\n\x06lyrics\x18\x06 \x01(\tR\x06lyrics\x12\x18\n\x07\x63omment\x18\x07 \x01(\tR\x07\x63omment\x12.\n\x13\x64igital_source_type\x18\x08 \x01(\tR\x11\x64igitalSourceType\"\xe2\x01\n\x0bMasterEvent\x12I\n\x08progress\x18\x01 \x01(\x0b\x32+.harmonia.mastering.v1.MasterEvent.ProgressH\x00R\x08progress\x12=\n\x06result\x18\x02 \x01(\x0b\x32#.harmonia.mastering.v1.MasterResultH\x00R\x06result\x1a@\n\x08Progress\x12\x1a\n\x08\x66raction\x18\x01 \x01(\x01R\x08\x66raction\x12\x18\n\x07message\x18\x02 \x01(\tR\x07messageB\x07\n\x05\x65vent\"\x8d\x03\n\x0cMasterResult\x12>\n\x05takes\x18\x01 \x03(\x0b\x32(.harmonia.mastering.v1.MasterResult.TakeR\x05takes\x12\x1a\n\x08warnings\x18\x02 \x03(\tR\x08warnings\x1a\x93\x01\n\x04Take\x12\x12\n\x04take\x18\x01 \x01(\x05R\x04take\x12>\n\x05\x66iles\x18\x02 \x03(\x0b\x32(.harmonia.mastering.v1.MasterResult.FileR\x05\x66iles\x12\x37\n\x08\x61nalysis\x18\x03 \x01(\x0b\x32\x1b.harmonia.audio.v1.AnalysisR\x08\x61nalysis\x1a\x8a\x01\n\x04\x46ile\x12\x12\n\x04role\x18\x01 \x01(\tR\x04role\x12\x12\n\x04\x66ile\x18\x02 \x01(\tR\x04\x66ile\x12/\n\x03ref\x18\x03 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\x12)\n\x10\x64uration_seconds\x18\x04 \x01(\x01R\x0f\x64urationSeconds\"a\n\x0e\x41nalyzeRequest\x12\x35\n\x06source\x18\x01 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x06source\x12\x18\n\x07picture\x18\x02 \x01(\x08R\x07picture\"Q\n\x0f\x41nalyzeResponse\x12>\n\x08\x61nalysis\x18\x01 \x01(\x0b\x32\".harmonia.audio.v1.AnalyzeResponseR\x08\x61nalysis\"\x18\n\x16GetCapabilitiesRequest\"v\n\x17GetCapabilitiesResponse\x12\x41\n\x07presets\x18\x01 \x03(\x0b\x32\'.harmonia.capability.v1.MasteringPresetR\x07presets\x12\x18\n\x07\x66ormats\x18\x02 \x03(\tR\x07\x66ormats2\x84\x03\n\x10MasteringService\x12m\n\x06Master\x12$.harmonia.mastering.v1.MasterRequest\x1a\".harmonia.mastering.v1.MasterEvent\"\x17\x8a\xe8\x18\x13\n\x01\x03\x12\x0c\x61udio:master\x18\x02\x30\x01\x12r\n\x07\x41nalyze\x12%.harmonia.mastering.v1.AnalyzeRequest\x1a&.harmonia.mastering.v1.AnalyzeResponse\"\x18\x8a\xe8\x18\x14\n\x01\x03\x12\raudio:analyze\x18\x02\x12\x8c\x01\n\x0fGetCapabilities\x12-.harmonia.mastering.v1.GetCapabilitiesRequest\x1a..harmonia.mastering.v1.GetCapabilitiesResponse\"\x1a\x8a\xe8\x18\x16\n\x01\x03\x12\x11\x63\x61pabilities:readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%harmonia/mastering/v1/mastering.proto\x12\x15harmonia.mastering.v1\x1a\x1fharmonia/access/v1/access.proto\x1a\x1dharmonia/audio/v1/audio.proto\x1a\'harmonia/capability/v1/capability.proto\x1a\x1bharmonia/song/v1/spec.proto\x1a\x1bharmonia/type/v1/type.proto\"\xe0\x05\n\rMasterRequest\x12\x45\n\x07sources\x18\x01 \x03(\x0b\x32+.harmonia.mastering.v1.MasterRequest.SourceR\x07sources\x12\x39\n\tmastering\x18\x02 \x01(\x0b\x32\x1b.harmonia.song.v1.MasteringR\tmastering\x12\x18\n\x07\x66ormats\x18\x03 \x03(\tR\x07\x66ormats\x12/\n\x04tags\x18\x04 \x01(\x0b\x32\x1b.harmonia.mastering.v1.TagsR\x04tags\x12\x35\n\x06lyrics\x18\x05 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x06lyrics\x12\x18\n\x07preview\x18\x06 \x01(\x08R\x07preview\x12\x43\n\x06origin\x18\x07 \x01(\x0b\x32+.harmonia.mastering.v1.MasterRequest.OriginR\x06origin\x1a\xdf\x01\n\x06Origin\x12\x16\n\x06\x65ngine\x18\x01 \x01(\tR\x06\x65ngine\x12%\n\x0e\x65ngine_version\x18\x02 \x01(\tR\rengineVersion\x12!\n\x0cmodel_digest\x18\x03 \x01(\tR\x0bmodelDigest\x12\x18\n\x07licence\x18\x04 \x01(\tR\x07licence\x12\x16\n\x06stages\x18\x05 \x03(\tR\x06stages\x12\x1a\n\x08numerics\x18\x06 \x01(\tR\x08numerics\x12%\n\x0e\x63ontinued_from\x18\x07 \x01(\tR\rcontinuedFrom\x1a\x89\x01\n\x06Source\x12\x12\n\x04take\x18\x01 \x01(\x05R\x04take\x12\x12\n\x04seed\x18\x02 \x01(\x04R\x04seed\x12;\n\tpremaster\x18\x03 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\tpremaster\x12\x1a\n\x08uploaded\x18\x04 \x01(\x08R\x08uploaded\"\xd0\x01\n\x04Tags\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x16\n\x06\x61rtist\x18\x02 \x01(\tR\x06\x61rtist\x12\x14\n\x05genre\x18\x03 \x01(\tR\x05genre\x12\x10\n\x03\x62pm\x18\x04 \x01(\x01R\x03\x62pm\x12\x10\n\x03key\x18\x05 \x01(\tR\x03key\x12\x16\n\x06lyrics\x18\x06 \x01(\tR\x06lyrics\x12\x18\n\x07\x63omment\x18\x07 \x01(\tR\x07\x63omment\x12.\n\x13\x64igital_source_type\x18\x08 \x01(\tR\x11\x64igitalSourceType\"\xe2\x01\n\x0bMasterEvent\x12I\n\x08progress\x18\x01 \x01(\x0b\x32+.harmonia.mastering.v1.MasterEvent.ProgressH\x00R\x08progress\x12=\n\x06result\x18\x02 \x01(\x0b\x32#.harmonia.mastering.v1.MasterResultH\x00R\x06result\x1a@\n\x08Progress\x12\x1a\n\x08\x66raction\x18\x01 \x01(\x01R\x08\x66raction\x12\x18\n\x07message\x18\x02 \x01(\tR\x07messageB\x07\n\x05\x65vent\"\x8d\x03\n\x0cMasterResult\x12>\n\x05takes\x18\x01 \x03(\x0b\x32(.harmonia.mastering.v1.MasterResult.TakeR\x05takes\x12\x1a\n\x08warnings\x18\x02 \x03(\tR\x08warnings\x1a\x93\x01\n\x04Take\x12\x12\n\x04take\x18\x01 \x01(\x05R\x04take\x12>\n\x05\x66iles\x18\x02 \x03(\x0b\x32(.harmonia.mastering.v1.MasterResult.FileR\x05\x66iles\x12\x37\n\x08\x61nalysis\x18\x03 \x01(\x0b\x32\x1b.harmonia.audio.v1.AnalysisR\x08\x61nalysis\x1a\x8a\x01\n\x04\x46ile\x12\x12\n\x04role\x18\x01 \x01(\tR\x04role\x12\x12\n\x04\x66ile\x18\x02 \x01(\tR\x04\x66ile\x12/\n\x03ref\x18\x03 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x03ref\x12)\n\x10\x64uration_seconds\x18\x04 \x01(\x01R\x0f\x64urationSeconds\"a\n\x0e\x41nalyzeRequest\x12\x35\n\x06source\x18\x01 \x01(\x0b\x32\x1d.harmonia.type.v1.ArtifactRefR\x06source\x12\x18\n\x07picture\x18\x02 \x01(\x08R\x07picture\"Q\n\x0f\x41nalyzeResponse\x12>\n\x08\x61nalysis\x18\x01 \x01(\x0b\x32\".harmonia.audio.v1.AnalyzeResponseR\x08\x61nalysis\"\x18\n\x16GetCapabilitiesRequest\"v\n\x17GetCapabilitiesResponse\x12\x41\n\x07presets\x18\x01 \x03(\x0b\x32\'.harmonia.capability.v1.MasteringPresetR\x07presets\x12\x18\n\x07\x66ormats\x18\x02 \x03(\tR\x07\x66ormats2\x84\x03\n\x10MasteringService\x12m\n\x06Master\x12$.harmonia.mastering.v1.MasterRequest\x1a\".harmonia.mastering.v1.MasterEvent\"\x17\x8a\xe8\x18\x13\n\x01\x03\x12\x0c\x61udio:master\x18\x02\x30\x01\x12r\n\x07\x41nalyze\x12%.harmonia.mastering.v1.AnalyzeRequest\x1a&.harmonia.mastering.v1.AnalyzeResponse\"\x18\x8a\xe8\x18\x14\n\x01\x03\x12\raudio:analyze\x18\x02\x12\x8c\x01\n\x0fGetCapabilities\x12-.harmonia.mastering.v1.GetCapabilitiesRequest\x1a..harmonia.mastering.v1.GetCapabilitiesResponse\"\x1a\x8a\xe8\x18\x16\n\x01\x03\x12\x11\x63\x61pabilities:readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,31 +43,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MASTERINGSERVICE'].methods_by_name['GetCapabilities']._loaded_options = None
   _globals['_MASTERINGSERVICE'].methods_by_name['GetCapabilities']._serialized_options = b'\212\350\030\026\n\001\003\022\021capabilities:read'
   _globals['_MASTERREQUEST']._serialized_start=228
-  _globals['_MASTERREQUEST']._serialized_end=925
+  _globals['_MASTERREQUEST']._serialized_end=964
   _globals['_MASTERREQUEST_ORIGIN']._serialized_start=601
-  _globals['_MASTERREQUEST_ORIGIN']._serialized_end=785
-  _globals['_MASTERREQUEST_SOURCE']._serialized_start=788
-  _globals['_MASTERREQUEST_SOURCE']._serialized_end=925
-  _globals['_TAGS']._serialized_start=928
-  _globals['_TAGS']._serialized_end=1136
-  _globals['_MASTEREVENT']._serialized_start=1139
-  _globals['_MASTEREVENT']._serialized_end=1365
-  _globals['_MASTEREVENT_PROGRESS']._serialized_start=1292
-  _globals['_MASTEREVENT_PROGRESS']._serialized_end=1356
-  _globals['_MASTERRESULT']._serialized_start=1368
-  _globals['_MASTERRESULT']._serialized_end=1765
-  _globals['_MASTERRESULT_TAKE']._serialized_start=1477
-  _globals['_MASTERRESULT_TAKE']._serialized_end=1624
-  _globals['_MASTERRESULT_FILE']._serialized_start=1627
-  _globals['_MASTERRESULT_FILE']._serialized_end=1765
-  _globals['_ANALYZEREQUEST']._serialized_start=1767
-  _globals['_ANALYZEREQUEST']._serialized_end=1864
-  _globals['_ANALYZERESPONSE']._serialized_start=1866
-  _globals['_ANALYZERESPONSE']._serialized_end=1947
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=1949
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=1973
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=1975
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=2093
-  _globals['_MASTERINGSERVICE']._serialized_start=2096
-  _globals['_MASTERINGSERVICE']._serialized_end=2484
+  _globals['_MASTERREQUEST_ORIGIN']._serialized_end=824
+  _globals['_MASTERREQUEST_SOURCE']._serialized_start=827
+  _globals['_MASTERREQUEST_SOURCE']._serialized_end=964
+  _globals['_TAGS']._serialized_start=967
+  _globals['_TAGS']._serialized_end=1175
+  _globals['_MASTEREVENT']._serialized_start=1178
+  _globals['_MASTEREVENT']._serialized_end=1404
+  _globals['_MASTEREVENT_PROGRESS']._serialized_start=1331
+  _globals['_MASTEREVENT_PROGRESS']._serialized_end=1395
+  _globals['_MASTERRESULT']._serialized_start=1407
+  _globals['_MASTERRESULT']._serialized_end=1804
+  _globals['_MASTERRESULT_TAKE']._serialized_start=1516
+  _globals['_MASTERRESULT_TAKE']._serialized_end=1663
+  _globals['_MASTERRESULT_FILE']._serialized_start=1666
+  _globals['_MASTERRESULT_FILE']._serialized_end=1804
+  _globals['_ANALYZEREQUEST']._serialized_start=1806
+  _globals['_ANALYZEREQUEST']._serialized_end=1903
+  _globals['_ANALYZERESPONSE']._serialized_start=1905
+  _globals['_ANALYZERESPONSE']._serialized_end=1986
+  _globals['_GETCAPABILITIESREQUEST']._serialized_start=1988
+  _globals['_GETCAPABILITIESREQUEST']._serialized_end=2012
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=2014
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=2132
+  _globals['_MASTERINGSERVICE']._serialized_start=2135
+  _globals['_MASTERINGSERVICE']._serialized_end=2523
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,7 @@ class MasterRequest(_message.Message):
         LICENCE_FIELD_NUMBER: _builtins.int
         STAGES_FIELD_NUMBER: _builtins.int
         NUMERICS_FIELD_NUMBER: _builtins.int
+        CONTINUED_FROM_FIELD_NUMBER: _builtins.int
         engine: _builtins.str
         engine_version: _builtins.str
         model_digest: _builtins.str
@@ -48,6 +49,8 @@ class MasterRequest(_message.Message):
         """SPDX id."""
         numerics: _builtins.str
         """What the same seed is the same song within; empty where it is so everywhere."""
+        continued_from: _builtins.str
+        """SHA-256 of the recording that the song goes on from, where there is one."""
         @_builtins.property
         def stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
             """"write", "compose": what was done before this stage."""
@@ -61,10 +64,11 @@ class MasterRequest(_message.Message):
             licence: _builtins.str = ...,
             stages: _abc.Iterable[_builtins.str] | None = ...,
             numerics: _builtins.str = ...,
+            continued_from: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "engine_version", b"engine_version", "licence", b"licence", "model_digest", b"model_digest", "numerics", b"numerics", "stages", b"stages"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["continued_from", b"continued_from", "engine", b"engine", "engine_version", b"engine_version", "licence", b"licence", "model_digest", b"model_digest", "numerics", b"numerics", "stages", b"stages"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -361,13 +361,15 @@ class Conditioning(_message.Message):
     STRENGTH_FIELD_NUMBER: _builtins.int
     START_SECONDS_FIELD_NUMBER: _builtins.int
     continue_from: _builtins.str
-    """"songs/{id}" or "artifacts/{sha256}" to go on from."""
+    """"songs/{id}" or "artifacts/{sha256}", a recording: the song begins with it and goes on from there. Of a song its
+    first take; duration_seconds counts from the beginning, default 30 seconds more than what is taken over.
+    """
     melody: _builtins.str
     """"artifacts/{sha256}" of a tune to follow."""
     strength: _builtins.float
     """0 to 1."""
     start_seconds: _builtins.float
-    """Seconds into the source."""
+    """Where to go on, in seconds from the beginning of continue_from, 1 to 599; default: at its end."""
     def __init__(
         self,
         *,
