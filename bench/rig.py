@@ -92,7 +92,7 @@ def rig(folder: Path, size: stock.Dimensions, *, device: torch.device, half: boo
     shape = DecoderShape(size.width, size.layers, size.heads, size.card)
     lm = Source("the transformer", theirs.lm.state_dict())
     found = {name: tensor.detach() for name, tensor in decoder_of_audiocraft(lm, shape).items()}
-    codec, codec_shape = codec_of_audiocraft(
+    codec, _, codec_shape = codec_of_audiocraft(
         {"best_state": theirs.compression_model.state_dict()}, stock.codec_config(size)
     )
     text, config = text_encoder(folder / "t5-base")

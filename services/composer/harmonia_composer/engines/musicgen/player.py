@@ -73,9 +73,9 @@ def load(folder: Path, inventory: Inventory, *, slots: int, on_step: OnStep, kee
     weights = read_decoder(folder, shape, device=device, dtype=dtype)
     decoder = EagerDecoder(weights, slots=slots) if device.type == "cpu" else _on_gpu(weights, slots=slots)
     conditioner = Conditioner(folder, shape, device=device)
-    codec = read_codec(folder, shape, device=device)
-    room = room_for(Codec(shape.codec, codec), songs=slots)
-    encoder = Encoder(shape.codec, read_encoder(folder, shape, device=device), codec["codebooks"])
+    codec = Codec(shape.codec, read_codec(folder, shape, device=device))
+    room = room_for(codec, songs=slots)
+    encoder = Encoder(shape.codec, read_encoder(folder, shape, device=device), codec.codebooks)
     batch, in_step = Batch(decoder), room.at_once > 1
     scheduler = Scheduler(batch, on_step=on_step, keep_every_s=keep_every_s, in_step=in_step)
     return Player(inventory, shape, conditioner, room, encoder, decoder, scheduler)
