@@ -83,7 +83,7 @@ async def start(node: Node[Settings], *, failpoint: Failpoint = never, hope: tim
     intake = Intake(
         jobs=jobs,
         words=Words(node.store, node.channel("artifacts")),
-        continuing=Continuing(jobs, node.channel("artifacts")),
+        continuing=Continuing(jobs, node.channel("artifacts"), commercial_tenants=settings.commercial_tenants),
         capabilities=capabilities,
         signer=signer,
         quotas=quotas,

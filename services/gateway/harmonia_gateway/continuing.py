@@ -1,7 +1,7 @@
 """The recording that a song goes on from: found when the song is submitted, so that whoever asks for one that is not
 there, not theirs or too long for the song hears so at once, and not from a worker."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import grpc
 
@@ -10,10 +10,10 @@ from harmonia.song.v1 import spec_pb2
 from harmonia.store.v1 import store_pb2, store_pb2_grpc
 from harmonia.type.v1 import type_pb2
 from harmonia_chassis.access import GRANT
-from harmonia_chassis.errors import FailedPrecondition, InvalidInput, NotFound, Reason
+from harmonia_chassis.errors import FailedPrecondition, InvalidInput, NotFound, PermissionDenied, Reason
 from harmonia_chassis.job_stream import JobStream
 from harmonia_chassis.status import rpc_errors
-from harmonia_gateway import limits
+from harmonia_gateway import limits, weights
 from harmonia_gateway.names import artifact_digest, no_song, song_id
 
 FIELD = "spec.conditioning.continue_from"
@@ -24,7 +24,10 @@ _LOSSLESS = ("audio/flac", "audio/wav", "audio/x-wav")
 
 
 class Continuing:
-    def __init__(self, jobs: JobStream, artifacts: grpc.aio.Channel) -> None:
+    def __init__(
+        self, jobs: JobStream, artifacts: grpc.aio.Channel, *, commercial_tenants: Collection[str] = ()
+    ) -> None:
+        self._commercial_tenants = commercial_tenants
         self._jobs = jobs
         self._store = store_pb2_grpc.StoreServiceStub(artifacts)
 
@@ -32,13 +35,15 @@ class Continuing:
         """Names in the job what it goes on from, and how long it is when nobody said.
 
         Raises NotFound for what is not there or somebody else's, FailedPrecondition for a song that is not finished or
-        has no lossless sound left, InvalidInput for a length that leaves nothing to draw.
+        has no lossless sound left, PermissionDenied for one whose licence its owner may not use, InvalidInput for a
+        length that leaves nothing to draw.
         """
         asked = job.spec.conditioning
         if not asked.continue_from or _is_composed(job):
             return
         if asked.continue_from.startswith("songs/"):
             source = await self._song(asked.continue_from, job)
+            obey_licence(source, job, commercial=job.tenant in self._commercial_tenants)
             ref, whole_s = await self._sound(source, job.grant), _seconds(source)
         else:
             ref, whole_s = await self._stored(artifact_digest(asked.continue_from, field=FIELD), job.grant), None
@@ -74,6 +79,18 @@ class Continuing:
             message = f"{FIELD}: there is no artifacts/{sha256}: ListArtifacts tells which there are"
             raise NotFound(message, reason=Reason.ARTIFACT_NOT_FOUND, field=FIELD) from error
         return answer.object.ref
+
+
+def obey_licence(source: job_pb2.Job, job: job_pb2.Job, *, commercial: bool) -> None:
+    """PURE. What a song begins with is sold with it. Raises PermissionDenied; else a warning says what holds."""
+    name = f"songs/{source.id}"
+    licence = next((stage.result.compose.licence for stage in source.stages if stage.name == "compose"), "")
+    if weights.may_be_sold(licence):
+        return
+    if commercial:
+        message = f"{FIELD}: {name} was made from weights that are {licence}: a commercial tenant may not use it"
+        raise PermissionDenied(message, reason=Reason.LICENCE_REFUSED, field=FIELD, licence=licence)
+    job.warnings.append(f"{FIELD}: {name} was made from weights that are {licence}, which holds for this song too")
 
 
 def sounds(source: job_pb2.Job) -> Iterator[type_pb2.ArtifactRef]:

@@ -4,8 +4,8 @@ import pytest
 
 from harmonia.job.v1 import job_pb2
 from harmonia.song.v1 import spec_pb2
-from harmonia_chassis.errors import InvalidInput
-from harmonia_gateway.continuing import fix_length, sounds
+from harmonia_chassis.errors import InvalidInput, PermissionDenied, Reason
+from harmonia_gateway.continuing import fix_length, obey_licence, sounds
 
 SONG = "songs/" + "a" * 32
 
@@ -55,6 +55,28 @@ def test_a_length_that_leaves_nothing_to_draw_is_refused_with_its_numbers(asked,
     with pytest.raises(InvalidInput, match=numbers) as refused:
         fix_length(*specs(**asked), whole_s)
     assert refused.value.field == f"spec.{field}"
+
+
+def made_under(licence: str) -> job_pb2.Job:
+    job = job_pb2.Job(id="a" * 32)
+    job.stages.add(name="compose").result.compose.licence = licence
+    return job
+
+
+def test_the_licence_of_what_a_song_begins_with_holds_for_it_too():
+    of_metas, of_the_arrangers = job_pb2.Job(), job_pb2.Job()
+    obey_licence(made_under("CC-BY-NC-4.0"), of_metas, commercial=False)
+    obey_licence(made_under("Apache-2.0"), of_the_arrangers, commercial=True)
+
+    assert "weights that are CC-BY-NC-4.0, which holds for this song too" in of_metas.warnings[0]
+    assert not of_the_arrangers.warnings
+
+
+def test_a_commercial_tenant_does_not_go_on_from_what_it_may_not_sell():
+    with pytest.raises(PermissionDenied, match=f"{SONG} was made from weights that are CC-BY-NC-4.0") as refused:
+        obey_licence(made_under("CC-BY-NC-4.0"), job_pb2.Job(), commercial=True)
+
+    assert refused.value.reason == Reason.LICENCE_REFUSED
 
 
 def test_of_a_song_its_pre_master_is_heard_or_else_a_lossless_master_of_the_same_take():
