@@ -641,7 +641,8 @@ def _disagree(level: float, bpm: float, usual: tuple[float, float] | None) -> bo
     """A word and a number for the tempo. What is slow, or fast, for its genre is so."""
     low, high = usual or (0.0, 0.0)
     if level < 0.35:
-        return bpm >= (90 if level < 0 else 110) and not (usual and bpm <= low + (high - low) / 3)
+        slowest = low if level < 0 else low + (high - low) / 3
+        return bpm >= (90 if level < 0 else 110) and not (usual and bpm <= slowest)
     if level > 0.65:
         return bpm <= (110 if level > 1 else 80 if level >= 0.85 else 72) and not (usual and bpm >= high)
     return False
