@@ -4,6 +4,7 @@ from functools import partial
 
 from harmonia_chassis.node import Node, run_service
 from harmonia_composer.__main__ import models_of, start
+from harmonia_composer.engine import Engine
 from harmonia_composer.engines.arranger.engine import Arranger
 from harmonia_composer.engines.musicgen.engine import MusicGen
 from harmonia_composer.engines.musicgen.meters import Meters
@@ -17,7 +18,7 @@ async def start_keeping(node: Node[Settings]) -> None:
     assert models is not None
     meters, slots = Meters(node.metrics.registry), node.settings.musicgen_slots
     engine = MusicGen(models, meters, slots=slots, keep_every_s=KEEP_EVERY_S)
-    engines = {"arranger": Arranger(), engine.name: engine}
+    engines: dict[str, Engine] = {"arranger": Arranger(), engine.name: engine}
     await partial(start, engines=engines, checkpoint_every_s=KEEP_EVERY_S)(node)
 
 

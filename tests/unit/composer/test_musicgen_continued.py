@@ -47,7 +47,8 @@ def engine(model, tmp_path_factory):
 def sounding(seconds: float, rate: int = RATE) -> np.ndarray:
     """Noise that swells up to full scale."""
     noise = np.random.default_rng(1).uniform(-1, 1, round(seconds * rate)) * np.linspace(0, 1, round(seconds * rate))
-    return (noise / np.abs(noise).max()).astype(np.float32)
+    sound: np.ndarray = (noise / np.abs(noise).max()).astype(np.float32)
+    return sound
 
 
 @pytest.fixture
