@@ -223,9 +223,10 @@ async def test_what_cannot_be_gone_on_from_is_refused_by_the_fields_name(
         async with AsyncClient(info.grpc, token=operator, ca=Path(info.ca)) as stranger:
             with pytest.raises(NotFound, match=f"there is no {first.name}"):
                 await gone_on(first.name, stranger)
-        finished = (await client.list(limit=1, filter='state = SUCCEEDED AND engine = "arranger"')).songs[0].name
+        finished = await client.compose("calm piano", duration_seconds=6.0, outputs={"formats": ["wav"]})
+        await finished.wait()
         with pytest.raises(InvalidInput, match=r"duration_seconds is 6, and the song begins with 6.0 s of .* 7.0"):
-            await gone_on(finished, duration_seconds=6.0)
+            await gone_on(finished.name, duration_seconds=6.0)
         unheard = await gone_on((await client.upload(words)).name)
         with pytest.raises(HarmoniaError, match=r"conditioning.continue_from is no recording that can be decoded"):
             await unheard.wait()
