@@ -1580,7 +1580,7 @@ export interface components {
             engine_version?: string;
             /** @description SHA-256 of the model's weights, where there is one. */
             model_digest?: string;
-            /** @description SPDX id of what the licence of the engine and its weights allows. */
+            /** @description SPDX expression of what the licences of the engine, of its weights and of the song that it goes on from allow. */
             licence?: string;
             /** @description What the same seed is the same song within: "float32, cpu", "float16, 16 slots"; empty where it is so everywhere. */
             numerics?: string;

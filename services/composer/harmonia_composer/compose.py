@@ -104,7 +104,8 @@ class Composer:
             raise FailedPrecondition(message, reason=Reason.ARTIFACT_NOT_FOUND, field=source.FIELD) from error
         start_s = request.start_seconds if request.HasField("start_seconds") else None
         song_s = request.brief.duration_seconds
-        return await source.source_of(file, request.continue_from, start_s=start_s, song_s=song_s)
+        found = await source.source_of(file, request.continue_from, start_s=start_s, song_s=song_s)
+        return replace(found, licence=request.continue_licence)
 
     def _new_folder(self) -> Path:
         self._scratch.mkdir(parents=True, exist_ok=True)
@@ -154,7 +155,7 @@ class Composer:
             engine=engine.name,
             engine_version=engine.version,
             model_digest=weights.digest if weights else "",
-            licence=weights.licence if weights else engine.licence,
+            licence=licence_of(weights.licence if weights else engine.licence, order.source),
             numerics=takes[0].numerics,
             warnings=dict.fromkeys(warning for take in takes for warning in take.warnings),
         )
@@ -207,3 +208,9 @@ class Composer:
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures
         return {file: put.result() for file, put in puts.items()}
+
+
+def licence_of(own: str, source: Source | None) -> str:
+    """SPDX expression of a song that begins with the source: all that is in it holds."""
+    theirs = source.licence.split(" AND ") if source and source.licence else []
+    return " AND ".join(dict.fromkeys([*own.split(" AND "), *theirs]))

@@ -90,7 +90,7 @@ class Source:
     """A recording to begin with and go on from: `path` holds float32 [n], mono, `seconds` of it or a little more.
 
     `peak`: the highest sample of the whole recording, whatever is taken of it; 0 where it is silent. The same `recipe`
-    is the same sound.
+    is the same sound. `licence`: an SPDX expression; empty where nobody knows.
     """
 
     path: Path
@@ -98,6 +98,7 @@ class Source:
     peak: float
     seconds: float
     recipe: str
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

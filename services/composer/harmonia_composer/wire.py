@@ -33,6 +33,7 @@ def request_from(job: job_pb2.Job) -> pb.ComposeRequest:
         request.sampling.CopyFrom(spec.sampling)
     if job.HasField("continue_from"):
         request.continue_from.CopyFrom(job.continue_from)
+        request.continue_licence = job.continue_licence
         if spec.conditioning.HasField("start_seconds"):
             request.start_seconds = spec.conditioning.start_seconds
     if written.HasField("lyrics"):

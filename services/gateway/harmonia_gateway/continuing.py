@@ -85,6 +85,7 @@ def obey_licence(source: job_pb2.Job, job: job_pb2.Job, *, commercial: bool) -> 
     """PURE. What a song begins with is sold with it. Raises PermissionDenied; else a warning says what holds."""
     name = f"songs/{source.id}"
     licence = next((stage.result.compose.licence for stage in source.stages if stage.name == "compose"), "")
+    job.continue_licence = licence
     if weights.may_be_sold(licence):
         return
     if commercial:

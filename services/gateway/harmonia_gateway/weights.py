@@ -37,7 +37,8 @@ def refuse_unlicensed(spec: spec_pb2.SongSpec, offer: Offer, shown: str, *, comm
 
 
 def may_be_sold(licence: str) -> bool:
-    return not licence.startswith(_NOT_FOR_SALE)
+    """`licence`: an SPDX expression; all that it joins must allow it."""
+    return not any(each.startswith(_NOT_FOR_SALE) for each in licence.split(" AND "))
 
 
 def _chosen(spec: spec_pb2.SongSpec, offer: Offer) -> capability_pb2.Model | None:

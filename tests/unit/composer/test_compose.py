@@ -282,11 +282,12 @@ def test_the_request_of_a_job_carries_its_checkpoint_and_its_long_lyrics() -> No
 def test_the_request_of_a_job_carries_what_the_song_goes_on_from(start_s: float | None) -> None:
     record = job()
     record.continue_from.sha256 = "d" * 64
+    record.continue_licence = "MIT"
     if start_s:
         record.resolved.conditioning.start_seconds = start_s
     asked = wire.request_from(record)
 
-    assert asked.continue_from.sha256 == "d" * 64
+    assert (asked.continue_from.sha256, asked.continue_licence) == ("d" * 64, "MIT")
     assert (asked.start_seconds if asked.HasField("start_seconds") else None) == start_s
 
 
@@ -296,12 +297,14 @@ async def test_what_a_song_goes_on_from_reaches_the_engine_as_sound(tmp_path: Pa
     asked = request()
     asked.continue_from.CopyFrom(await shelf.put(sound.getvalue(), "audio/wav", "g"))
     asked.start_seconds = 2.0
-    await Composer({"whistler": engine}, shelf, tmp_path).perform(asked, work())
+    asked.continue_licence = "CC-BY-NC-4.0 AND CC0-1.0"
+    result = await Composer({"whistler": engine}, shelf, tmp_path).perform(asked, work())
 
     source = engine.orders[0].source
     assert source is not None
     assert (source.rate_hz, source.seconds) == (8_000, 2.0)
     assert source.peak == pytest.approx(0.5, abs=1e-4)
+    assert result.compose.licence == "CC0-1.0 AND CC-BY-NC-4.0"
     assert list(tmp_path.iterdir()) == []
 
 

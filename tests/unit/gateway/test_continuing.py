@@ -70,11 +70,12 @@ def test_the_licence_of_what_a_song_begins_with_holds_for_it_too():
 
     assert "weights that are CC-BY-NC-4.0, which holds for this song too" in of_metas.warnings[0]
     assert not of_the_arrangers.warnings
+    assert (of_metas.continue_licence, of_the_arrangers.continue_licence) == ("CC-BY-NC-4.0", "Apache-2.0")
 
 
 def test_a_commercial_tenant_does_not_go_on_from_what_it_may_not_sell():
-    with pytest.raises(PermissionDenied, match=f"{SONG} was made from weights that are CC-BY-NC-4.0") as refused:
-        obey_licence(made_under("CC-BY-NC-4.0"), job_pb2.Job(), commercial=True)
+    with pytest.raises(PermissionDenied, match=r"weights that are MIT AND CC-BY-NC-4.0: a comm") as refused:
+        obey_licence(made_under("MIT AND CC-BY-NC-4.0"), job_pb2.Job(), commercial=True)
 
     assert refused.value.reason == Reason.LICENCE_REFUSED
 

@@ -801,7 +801,7 @@ type Provenance struct {
 	EngineVersion string `protobuf:"bytes,3,opt,name=engine_version,json=engineVersion,proto3" json:"engine_version,omitempty"`
 	// SHA-256 of the model's weights, where there is one.
 	ModelDigest string `protobuf:"bytes,4,opt,name=model_digest,json=modelDigest,proto3" json:"model_digest,omitempty"`
-	// SPDX id of what the licence of the engine and its weights allows.
+	// SPDX expression of what the licences of the engine, of its weights and of the song that it goes on from allow.
 	Licence string `protobuf:"bytes,5,opt,name=licence,proto3" json:"licence,omitempty"`
 	// What the same seed is the same song within: "float32, cpu", "float16, 16 slots"; empty where it is so everywhere.
 	Numerics      string `protobuf:"bytes,6,opt,name=numerics,proto3" json:"numerics,omitempty"`

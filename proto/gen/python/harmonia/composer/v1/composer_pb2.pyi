@@ -43,6 +43,7 @@ class ComposeRequest(_message.Message):
     DAW_FIELD_NUMBER: _builtins.int
     CONTINUE_FROM_FIELD_NUMBER: _builtins.int
     START_SECONDS_FIELD_NUMBER: _builtins.int
+    CONTINUE_LICENCE_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     model: _builtins.str
     seed: _builtins.int
@@ -53,6 +54,8 @@ class ComposeRequest(_message.Message):
     vocals: _builtins.bool
     start_seconds: _builtins.float
     """Where to go on, in seconds from its beginning; absent: at its end."""
+    continue_licence: _builtins.str
+    """SPDX expression of continue_from's licence, which holds for what begins with it; empty: nothing is known."""
     @_builtins.property
     def brief(self) -> _brief_pb2.Brief: ...
     @_builtins.property
@@ -95,10 +98,11 @@ class ComposeRequest(_message.Message):
         daw: _abc.Iterable[_builtins.str] | None = ...,
         continue_from: _type_pb2.ArtifactRef | None = ...,
         start_seconds: _builtins.float | None = ...,
+        continue_licence: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_start_seconds", b"_start_seconds", "brief", b"brief", "checkpoint", b"checkpoint", "continue_from", b"continue_from", "lyrics", b"lyrics", "sampling", b"sampling", "start_seconds", b"start_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_start_seconds", b"_start_seconds", "brief", b"brief", "checkpoint", b"checkpoint", "continue_from", b"continue_from", "daw", b"daw", "engine", b"engine", "lyrics", b"lyrics", "midi", b"midi", "model", b"model", "reusable", b"reusable", "sampling", b"sampling", "seed", b"seed", "start_seconds", b"start_seconds", "stems", b"stems", "variations", b"variations", "vocals", b"vocals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_start_seconds", b"_start_seconds", "brief", b"brief", "checkpoint", b"checkpoint", "continue_from", b"continue_from", "continue_licence", b"continue_licence", "daw", b"daw", "engine", b"engine", "lyrics", b"lyrics", "midi", b"midi", "model", b"model", "reusable", b"reusable", "sampling", b"sampling", "seed", b"seed", "start_seconds", b"start_seconds", "stems", b"stems", "variations", b"variations", "vocals", b"vocals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__start_seconds: _TypeAlias = _typing.Literal["start_seconds"]  # noqa: Y015
     _WhichOneofArgType__start_seconds: _TypeAlias = _typing.Literal["_start_seconds", b"_start_seconds"]  # noqa: Y015

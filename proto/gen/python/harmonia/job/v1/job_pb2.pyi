@@ -136,6 +136,7 @@ class Job(_message.Message):
     REVISED_FROM_FIELD_NUMBER: _builtins.int
     REUSABLE_FIELD_NUMBER: _builtins.int
     CONTINUE_FROM_FIELD_NUMBER: _builtins.int
+    CONTINUE_LICENCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """32 hex digits, made by the server."""
     kind: _builtins.str
@@ -167,6 +168,8 @@ class Job(_message.Message):
     """The epoch at which the present drive began: until the next claim the song waits."""
     revised_from: _builtins.str
     """"songs/{id}" that this one was made out of."""
+    continue_licence: _builtins.str
+    """SPDX expression of the song that this was, where it was one."""
     @_builtins.property
     def spec(self) -> _spec_pb2.SongSpec:
         """As asked, long texts replaced by references."""
@@ -237,10 +240,11 @@ class Job(_message.Message):
         revised_from: _builtins.str = ...,
         reusable: _abc.Iterable[_composer_pb2.ComposeResult.Stem] | None = ...,
         continue_from: _type_pb2.ArtifactRef | None = ...,
+        continue_licence: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["continue_from", b"continue_from", "create_time", b"create_time", "deadline", b"deadline", "delete_time", b"delete_time", "error", b"error", "palette", b"palette", "resolved", b"resolved", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "continue_from", b"continue_from", "create_time", b"create_time", "deadline", b"deadline", "delete_requested", b"delete_requested", "delete_time", b"delete_time", "drive", b"drive", "drive_epoch", b"drive_epoch", "epoch", b"epoch", "error", b"error", "grant", b"grant", "id", b"id", "item_seq", b"item_seq", "kind", b"kind", "owner", b"owner", "palette", b"palette", "request_id", b"request_id", "resolved", b"resolved", "reusable", b"reusable", "revised_from", b"revised_from", "spec", b"spec", "spec_digest", b"spec_digest", "stages", b"stages", "state", b"state", "state_before_delete", b"state_before_delete", "tenant", b"tenant", "traceparent", b"traceparent", "tx", b"tx", "update_time", b"update_time", "warnings", b"warnings", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "continue_from", b"continue_from", "continue_licence", b"continue_licence", "create_time", b"create_time", "deadline", b"deadline", "delete_requested", b"delete_requested", "delete_time", b"delete_time", "drive", b"drive", "drive_epoch", b"drive_epoch", "epoch", b"epoch", "error", b"error", "grant", b"grant", "id", b"id", "item_seq", b"item_seq", "kind", b"kind", "owner", b"owner", "palette", b"palette", "request_id", b"request_id", "resolved", b"resolved", "reusable", b"reusable", "revised_from", b"revised_from", "spec", b"spec", "spec_digest", b"spec_digest", "stages", b"stages", "state", b"state", "state_before_delete", b"state_before_delete", "tenant", b"tenant", "traceparent", b"traceparent", "tx", b"tx", "update_time", b"update_time", "warnings", b"warnings", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

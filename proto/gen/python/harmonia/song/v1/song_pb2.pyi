@@ -394,7 +394,7 @@ class Provenance(_message.Message):
     model_digest: _builtins.str
     """SHA-256 of the model's weights, where there is one."""
     licence: _builtins.str
-    """SPDX id of what the licence of the engine and its weights allows."""
+    """SPDX expression of what the licences of the engine, of its weights and of the song that it goes on from allow."""
     numerics: _builtins.str
     """What the same seed is the same song within: "float32, cpu", "float16, 16 slots"; empty where it is so everywhere."""
     def __init__(
