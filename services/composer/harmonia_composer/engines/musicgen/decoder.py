@@ -48,14 +48,14 @@ def positions(columns: int, width: int, device: torch.device) -> Tensor:
 
 class Decoder:
     def __init__(self, weights: DecoderWeights, *, slots: int, columns: int = COLUMNS, text: int = TEXT) -> None:
-        shape, device, dtype = weights.shape, weights.device, weights.dtype
+        shape, device = weights.shape, weights.device
         self.weights, self.shape, self.slots, self.columns, self.text = weights, shape, slots, columns, text
         self.head = shape.width // shape.heads
         self.positions = positions(columns, shape.width, device)
         cache = (shape.layers, 2 * slots, shape.heads, columns, self.head)
         cross = (shape.layers, slots, shape.heads, text, self.head)
-        self.keys, self.values = (torch.zeros(cache, device=device, dtype=dtype) for _ in range(2))
-        self.text_keys, self.text_values = (torch.zeros(cross, device=device, dtype=dtype) for _ in range(2))
+        self.keys, self.values = self._cache(cache), self._cache(cache)
+        self.text_keys, self.text_values = self._cache(cross), self._cache(cross)
         self.text_length = torch.ones(slots, device=device, dtype=torch.long)
         self._text_length = [1] * slots  # the same, for the host, which must not wait to read it
         self.tokens = torch.full((slots, shape.codebooks, columns), shape.special, device=device)
@@ -69,6 +69,10 @@ class Decoder:
         self._slot = torch.arange(2 * slots, device=device)[:, None]
         self._head = torch.arange(shape.heads, device=device)[None]
         self._codebook = torch.arange(shape.codebooks, device=device) * (shape.card + 1)
+
+    def _cache(self, size: tuple[int, ...]) -> Tensor:
+        """Of zeros: what is masked is multiplied all the same."""
+        return torch.zeros(size, device=self.weights.device, dtype=self.weights.dtype)
 
     @property
     def numerics(self) -> str:

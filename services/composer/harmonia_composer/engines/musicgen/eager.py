@@ -22,6 +22,10 @@ class EagerDecoder(Decoder):
         # Both rows of a slot beside each other: [layers, 2, slots, heads, columns, head].
         self._keys, self._values = (cache.unflatten(1, (2, slots)) for cache in (self.keys, self.values))
 
+    def _cache(self, size: tuple[int, ...]) -> Tensor:
+        """Nothing is read that was not written, so that memory is taken as songs grow."""
+        return torch.empty(size, dtype=self.weights.dtype)
+
     def resume(self, slot: int, column: int, frames: int, *, before: int = 0) -> int:
         self._at[slot], self._end[slot] = column, frames + self.shape.codebooks - 1
         return super().resume(slot, column, frames, before=before)
