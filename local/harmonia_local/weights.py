@@ -21,7 +21,8 @@ def refuse_unknown_model(home: Path | None, name: str) -> None:
     first = "" if installed() else "; a pull needs torch: first `make musicgen`"
     has = f"this mesh has {names}" if names else f"this mesh has none: {HOW_TO_GET_A_MODEL}{first}"
     if name:
-        message = f"spec.model is {name[:64]!r}: {has}"
+        beside = f" (the folder {name!r} holds no weights)" if Path(name).is_dir() else ""
+        message = f"spec.model is {name[:64]!r}{beside}: {has}"
         raise InvalidInput(message, reason=Reason.UNKNOWN_VALUE, field="spec.model")
     message = f"spec.model is missing: the engine {ENGINE} plays one that you name; {has}"
     raise InvalidInput(message, reason=Reason.MISSING, field="spec.model")

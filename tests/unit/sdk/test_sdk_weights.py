@@ -46,7 +46,8 @@ def known(home: Path, name: str) -> None:
         ((), "spec.model is missing: the engine musicgen plays one that you name; this mesh has none: give a folder"),
         (("--model", "small"), "spec.model is 'small': this mesh has none: give a folder of your own with --model DIR"),
         (("--model", "gone/away"), "'gone/away' is no folder"),
-        (("--model", "empty"), "'empty' holds no MusicGen: neither audiocraft's state_dict.bin"),
+        (("--model", "empty"), "spec.model is 'empty' (the folder 'empty' holds no weights): this mesh has none"),
+        (("--model", "./empty"), "'empty' holds no MusicGen: neither audiocraft's state_dict.bin"),
         (("--model", "half"), "'half' holds no MusicGen: neither audiocraft's state_dict.bin"),
     ],
 )
@@ -71,6 +72,7 @@ def test_models_that_are_there_are_named_with_their_licence(home: Path, capsys: 
 
     assert run([*MUSICGEN, "--check"], as_json=False) == 2
     assert "this mesh has mine (MIT)" in capsys.readouterr().err
+    Path("mine").mkdir()  # a folder of the same name that holds something else
     assert run([*MUSICGEN, "--model", "mine", "--check"], as_json=False) == 0
 
 

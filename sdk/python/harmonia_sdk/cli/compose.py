@@ -66,8 +66,9 @@ class Wishes:
 
     @property
     def weights(self) -> Path | None:
-        """A name has neither slashes nor capitals; what has is meant as a folder, even one that is not there."""
-        is_folder = bool(self.model) and ("/" in self.model or Path(self.model).is_dir())
+        """A name has no slashes; what has is meant as a folder, even one that is not there. One word may be both: it is
+        the folder where that holds weights."""
+        is_folder = bool(self.model) and ("/" in self.model or _holds_weights(Path(self.model)))
         return Path(self.model) if is_folder else None
 
     def fill(self, spec: "SongSpec") -> "SongSpec":
@@ -234,6 +235,10 @@ async def _see_it_made(mesh: "Session", name: str, saving: Saving, *, player: st
         if playing is not None:
             playing.cancel()
             await asyncio.wait([playing])
+
+
+def _holds_weights(folder: Path) -> bool:
+    return any(file.suffix in (".bin", ".safetensors") for file in folder.glob("*"))
 
 
 def _refuse_without_weights(common: Common, spec: "SongSpec", folder: Path | None, *, ephemeral: bool) -> None:
