@@ -65,9 +65,28 @@ def test_a_pickle_that_would_run_code_runs_none(model, tmp_path):
 
     (folder / "state_dict.bin").write_bytes(pickle.dumps(Evil()))
 
-    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+    with pytest.raises(BadWeights, match=r"state_dict.bin is no checkpoint, or holds more than tensors"):
         convert(folder, tmp_path)
     assert not proof.exists()
+
+
+@pytest.mark.parametrize("file", ["state_dict.bin", "compression_state_dict.bin", "t5-base/model.safetensors"])
+def test_a_file_that_broke_off_is_named(model, tmp_path, file):
+    folder = copied(model[0], tmp_path)
+    broken = folder / file
+    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
+
+    with pytest.raises(BadWeights, match=f"{broken.name} is damaged or not whole: get it again"):
+        convert(folder, tmp_path)
+
+
+def test_of_both_layouts_in_one_folder_the_whole_one_is_read(model, hugging_face, tmp_path):
+    folder = copied(hugging_face, copied(model[0], tmp_path / "both"))
+    for file in (folder / "t5-base").iterdir():
+        file.unlink()
+    (tmp_path / "ours").mkdir()
+
+    assert convert(folder, tmp_path / "ours") == read_shape(model[1].folder)
 
 
 def test_a_missing_text_encoder_is_named(model, tmp_path):

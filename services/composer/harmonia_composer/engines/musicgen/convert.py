@@ -7,6 +7,7 @@ extras is refused by name: stereo, melody, style, causal codecs, biases.
 """
 
 import json
+import pickle
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoTokenizer, T5Config, T5EncoderModel
@@ -101,10 +103,11 @@ def convert(source: Path, target: Path) -> Shape:
 def _read(source: Path) -> Converted:
     if (source / names.SHAPE).is_file():
         return from_ours(source)
-    if all((source / name).is_file() for name in AUDIOCRAFT):
-        return from_audiocraft(source)
+    # Where both lie, as in Meta's own repositories, this one is whole: the other lacks the text encoder there.
     if (source / HUGGING_FACE[0]).is_file() and list(source.glob("model*.safetensors")):
         return from_hugging_face(source)
+    if all((source / name).is_file() for name in AUDIOCRAFT):
+        return from_audiocraft(source)
     raise BadWeights(
         "no model here: neither audiocraft's state_dict.bin and compression_state_dict.bin "
         "nor Hugging Face's config.json and model.safetensors; other formats are not read"
@@ -113,7 +116,7 @@ def _read(source: Path) -> Converted:
 
 def from_ours(source: Path) -> Converted:
     shape = names.read_shape(source)
-    decoder, codec, encoder, text = (dict(load_file(source / name)) for name in names.TENSORS)
+    decoder, codec, encoder, text = (_tensors(source / name) for name in names.TENSORS)
     return Converted(shape, decoder, codec, encoder, text, (source / names.TOKENIZER).read_text())
 
 
@@ -270,7 +273,7 @@ def from_hugging_face(source: Path) -> Converted:
     )  # fmt: skip
     tensors: dict[str, Tensor] = {}
     for file in sorted(source.glob("model*.safetensors")):
-        tensors |= load_file(file)
+        tensors |= _tensors(file)
     everything = Source("model.safetensors", tensors, ignored=_not_for_playing)
     shape = DecoderShape(lm["hidden_size"], lm["num_hidden_layers"], lm["num_attention_heads"], lm["vocab_size"])
     codec_shape = CodecShape(
@@ -357,7 +360,7 @@ def _of_a_whole_t5(name: str) -> bool:
 
 def _tensors_in(folder: Path) -> dict[str, Tensor]:
     if (folder / "model.safetensors").is_file():
-        return dict(load_file(folder / "model.safetensors"))
+        return _tensors(folder / "model.safetensors")
     raise BadWeights(f"{folder.name}/model.safetensors is missing: other formats of the text encoder are not read")
 
 
@@ -370,8 +373,23 @@ def tokenizer(folder: Path) -> str:
     return str(AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer.to_str())
 
 
+def _tensors(file: Path) -> dict[str, Tensor]:
+    try:
+        return dict(load_file(file))
+    except (SafetensorError, OSError) as error:
+        raise BadWeights(f"{file.name} is damaged or not whole: get it again") from error
+
+
 def _unpickled(file: Path) -> Any:
-    return torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BadWeights(
+            f"{file.name} is no checkpoint, or holds more than tensors and plain values: that is not read, for what a "
+            "pickle asks for would be run"
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise BadWeights(f"{file.name} is damaged or not whole: get it again") from error
 
 
 def _refuse(*cases: tuple[str, object]) -> None:
@@ -384,10 +402,19 @@ def main(arguments: list[str]) -> int:
     source, target = map(Path, arguments)
     try:
         convert(source, target)
+    except BadWeights as error:
+        return _complain(str(error))
+    except (KeyError, TypeError, ValueError) as error:
+        return _complain(f"what describes the model cannot be read: {type(error).__name__}: {error}")
     except Exception as error:  # main of a child process: the parent shows this line
-        print(f"{type(error).__name__}: {error}".splitlines()[0], file=sys.stderr)  # noqa: T201  # to the parent
-        return 1
+        return _complain(f"{type(error).__name__}: {error}")
     return 0
+
+
+def _complain(why: str) -> int:
+    """The parent shows it."""
+    print(why.splitlines()[0], file=sys.stderr)  # noqa: T201
+    return 1
 
 
 if __name__ == "__main__":
