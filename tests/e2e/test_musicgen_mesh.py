@@ -136,6 +136,21 @@ async def test_every_song_of_a_batch_goes_on_after_kill_9_and_is_what_it_would_h
     assert np.abs(whole[0] - whole[1]).max() > 0.01 * np.abs(whole[0]).max()
 
 
+async def test_a_song_is_made_again_from_its_resolved_spec_to_the_last_sample(
+    mesh: tuple[Mesh, Path], tmp_path: Path
+) -> None:
+    async with AsyncClient(home=mesh[1]) as client, asyncio.timeout(200):
+        first = await client.compose("slow sad piano", engine="musicgen", model="tiny", duration_seconds=5.0)
+        sound = await master(first, tmp_path / "first")
+        resolved = (await client.get(first.name)).resolved
+        again = await client.song((await client.create(resolved)).name)
+        same = await master(again, tmp_path / "again")
+
+    assert resolved.bpm
+    assert not resolved.HasField("complexity")  # which the engine does not take
+    assert np.array_equal(same, sound)
+
+
 def reconstructed(tiny: Ours, sound: np.ndarray, rate: int) -> np.ndarray:
     """What the codec makes of a recording [n, channels], at 48 kHz."""
     mono = (sound.mean(axis=1) / np.abs(sound.mean(axis=1)).max()).astype(np.float32)

@@ -31,6 +31,8 @@ Lyrics = spec_pb2.LyricsSpec
 Preset = spec_pb2.Mastering.Preset
 Support = capability_pb2.FieldSupport
 
+# What reading the prompt tells of a song, by its field.
+BRIEFED = ("genre", "moods", "instruments", "complexity", "bpm", "key", "time_signature", "language")
 # Set, and yet nothing is asked for: no engine needs to be able to do it.
 _NOTHING_ASKED: dict[str, Any] = {
     "kind": Spec.SONG,
@@ -348,6 +350,7 @@ def palette(offer: Offer) -> job_pb2.Palette:
         instruments=engine.instruments,
         time_signatures=offer.choices("time_signature"),
         kinds=offer.choices("kind"),
+        not_taken=[field for field in BRIEFED if offer.support(field) not in SUPPORTED],
     )
 
 

@@ -89,6 +89,7 @@ def resolved(job: job_pb2.Job) -> spec_pb2.SongSpec:
     if written.HasField("brief"):
         _fill_in(spec, written)
         _fill_in_kind(spec, written.brief, job.palette)
+        _leave_out(spec, job.palette)
     return spec
 
 
@@ -111,6 +112,12 @@ def _fill_in(spec: spec_pb2.SongSpec, written: lyricist_pb2.WriteResult) -> None
     if spec.lyrics.mode != Lyrics.TEXT:
         has_words = bool(brief.lyrics.sections) or written.HasField("lyrics")
         spec.lyrics.mode = Lyrics.WRITE if has_words else Lyrics.INSTRUMENTAL
+
+
+def _leave_out(spec: spec_pb2.SongSpec, palette: job_pb2.Palette) -> None:
+    """What was chosen and the engine never heard of."""
+    for field in palette.not_taken:
+        spec.ClearField(field)  # type: ignore[arg-type]  # fields of SongSpec
 
 
 def _fill_in_kind(spec: spec_pb2.SongSpec, brief: brief_pb2.Brief, palette: job_pb2.Palette) -> None:

@@ -344,6 +344,7 @@ def test_a_plan_is_write_compose_master(capabilities, now):
     assert job.deadline.ToDatetime(tzinfo=now.tzinfo) == now + timedelta(hours=24)
     assert list(job.palette.genres) == ["lo-fi hip-hop", "techno", "folk"]
     assert list(job.palette.time_signatures) == ["4/4"]
+    assert not job.palette.not_taken
 
 
 def test_a_batch_song_goes_by_the_background_lanes(capabilities, now):

@@ -272,6 +272,14 @@ def test_a_resolved_spec_is_valid_and_gives_the_same_choices(job, capabilities, 
     assert wire.resolved(finished(again, later)) == spec
 
 
+def test_what_the_engine_does_not_take_is_not_in_the_resolved_spec(job, now):
+    job.palette.not_taken.append("complexity")
+    spec = wire.resolved(finished(job, now))
+
+    assert not spec.HasField("complexity")
+    assert spec.bpm == 84
+
+
 def test_a_kind_that_only_the_prompt_told_is_not_a_field_of_the_resolved_spec(job, now):
     assert wire.resolved(finished(job, now)).kind == spec_pb2.SongSpec.SONG
 

@@ -259,6 +259,7 @@ class Palette(_message.Message):
     INSTRUMENTS_FIELD_NUMBER: _builtins.int
     TIME_SIGNATURES_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
+    NOT_TAKEN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def genres(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -271,6 +272,10 @@ class Palette(_message.Message):
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """"SONG", "BEAT", "LOOP" """
 
+    @_builtins.property
+    def not_taken(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields of SongSpec that the brief tells and the engine does not take."""
+
     def __init__(
         self,
         *,
@@ -279,10 +284,11 @@ class Palette(_message.Message):
         instruments: _abc.Iterable[_builtins.str] | None = ...,
         time_signatures: _abc.Iterable[_builtins.str] | None = ...,
         kinds: _abc.Iterable[_builtins.str] | None = ...,
+        not_taken: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["genres", b"genres", "instruments", b"instruments", "kinds", b"kinds", "moods", b"moods", "time_signatures", b"time_signatures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genres", b"genres", "instruments", b"instruments", "kinds", b"kinds", "moods", b"moods", "not_taken", b"not_taken", "time_signatures", b"time_signatures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
