@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from harmonia_chassis.errors import FailedPrecondition, InvalidInput, NotFound
 from harmonia_composer.engine import Brief, Order, Sampling, Unplayable
+from harmonia_composer.engines.musicgen import gpu
 from harmonia_composer.engines.musicgen.batch import Kept, Piece, windows
 from harmonia_composer.engines.musicgen.decoder import Drawing
 from harmonia_composer.engines.musicgen.engine import MusicGen, described
@@ -86,6 +87,10 @@ def engine(models, registry):
 
 def audio(take):
     return soundfile.read(take.premaster, dtype="float32")
+
+
+def test_seconds_of_a_gpu_are_estimated_only_where_there_is_one(engine):
+    assert (engine.capabilities().gpu_seconds_per_second > 0) == gpu.driver_is_there()
 
 
 def test_a_song_is_stereo_at_48_khz_and_as_long_as_asked(engine, tmp_path):

@@ -25,6 +25,7 @@ from harmonia_composer.engine import (
     Unplayable,
     Weights,
 )
+from harmonia_composer.engines.musicgen import gpu
 from harmonia_composer.engines.musicgen.meters import Meters
 from harmonia_composer.engines.musicgen.vocabulary import GENRES, INSTRUMENTS, MOODS
 from harmonia_composer.models import Models
@@ -57,6 +58,8 @@ KEEP_EVERY_S = 5.0
 # Contract of jobs.md: a stopped song stops within a step and half a second.
 _ASK_S = 0.1
 MAX_SEED = 2**64
+# Seconds of a CPU and of a GPU for a second of music by the smallest model; the larger take four and eight times that.
+COSTS_ON_CPU, COSTS_WITH_GPU = (5.0, 0.0), (0.1, 0.04)
 
 
 def installed() -> bool:
@@ -66,7 +69,8 @@ def installed() -> bool:
 
 class MusicGen:
     name = "musicgen"
-    version = "0.1.0"
+    # A seed may be another song with another version: sums are rounded in another order.
+    version = "0.2.0"
     # Of the engine; the licence of the weights travels with each take.
     licence = "Apache-2.0"
 
@@ -93,10 +97,11 @@ class MusicGen:
             Offered(model.inventory.name, model.inventory.licence, model.inventory.digest, resident=model.resident)
             for model in self._models.list()
         ]
+        cpu_s, gpu_s = COSTS_WITH_GPU if gpu.driver_is_there() else COSTS_ON_CPU
         return Capabilities(
             genres=GENRES, moods=MOODS, instruments=INSTRUMENTS, roles=(),
             fields=tuple(sorted((*choices, *plain), key=lambda support: support.field)),
-            cpu_seconds_per_second=5.0, gpu_seconds_per_second=0.04,
+            cpu_seconds_per_second=cpu_s, gpu_seconds_per_second=gpu_s,
             models=tuple(offered), how_to_get_a_model=HOW_TO_GET_A_MODEL,
         )  # fmt: skip
 

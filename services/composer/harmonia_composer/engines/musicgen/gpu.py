@@ -20,12 +20,12 @@ Finding = dict[str, object]
 
 
 def findings() -> Iterator[Finding]:
-    if not _DRIVER.is_file() and not _torch_finds_one():
+    if not driver_is_there() and not _torch_finds_one():
         detail = "this machine has no NVIDIA GPU, or none that its driver shows"
         way_out = "nothing needs one: musicgen plays on the CPU too, far slower"
         yield _finding("gpu", ok=False, detail=detail, way_out=way_out)
         return
-    driver = _DRIVER.read_text().splitlines()[0] if _DRIVER.is_file() else "of another kind than Linux's own"
+    driver = _DRIVER.read_text().splitlines()[0] if driver_is_there() else "of another kind than Linux's own"
     yield _finding("gpu driver", ok=True, detail=driver.removeprefix("NVRM version: ").strip())
     if importlib.util.find_spec("torch") is None:
         way_out = "make song ARGS='--engine musicgen --model DIR' installs it"
@@ -38,6 +38,11 @@ def findings() -> Iterator[Finding]:
         yield _finding("gpu", ok=False, detail=f"{_torch_versions()} cannot use it", way_out=way_out)
         return
     yield from _of_the_gpu()
+
+
+def driver_is_there() -> bool:
+    """Known without torch."""
+    return _DRIVER.is_file()
 
 
 def _torch_finds_one() -> bool:
