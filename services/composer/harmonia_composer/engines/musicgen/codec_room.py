@@ -7,7 +7,6 @@ song that cannot be decoded fails alone. On a GPU the room has a stream of its o
 """
 
 import collections
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from torch import Tensor
 from harmonia_composer.engines.musicgen.codec import Carried, Codec, together
 from harmonia_composer.engines.musicgen.codec_graph import Steady
 from harmonia_composer.engines.musicgen.events import FIRST, FRAMES, Drawn, Events, Failed, Heard
+from harmonia_composer.engines.musicgen.working import Working
 
 # Pieces that an order may leave lying before its song is decoded no further.
 _UNWRITTEN = 4
@@ -58,25 +58,18 @@ class Voice:
         return *self.carried.kind, self.pieces[0].codes.shape[-1], self.pieces[0].final
 
 
-class CodecRoom:
+class CodecRoom(Working):
     """`at_once`: songs decoded together at most. `steady`: what is replayed instead where it fits, narrowest first."""
 
     def __init__(self, codec: Codec, *, at_once: int = 1, steady: Sequence[Steady] = ()) -> None:
+        super().__init__("musicgen-codec")
         self.at_once, self.steady = at_once, steady
         self._codec = codec
         self._stream = torch.cuda.Stream() if codec.device.type == "cuda" else None
         with self._aside():
             self._nothing = codec.nothing()
         self._voices: list[Voice] = []
-        self._work = threading.Condition()
-        self._over: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="musicgen-codec", daemon=True)
         self._thread.start()
-
-    @property
-    def over(self) -> bool:
-        """Put away, or its thread has failed: nothing is decoded here any more."""
-        return self._over is not None
 
     @contextmanager
     def voices(self, takes: int, events: Events) -> Iterator[Sequence[Voice]]:
@@ -106,21 +99,13 @@ class CodecRoom:
             voice.unwritten -= 1
             self._work.notify()
 
-    def close(self) -> None:
-        """Songs that are still decoded fail."""
-        with self._work:
-            self._over = self._over or RuntimeError("the engine is being put away")
-            self._work.notify()
-        self._thread.join()
+    def _until_over(self) -> None:
+        with self._aside(), torch.inference_mode():
+            self._warm_up()
+            while due := self._due():
+                self._decode(due)
 
-    def _run(self) -> None:
-        try:
-            with self._aside(), torch.inference_mode():
-                self._warm_up()
-                while due := self._due():
-                    self._decode(due)
-        except Exception as error:  # main of a thread: nobody may wait for it for ever
-            self._over = error
+    def _end(self) -> None:
         with self._work:
             for voice in self._voices:
                 voice.events.put(Failed(voice.take, self._over))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from harmonia_composer.engines.musicgen.batch import Batch, Kept, Piece, Seat
 from harmonia_composer.engines.musicgen.events import FIRST, FRAMES, Drawn, Events, Failed, Keep
+from harmonia_composer.engines.musicgen.working import Working
 
 # Told after every step: songs seated, slots, seconds.
 OnStep = Callable[[int, int, float], None]
@@ -44,10 +45,11 @@ class Ticket:
         return self.seat.ready / self.piece.frames if self.seat else 0.0
 
 
-class Scheduler:
+class Scheduler(Working):
     """`in_step`: songs are told at the same steps, so that they can be decoded together; else each at its own."""
 
     def __init__(self, batch: Batch, *, on_step: OnStep, keep_every_s: float, in_step: bool = False) -> None:
+        super().__init__("musicgen")
         self._batch = batch
         self._in_step = in_step
         self._steps = 0
@@ -55,15 +57,7 @@ class Scheduler:
         self._keep_every_s = keep_every_s
         self._line: collections.deque[Ticket] = collections.deque()
         self._playing: list[Ticket] = []
-        self._work = threading.Condition()
-        self._over: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="musicgen", daemon=True)
         self._thread.start()
-
-    @property
-    def over(self) -> bool:
-        """Put away, or a step has failed: nothing is played here any more."""
-        return self._over is not None
 
     def play(self, ticket: Ticket) -> None:
         with self._work:
@@ -73,21 +67,10 @@ class Scheduler:
                 return
         self._fail(ticket)
 
-    def close(self) -> None:
-        """Songs that are still played fail."""
-        with self._work:
-            self._over = self._over or RuntimeError("the engine is being put away")
-            self._work.notify()
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            while not self._over:
-                self._admit()
-                self._advance()
-        except Exception as error:  # main of a thread: whatever a step fails of, nobody may wait for it for ever
-            self._over = error
-        self._end()
+    def _until_over(self) -> None:
+        while not self._over:
+            self._admit()
+            self._advance()
 
     def _end(self) -> None:
         with self._work:
